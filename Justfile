@@ -1,0 +1,50 @@
+# What people and CI run. `just` alone lists it.
+
+library := if os() == "macos" { "libexample_todosapi.dylib" } else { "libexample_todosapi.so" }
+demo_address := "127.0.0.1:3939"
+
+_default:
+    @just --list --unsorted
+
+# Build the todos example in release, drop it into functions/todos@latest/ and run the host on it
+serve: _deploy-todos
+    cargo run --release --locked -p hhrf
+
+# Run the whole suite; what it needs besides Rust is installed where that is allowed
+test: _needs
+    cargo build --workspace --all-targets --locked
+    cargo test --workspace --locked
+
+# Start the host, call the todos example, show the answers, stop
+demo: _deploy-todos
+    cargo build --release --locked -p hhrf
+    scripts/demo.sh target/release/hhrf {{ demo_address }}
+
+# The one gate: format, lints, tests, documentation; warnings are errors
+ci: fmt clippy test doc
+
+# Check the format
+fmt:
+    cargo fmt --all --check
+
+# Lint everything
+clippy:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Build the documentation
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
+
+# Measure the host against bare axum, on a quiet machine: see docs/benchmarks.md
+bench *arguments:
+    cargo build --release --locked -p hhrf -p fezz-bench -p fezz-bench-hello
+    cargo run --release --locked -p fezz-bench -- {{ arguments }}
+
+_deploy-todos:
+    cargo build --release --locked -p example_todosapi
+    mkdir -p functions/todos@latest
+    cp target/release/{{ library }} functions/todos@latest/
+    cp example_todosapi/fezz.json functions/todos@latest/
+
+_needs:
+    @scripts/needs.sh

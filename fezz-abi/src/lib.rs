@@ -1,0 +1,64 @@
+//! The C contract between the fezz host and its functions, version 1.
+//!
+//! Every type here is `#[repr(C)]` and has its twin in `include/fezz.h`; `docs/abi.md` tells how to use them from
+//! any language. The crate holds no behaviour beyond reading borrowed slices, has no dependencies and needs no `std`.
+//!
+//! Four rules hold everywhere:
+//! 1. Bytes are freed by the side that allocated them, through the `release` that came with them.
+//! 2. No panic and no exception crosses the boundary, in either direction.
+//! 3. A struct begins with its own `size`, as the side that filled it knows it, so that a minor version can append
+//!    fields; a reader must not look beyond it. `FezzSlice`, `FezzPair`, `FezzPairs` and `FezzWaker` have no size: they
+//!    never change.
+//! 4. Pointers are valid for as long as the item says, and no longer.
+
+#![no_std]
+
+mod host;
+mod request;
+mod response;
+mod slice;
+mod stream;
+mod task;
+mod waker;
+
+pub use host::{FezzHost, FezzLogRecord, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN};
+pub use request::FezzRequest;
+pub use response::{FezzResponse, OUTCOME_FAILED, OUTCOME_PANICKED, OUTCOME_RETURNED};
+pub use slice::{FezzPair, FezzPairs, FezzSlice};
+pub use stream::{
+    FezzChunk, FezzStream, STREAM_BLOCKING, STREAM_END, STREAM_ERROR, STREAM_PENDING, STREAM_READY,
+};
+pub use task::{FezzTask, TASK_PENDING, TASK_READY};
+pub use waker::{FezzWaker, FezzWakerVtable};
+
+/// Major version: a host refuses a library that was built for another one.
+pub const ABI_MAJOR: u32 = 1;
+/// Minor version: grows when fields are appended to a struct; any minor of the same major is accepted.
+pub const ABI_MINOR: u32 = 0;
+/// What `fezz_abi_version` returns: `major << 16 | minor`.
+pub const ABI_VERSION: u32 = ABI_MAJOR << 16 | ABI_MINOR;
+
+/// Names of the symbols that a function library exports.
+pub mod symbol {
+    /// Required: [`AbiVersionFn`](super::AbiVersionFn).
+    pub const ABI_VERSION: &str = "fezz_abi_version";
+    /// Required: [`FetchFn`](super::FetchFn).
+    pub const FETCH: &str = "fezz_fetch";
+    /// Optional: [`FetchAsyncFn`](super::FetchAsyncFn).
+    pub const FETCH_ASYNC: &str = "fezz_fetch_async";
+    /// Optional: [`InitFn`](super::InitFn).
+    pub const INIT: &str = "fezz_init";
+    /// Optional: [`ShutdownFn`](super::ShutdownFn).
+    pub const SHUTDOWN: &str = "fezz_shutdown";
+}
+
+/// `uint32_t fezz_abi_version(void)`: the contract that the library was built for, see [`ABI_VERSION`].
+pub type AbiVersionFn = unsafe extern "C" fn() -> u32;
+/// `void fezz_fetch(const FezzRequest *, FezzResponse *)`: one request, one response; may block its thread.
+pub type FetchFn = unsafe extern "C" fn(request: *const FezzRequest, response: *mut FezzResponse);
+/// `void fezz_fetch_async(const FezzRequest *, FezzTask *)`: starts a call that the host polls; must not block.
+pub type FetchAsyncFn = unsafe extern "C" fn(request: *const FezzRequest, task: *mut FezzTask);
+/// `int32_t fezz_init(const FezzHost *)`: once after each load, before the first call. Anything but 0 refuses the load.
+pub type InitFn = unsafe extern "C" fn(host: *const FezzHost) -> i32;
+/// `void fezz_shutdown(void)`: after the last call, when the function is evicted or its host drains.
+pub type ShutdownFn = unsafe extern "C" fn();
