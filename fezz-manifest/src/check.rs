@@ -1,0 +1,188 @@
+//! The judge: turns raw JSON into a [`Manifest`], or into every problem that it has.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use crate::fields::{Fields, Key, object, string};
+use crate::json::Json;
+use crate::manifest::{Manifest, Route};
+use crate::problem::{At, Problem, Problems};
+use crate::version::Version;
+use crate::{builder, entry, method, path};
+
+/// The largest `fezz.json` that is read, in bytes.
+pub const MAX_FILE_BYTES: usize = 256 * 1024;
+/// The largest `timeout_ms`: one hour.
+pub const MAX_TIMEOUT_MS: u64 = 3_600_000;
+/// The largest `max_body_bytes`: 4 GiB.
+pub const MAX_BODY_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// The largest `max_concurrency`.
+pub const MAX_CONCURRENCY: u32 = 65_536;
+/// The most routes that a function can have; each is a label in the metrics.
+pub const MAX_ROUTES: usize = 1024;
+
+pub(crate) const ID_PATTERN: &str = "^[a-z0-9][a-z0-9_-]{0,62}$";
+pub(crate) const ENV_VALUE_PATTERN: &str = r"^[^\u0000]*$";
+pub(crate) const ENV_KEY_PATTERN: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
+
+/// The keys of the file, in the order in which the documentation has them.
+pub(crate) const KEYS: [Key; 10] = [
+    Key::optional("$schema"),
+    Key::required("id", r#""todos""#),
+    Key::required("version", r#""latest""#),
+    Key::required("entry", r#""todos""#),
+    Key::required("routes", r#"[{"path": "/hello", "method": "GET"}]"#),
+    Key::optional("description"),
+    Key::optional("env"),
+    Key::optional("timeout_ms"),
+    Key::optional("max_body_bytes"),
+    Key::optional("max_concurrency"),
+];
+
+/// The keys of a route.
+pub(crate) const ROUTE_KEYS: [Key; 2] =
+    [Key::required("path", r#""/hello""#), Key::required("method", r#""GET""#)];
+
+/// Judges a whole file.
+pub(crate) fn judge(json: &Json) -> Result<Manifest, Problems> {
+    let mut problems = Vec::new();
+    let manifest = Fields::open(json, &At::root(), &KEYS, &mut problems)
+        .and_then(|fields| Judge { fields, problems: &mut problems }.manifest());
+    Problems::check(problems)?;
+    // A judge that gives nothing has said why; this line only spares a panic if one ever forgets to.
+    manifest.ok_or_else(|| Problems::from(At::root().problem("is not a manifest")))
+}
+
+struct Judge<'j, 'p> {
+    fields: Fields<'j>,
+    problems: &'p mut Vec<Problem>,
+}
+
+impl<'j> Judge<'j, '_> {
+    /// Judges every key before it gives up on any.
+    fn manifest(mut self) -> Option<Manifest> {
+        self.text("$schema");
+        let id = self.text("id").and_then(|text| self.id(text));
+        let version = self.text("version").and_then(|text| self.version(text));
+        let entry = self.text("entry").and_then(|text| self.entry(text));
+        let routes = self.fields.get("routes").and_then(|(at, json)| routes(json, &at, self.problems));
+        let description = self.text("description").map(str::to_owned);
+        let env = self.fields.get("env").map(|(at, json)| env(json, &at, self.problems));
+        let timeout_ms = self.number("timeout_ms", 1..=MAX_TIMEOUT_MS);
+        let max_body_bytes = self.number("max_body_bytes", 0..=MAX_BODY_BYTES);
+        let max_concurrency = self.number("max_concurrency", 1..=MAX_CONCURRENCY.into());
+        Some(Manifest {
+            id: id?,
+            version: version?,
+            entry: entry?,
+            routes: routes?,
+            description,
+            env: env.unwrap_or_default(),
+            timeout_ms,
+            max_body_bytes,
+            max_concurrency: max_concurrency.and_then(|number| u32::try_from(number).ok()),
+        })
+    }
+
+    fn text(&mut self, key: &str) -> Option<&'j str> {
+        let (at, json) = self.fields.get(key)?;
+        string(json, &at, self.problems)
+    }
+
+    fn id(&mut self, text: &str) -> Option<String> {
+        let inner = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+        if (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with(['_', '-']) {
+            return Some(text.to_owned());
+        }
+        let rule = "use 1 to 63 of `a-z`, `0-9`, `_` and `-`, with a letter or digit first";
+        self.refuse("id", format!("{text:?} is not an id; {rule}"))
+    }
+
+    fn version(&mut self, text: &str) -> Option<Version> {
+        text.parse().map_or_else(|error: crate::VersionError| self.refuse("version", error.to_string()), Some)
+    }
+
+    fn entry(&mut self, text: &str) -> Option<String> {
+        entry::check(text).map_or_else(|message| self.refuse("entry", message), |()| Some(text.to_owned()))
+    }
+
+    fn number(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<u64> {
+        let (at, json) = self.fields.get(key)?;
+        let found = match json {
+            Json::Whole(number) if range.contains(number) => return Some(*number),
+            Json::Whole(number) => number.to_string(),
+            Json::Number(number) => number.clone(),
+            other => other.kind().to_owned(),
+        };
+        let (low, high) = range.into_inner();
+        self.problems.push(at.problem(format!("must be a whole number from {low} to {high}, not {found}")));
+        None
+    }
+
+    /// Puts a problem down for one key, in place of its value.
+    fn refuse<T>(&mut self, key: &str, message: String) -> Option<T> {
+        self.problems.push(At::root().key(key).problem(message));
+        None
+    }
+}
+
+fn routes(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Option<Vec<Route>> {
+    let Json::Array(items) = json else {
+        let hint = "write [{\"path\": \"/hello\", \"method\": \"GET\"}]";
+        problems.push(at.problem(format!("must be a list of routes, not {}; {hint}", json.kind())));
+        return None;
+    };
+    if let Some(message) = builder::check_count(items.len()) {
+        problems.push(at.problem(message));
+        return None;
+    }
+    let judged: Vec<_> =
+        items.iter().enumerate().map(|(i, item)| route(item, &At::route(i), problems)).collect();
+    let sound = judged.iter().enumerate().filter_map(|(i, route)| Some((i, route.as_ref()?)));
+    problems.extend(builder::conflicts(sound));
+    judged.into_iter().collect()
+}
+
+/// One route on its own; how it gets along with the others is the table's business.
+fn route(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Option<Route> {
+    let fields = Fields::open(json, at, &ROUTE_KEYS, problems)?;
+    let path = fields.get("path").and_then(|(at, json)| route_path(json, &at, problems));
+    let methods = fields.get("method").and_then(|(at, json)| method::judge(json, &at, problems));
+    Some(Route { path: path?, methods: methods? })
+}
+
+fn route_path(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Option<String> {
+    let text = string(json, at, problems)?;
+    match path::check(text) {
+        Ok(_) => Some(text.to_owned()),
+        Err(messages) => {
+            problems.extend(messages.into_iter().map(|message| at.problem(message)));
+            None
+        }
+    }
+}
+
+fn env(json: &Json, at: &At, problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
+    let mut env = BTreeMap::new();
+    for (key, value) in object(json, at, problems).unwrap_or_default() {
+        let at = at.key(key);
+        if !is_env_key(key) {
+            problems.push(
+                at.problem("is not a name of a variable; use letters, digits and `_`, with no digit first"),
+            );
+        }
+        let Some(text) = string(value, &at, problems) else {
+            continue;
+        };
+        if text.contains('\0') {
+            problems.push(at.problem("holds a NUL character; remove it"));
+        }
+        env.insert(key.clone(), text.to_owned());
+    }
+    env
+}
+
+fn is_env_key(key: &str) -> bool {
+    key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}

@@ -1,0 +1,126 @@
+//! Arbitrary input: nothing that comes from a disk or a client makes the crate panic.
+
+use fezz_manifest::{Found, Manifest, Methods, Route, RouteTable};
+use http::Method;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::full;
+
+/// What a lossy decoder puts in place of bytes that are not UTF-8.
+const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
+
+/// Texts that are close to JSON, to routes and to their mistakes.
+fn scraps() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[/{}*:%.a-c0-9?# é]{0,24}",
+        "(/(\\{\\{|\\}\\}|\\{\\*?[a-c]{0,2}\\}|[a-c]|%[0-9A-Fa-f]{2}|\\.)*){1,5}",
+        ".{0,12}",
+    ]
+}
+
+/// One edit of a text: bytes cut out at a place, and others put in there.
+fn edited(text: &str, (at, cut, insert): (usize, usize, Vec<u8>)) -> Vec<u8> {
+    let mut bytes = text.as_bytes().to_vec();
+    let start = at % (bytes.len() + 1);
+    let end = (start + cut).min(bytes.len());
+    bytes.splice(start..end, insert);
+    bytes
+}
+
+fn edits() -> impl Strategy<Value = (usize, usize, Vec<u8>)> {
+    let insert = prop_oneof![vec(any::<u8>(), 0..4), "[\\[\\]{}\",:0-9a-z/*]{0,4}".prop_map(Into::into)];
+    (any::<usize>(), 0usize..6, insert)
+}
+
+fn route(path: &str) -> Route {
+    Route { path: path.to_owned(), methods: Methods::Only(vec![Method::GET]) }
+}
+
+/// What a parser gives is safe to build on: its routes make a table.
+fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
+    match Manifest::parse(bytes) {
+        Ok(manifest) => {
+            RouteTable::new(&manifest.routes)?;
+            let folder = format!("{}@{}", manifest.id, manifest.version);
+            prop_assert!(manifest.check_folder(&folder).is_empty());
+            prop_assert!(!manifest.library_file_name().contains('/'));
+        }
+        Err(problems) => {
+            prop_assert!(problems.iter().count() > 0);
+            prop_assert!(problems.iter().all(|problem| problem.path.starts_with('$')));
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_parse_or_have_problems(bytes in vec(any::<u8>(), 0..256)) {
+        check(&bytes)?;
+    }
+
+    #[test]
+    fn edited_manifests_parse_or_have_problems(edit in edits(), second in edits()) {
+        let once = edited(&full().to_string(), edit);
+        check(&once)?;
+        check(&edited(&String::from_utf8_lossy(&once), second))?;
+    }
+
+    #[test]
+    fn any_values_parse_or_have_problems(texts in [scraps(), scraps(), scraps(), scraps(), scraps()]) {
+        let [id, version, entry, path, method] = texts;
+        let json = serde_json::json!({
+            "id": id, "version": version, "entry": entry, "env": { id.clone(): version },
+            "routes": [{ "path": path, "method": method }, { "path": entry, "method": [method, "GET"] }]
+        });
+        check(json.to_string().as_bytes())?;
+    }
+
+    #[test]
+    fn any_path_can_be_looked_up(patterns in vec(scraps(), 1..6), paths in vec(scraps(), 1..6)) {
+        // One pattern that is sure to be there, and those of the others that are sound together.
+        let mut routes = vec![route("/a/{b}/{*c}")];
+        for pattern in patterns {
+            routes.push(route(&pattern));
+            if RouteTable::new(&routes).is_err() {
+                routes.pop();
+            }
+        }
+        let table = RouteTable::new(&routes)?;
+        for path in &paths {
+            if let Found::Route(found) = table.find(path, &Method::GET) {
+                prop_assert_eq!(table.patterns().nth(found.index), Some(found.pattern));
+                let sent = path.contains(REPLACEMENT) || path.to_ascii_uppercase().contains("%EF%BF%BD");
+                let replaced = found.params.iter().any(|(_, value)| value.contains(REPLACEMENT));
+                prop_assert!(sent || !replaced, "{} was decoded lossily", path);
+            }
+        }
+    }
+
+    /// A pattern that passes means the same here and to matchit, which must not refuse it or read other names
+    /// in it.
+    #[test]
+    fn a_sound_pattern_is_found_by_its_own_path(pattern in scraps()) {
+        let Ok(table) = RouteTable::new(&[route(&pattern)]) else { return Ok(()) };
+        let mut reference = matchit::Router::new();
+        prop_assert!(reference.insert(pattern.as_str(), ()).is_ok());
+
+        // Fill every parameter with the same letter, and resolve the braces.
+        let marked = pattern.replace("{{", "\u{1}").replace("}}", "\u{2}");
+        let mut path = String::new();
+        for piece in marked.split_inclusive('}') {
+            let literal = piece.split('{').next().unwrap_or_default();
+            path += literal;
+            path += if piece.ends_with('}') { "v" } else { "" };
+        }
+        let path = path.replace('\u{1}', "{").replace('\u{2}', "}");
+
+        let Found::Route(found) = table.find(&path, &Method::GET) else {
+            return Err(TestCaseError::fail(format!("{path} is not found by {pattern}")));
+        };
+        let expected = reference.at(&path).expect("matchit finds it").params;
+        let names: Vec<_> = found.params.iter().map(|(name, _)| name).collect();
+        prop_assert_eq!(names, expected.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    }
+}

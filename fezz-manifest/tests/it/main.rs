@@ -1,0 +1,64 @@
+//! Tests through the public API: whole files, whole tables, the committed schema, and arbitrary input.
+
+mod files;
+mod fuzz;
+mod schema;
+mod table;
+mod values;
+
+use fezz_manifest::{Manifest, Problems};
+use serde_json::{Value, json};
+
+/// A manifest that has every key.
+fn full() -> Value {
+    json!({
+        "$schema": "../../docs/fezz.schema.json",
+        "id": "todos",
+        "version": "1.4.0",
+        "entry": "libexample_todosapi.so",
+        "description": "Todos in SQLite",
+        "routes": [
+            { "path": "/", "method": "ANY" },
+            { "path": "/todos", "method": ["GET", "POST"] },
+            { "path": "/todos/{id}", "method": "GET" },
+            { "path": "/files/{*rest}", "method": "PROPFIND" }
+        ],
+        "env": { "DATABASE": "todos.db" },
+        "timeout_ms": 5000,
+        "max_body_bytes": 1048576,
+        "max_concurrency": 64
+    })
+}
+
+fn parse(json: &Value) -> Result<Manifest, Problems> {
+    Manifest::parse(json.to_string().as_bytes())
+}
+
+/// The full manifest with one value replaced; `pointer` is a JSON pointer to it, or to a new key.
+fn with(pointer: &str, value: Value) -> Value {
+    let mut json = full();
+    let (parent, key) = pointer.rsplit_once('/').expect("a JSON pointer");
+    let parent = json.pointer_mut(parent).expect("the parent exists");
+    match parent {
+        Value::Array(items) => items[key.parse::<usize>().expect("an index")] = value,
+        parent => parent[key] = value,
+    }
+    json
+}
+
+/// Expects exactly these problems, each by its JSON path and a part of its message.
+#[track_caller]
+fn expect_problems(json: &Value, expected: &[(&str, &str)]) {
+    let text = json.to_string();
+    expect_problems_in(&text, expected);
+}
+
+#[track_caller]
+fn expect_problems_in(text: &str, expected: &[(&str, &str)]) {
+    let problems = Manifest::parse(text.as_bytes()).expect_err("the manifest has problems");
+    assert_eq!(problems.iter().count(), expected.len(), "{problems}");
+    for (problem, (path, part)) in problems.iter().zip(expected) {
+        assert_eq!(problem.path, *path, "{problems}");
+        assert!(problem.message.contains(part), "no {part:?} in:\n{problems}");
+    }
+}

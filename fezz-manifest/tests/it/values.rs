@@ -1,0 +1,109 @@
+//! The value of each key: its type, its limits and its rules.
+
+use fezz_manifest::{Manifest, Methods};
+use serde_json::{Value, json};
+
+use crate::{expect_problems, full, parse, with};
+
+#[test]
+fn wrong_types_are_named_where_they_stand() {
+    for json in [json!(null), json!([]), json!("x"), json!(1)] {
+        expect_problems(&json, &[("$", "must be an object")]);
+    }
+    for key in ["$schema", "id", "version", "entry", "description"] {
+        let at = format!("$.{key}");
+        expect_problems(&with(&format!("/{key}"), json!(7)), &[(&at, "must be a string; write it as \"7\"")]);
+        expect_problems(&with(&format!("/{key}"), Value::Null), &[(&at, "not null")]);
+        expect_problems(&with(&format!("/{key}"), json!([])), &[(&at, "must be a string, not a list")]);
+    }
+    for key in ["timeout_ms", "max_body_bytes", "max_concurrency"] {
+        let at = format!("$.{key}");
+        for (value, shown) in [
+            (json!("5"), "a string"),
+            (json!(-1), "-1"),
+            (json!(1.5), "1.5"),
+            (json!(5.0), "5.0"),
+            (Value::Null, "null"),
+        ] {
+            expect_problems(&with(&format!("/{key}"), value), &[(&at, &format!("not {shown}"))]);
+        }
+    }
+    expect_problems(&with("/env", json!([])), &[("$.env", "must be an object { … }, not a list")]);
+    expect_problems(&with("/routes", json!({})), &[("$.routes", "must be a list of routes, not an object")]);
+    expect_problems(&with("/routes/1", json!("/x")), &[("$.routes[1]", "must be an object")]);
+    expect_problems(&with("/routes/1/path", json!(1)), &[("$.routes[1].path", "must be a string")]);
+    expect_problems(&with("/routes/1/method", json!(1)), &[("$.routes[1].method", "or a list of methods")]);
+    expect_problems(&with("/routes/1/method", json!(["GET", 1])), &[("$.routes[1].method[1]", "a string")]);
+}
+
+#[test]
+fn ids() {
+    for id in ["a", "0", "todos", "my-fn_2", &"a".repeat(63)] {
+        assert_eq!(parse(&with("/id", json!(id))).unwrap().id, id);
+    }
+    for id in ["", "Todos", "-a", "_a", "a b", "a.b", "a@b", "a/b", "é", "a\0", &"a".repeat(64)] {
+        expect_problems(&with("/id", json!(id)), &[("$.id", "use 1 to 63 of")]);
+    }
+}
+
+#[test]
+fn limits_hold_at_their_edges() {
+    for (key, low, high) in
+        [("timeout_ms", 1u64, 3_600_000u64), ("max_body_bytes", 0, 4 << 30), ("max_concurrency", 1, 65_536)]
+    {
+        let at = format!("$.{key}");
+        let expected = format!("from {low} to {high}");
+        for good in [low, high] {
+            assert!(parse(&with(&format!("/{key}"), json!(good))).is_ok(), "{key} {good}");
+        }
+        for bad in [json!(high + 1), json!(u64::MAX), json!(1e300)] {
+            expect_problems(&with(&format!("/{key}"), bad), &[(&at, &expected)]);
+        }
+    }
+}
+
+#[test]
+fn environment() {
+    for key in ["A", "_", "a_1", "PATH"] {
+        assert_eq!(parse(&with(&format!("/env/{key}"), json!(""))).unwrap().env[key], "");
+    }
+    for key in ["", "1A", "A-B", "A B", "É", "A=B"] {
+        let text = json!({ key: "" }).to_string();
+        let json = full().to_string().replace("{\"DATABASE\":\"todos.db\"}", &text);
+        let problems = Manifest::parse(json.as_bytes()).unwrap_err();
+        assert!(problems.to_string().contains("is not a name of a variable"), "{problems}");
+    }
+    expect_problems(&with("/env/A", json!("x\0")), &[("$.env.A", "NUL")]);
+    expect_problems(&with("/env/A", json!(true)), &[("$.env.A", "write it as \"true\"")]);
+}
+
+#[test]
+fn methods() {
+    let methods = |value| parse(&with("/routes/1/method", value)).unwrap().routes.remove(1).methods;
+    assert_eq!(methods(json!("ANY")), Methods::Any);
+    assert_eq!(methods(json!(["GET", "PROPFIND"])).to_string(), "GET, PROPFIND");
+
+    let at = "$.routes[1].method";
+    expect_problems(&with("/routes/1/method", json!([])), &[(at, "must name a method")]);
+    expect_problems(&with("/routes/1/method", json!("TRACE")), &[(at, "not served")]);
+    let bad = json!(["GET", "ANY", "get", "CONNECT"]);
+    let problems = [("[1]", "ANY stands alone"), ("[2]", "did you mean `GET`?"), ("[3]", "not served")];
+    let problems = problems.map(|(index, part)| (format!("{at}{index}"), part));
+    let problems: Vec<_> = problems.iter().map(|(path, part)| (path.as_str(), *part)).collect();
+    expect_problems(&with("/routes/1/method", bad), &problems);
+    expect_problems(
+        &with("/routes/1/method", json!(["GET", "PUT", "GET"])),
+        &[("$.routes[1].method[2]", "`GET` is in the list already")],
+    );
+    let many: Vec<_> = (0..65).map(|i| format!("M-{i}-EXTENSION")).collect();
+    expect_problems(&with("/routes/1/method", json!(many)), &[(at, "at most 64")]);
+}
+
+#[test]
+fn the_number_of_routes_has_limits() {
+    let routes =
+        |count| (0..count).map(|i| json!({ "path": format!("/{i}"), "method": "GET" })).collect::<Vec<_>>();
+    expect_problems(&with("/routes", json!([])), &[("$.routes", "must have a route")]);
+    assert!(parse(&with("/routes", json!(routes(1024)))).is_ok());
+    expect_problems(&with("/routes", json!(routes(1025))), &[("$.routes", "at most 1024")]);
+}
