@@ -1,0 +1,48 @@
+//! Write a native function for the fezz host.
+//!
+//! A function is a crate of type `cdylib` with one public function that takes a [`FezzHttpRequest`] and answers with
+//! a [`FezzHttpResponse`]:
+//!
+//! ```
+//! use fezz_sdk::{FezzHttpRequest, FezzHttpResponse, fezz_function};
+//!
+//! #[fezz_function]
+//! pub fn hello(req: FezzHttpRequest) -> FezzHttpResponse {
+//!     let name = req.param("name").unwrap_or("world").to_owned();
+//!     FezzHttpResponse::ok().text(format!("hello {name}"))
+//! }
+//! ```
+//!
+//! ```toml
+//! [lib]
+//! crate-type = ["cdylib"]
+//! ```
+//!
+//! Put the library and a `fezz.json` into a folder below `functions/`, and the host serves it.
+//!
+//! State that is expensive to make lives in a [`OnceLock`](std::sync::OnceLock) static and stays warm between calls:
+//!
+//! ```
+//! use std::sync::OnceLock;
+//!
+//! fn greeting() -> &'static str {
+//!     static GREETING: OnceLock<String> = OnceLock::new();
+//!     GREETING.get_or_init(|| fezz_sdk::variable("GREETING").unwrap_or("hello").to_owned())
+//! }
+//! ```
+//!
+//! A function runs on a thread that may block. A panic in it becomes a 500 and harms nobody else, unless the crate is
+//! built with `panic = "abort"`.
+
+pub mod entry;
+mod host;
+mod request;
+mod response;
+
+pub use bytes::Bytes;
+pub use fezz_abi as abi;
+pub use fezz_macro::fezz_function;
+pub use host::{Host, Level, data_dir, host, log, variable};
+pub use http;
+pub use request::{BodyError, FezzHttpRequest};
+pub use response::FezzHttpResponse;

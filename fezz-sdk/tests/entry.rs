@@ -1,0 +1,115 @@
+//! The C entry points, called as a host would: with structs of its own and counts of what it gave and got back.
+
+#![expect(unsafe_code, reason = "plays the host's part")]
+
+use std::ptr;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+use fezz_sdk::abi::{
+    FezzPair, FezzPairs, FezzRequest, FezzResponse, FezzSlice, OUTCOME_FAILED, OUTCOME_PANICKED,
+    OUTCOME_RETURNED,
+};
+use fezz_sdk::{Bytes, FezzHttpRequest, FezzHttpResponse, entry};
+
+/// Retains that have not been taken back yet. Each test thread counts its own.
+static RETAINED: AtomicI32 = AtomicI32::new(0);
+static NEVER: AtomicU32 = AtomicU32::new(0);
+
+unsafe extern "C" fn retain(_: *const FezzRequest) {
+    RETAINED.fetch_add(1, Ordering::SeqCst);
+}
+
+unsafe extern "C" fn release(_: *const FezzRequest) {
+    RETAINED.fetch_sub(1, Ordering::SeqCst);
+}
+
+/// One call of `function` with this method and body, its answer copied and released.
+fn call(method: &str, body: &[u8], function: fn(FezzHttpRequest) -> FezzHttpResponse) -> (u32, u32, String) {
+    let slice = |text: &str| FezzSlice::new(text.as_bytes().to_vec().leak());
+    let header = |name, value| FezzPair { name: slice(name), value: slice(value) };
+    let headers = vec![header("x-a", "1"), header("x-a", "2")].leak();
+    let params = vec![header("id", "7")].leak();
+    let request = FezzRequest {
+        size: size_of::<FezzRequest>(),
+        method: slice(method),
+        path: slice("/todos/7"),
+        query: slice("a=1&b=%20"),
+        route: slice("/todos/{id}"),
+        params: FezzPairs::new(params),
+        headers: FezzPairs::new(headers),
+        body: FezzSlice::new(body),
+        body_stream: ptr::null(),
+        request_id: slice("r-1"),
+        traceparent: FezzSlice::EMPTY,
+        client_addr: slice("127.0.0.1:9"),
+        time_left_ns: 5_000_000_000,
+        cancelled: &raw const NEVER,
+        retain,
+        release,
+    };
+    let mut response = FezzResponse::EMPTY;
+    // SAFETY: both live until the call returns, and nothing in these tests keeps the request for longer.
+    unsafe { entry::fetch(function, &raw const request, &raw mut response) };
+    // SAFETY: the answer is valid until its release.
+    let text = String::from_utf8_lossy(unsafe { response.body.as_bytes() }).into_owned();
+    if let Some(release) = response.release {
+        // SAFETY: once.
+        unsafe { release(response.ctx) };
+    }
+    (response.outcome, response.status, text)
+}
+
+fn describe(req: FezzHttpRequest) -> FezzHttpResponse {
+    let values: Vec<_> = req.headers().get_all("x-a").iter().cloned().collect();
+    assert_eq!(values, ["1", "2"]);
+    assert_eq!(req.params().collect::<Vec<_>>(), [("id", "7")]);
+    assert_eq!(req.query_param("b").as_deref(), Some(" "));
+    assert!(req.deadline().is_some() && !req.is_cancelled());
+    assert_eq!(req.traceparent(), None);
+    // Moved to another thread, the body keeps the request alive.
+    let body = req.body().clone();
+    drop(req);
+    std::thread::spawn(move || FezzHttpResponse::ok().bytes(body)).join().expect("joined")
+}
+
+/// One test, so that nobody else counts meanwhile.
+#[test]
+fn calls_keep_the_contract() {
+    assert_eq!(call("POST", b"the body", describe), (OUTCOME_RETURNED, 200, "the body".to_owned()));
+    assert_eq!(RETAINED.load(Ordering::SeqCst), 0, "the request was not given back");
+
+    let (outcome, _, text) = call("GET", b"", |_| panic!("on {}", "purpose"));
+    assert_eq!(outcome, OUTCOME_PANICKED);
+    assert!(text.starts_with("on purpose (at ") && text.contains("entry.rs:"), "{text}");
+
+    let (outcome, _, text) = call("GET", b"", |_| FezzHttpResponse::ok().header("a b", "c"));
+    assert!(outcome == OUTCOME_FAILED && text.contains("header"), "{outcome} {text}");
+
+    let (outcome, _, text) = call("not a method", b"", describe);
+    assert!(outcome == OUTCOME_FAILED && text.contains("malformed"), "{outcome} {text}");
+
+    let (outcome, _, _) = call("GET", b"x", |req| {
+        let body: Bytes = req.body().clone();
+        drop(req);
+        panic!("with {} byte in hand", body.len())
+    });
+    assert_eq!(outcome, OUTCOME_PANICKED);
+    assert_eq!(RETAINED.load(Ordering::SeqCst), 0, "a request of a panicking call was not given back");
+}
+
+#[test]
+fn an_older_host_gets_no_more_than_it_has_room_for() {
+    // Room for the size and the outcome alone; the bytes behind them are somebody else's.
+    let mut memory = [0xAA_u8; size_of::<FezzResponse>()];
+    let room = std::mem::offset_of!(FezzResponse, status);
+    memory[..size_of::<usize>()].copy_from_slice(&room.to_ne_bytes());
+    let mut aligned = [0_u64; size_of::<FezzResponse>() / 8];
+    let bytes: *mut u8 = aligned.as_mut_ptr().cast();
+    // SAFETY: both hold as many bytes.
+    unsafe { ptr::copy_nonoverlapping(memory.as_ptr(), bytes, memory.len()) };
+    // SAFETY: null is a malformed request, and the response's size says how much may be written.
+    unsafe { entry::fetch(describe, ptr::null(), bytes.cast()) };
+    // SAFETY: as many bytes as before.
+    unsafe { ptr::copy_nonoverlapping(bytes, memory.as_mut_ptr(), memory.len()) };
+    assert!(memory[room..].iter().all(|byte| *byte == 0xAA), "written beyond the room");
+}
