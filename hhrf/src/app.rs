@@ -1,0 +1,56 @@
+//! The whole stack, top to bottom.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::body::Body;
+use http::{Request, Response};
+use tower::{Service, ServiceBuilder};
+use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
+
+use crate::catalog::Catalog;
+use crate::config::Settings;
+use crate::invoke::{Invoke, Runners};
+use crate::observe::ObserveLayer;
+use crate::refuse::{Elsewhere, RefuseLayer};
+use crate::request_id::{MakeId, ValidIdLayer};
+use crate::resolve::{Cache, ResolveLayer};
+use crate::respond::{REQUEST_ID, RespondLayer};
+use crate::route::RouteLayer;
+
+/// What the listener serves, and each connection clones.
+pub(crate) fn app(
+    settings: &Settings,
+    catalog: Arc<ArcSwap<Catalog>>,
+    cache: Cache,
+    runners: Runners,
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static {
+    let respond = RespondLayer { expose_panics: settings.expose_panics };
+    let refuse = RefuseLayer { max_headers: settings.max_headers };
+
+    let functions = ServiceBuilder::new()
+        .layer(respond) // makes an answer of every error below, so it stands above all of them
+        .layer(refuse) // before anything looks at the request
+        .layer(RouteLayer(catalog)) // Request<Body> becomes Routed
+        .layer(ResolveLayer(cache)) // Routed becomes Resolved
+        .service(Invoke::new(runners, settings.body_timeout));
+    let elsewhere = ServiceBuilder::new().layer(respond).layer(refuse).service(Elsewhere);
+
+    let router = Router::new()
+        .route_service("/rpc/{fn}", functions.clone())
+        .route_service("/rpc/{fn}/", functions.clone())
+        .route_service("/rpc/{fn}/{*path}", functions)
+        .fallback_service(elsewhere);
+
+    ServiceBuilder::new()
+        .layer(ValidIdLayer) // an id that cannot be logged as it is makes place for a new one
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeId::default()))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID)) // below Set, since it copies what that has set
+        .layer(ObserveLayer) // sees the id, and every answer
+        .service(router)
+}

@@ -1,0 +1,77 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve functions.
+    Serve(Arguments),
+    /// Load a library, as the host's child, to see whether it can be.
+    Probe(PathBuf),
+    /// Print this text and end: help, version, or what is wrong.
+    Print {
+        /// What to print.
+        text: String,
+        /// Whether it was asked for.
+        ok: bool,
+    },
+}
+
+/// Serves native functions, dropped as folders, over HTTP.
+#[derive(Debug, Parser)]
+#[command(name = "hhrf", version, args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Sub>,
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Sub {
+    /// Serve functions (the default)
+    Serve(Arguments),
+    /// Load a library and say whether it can be served; the host runs this for every new library
+    #[command(hide = true)]
+    Probe {
+        /// The library
+        library: PathBuf,
+    },
+}
+
+/// The settings that have flags, as they were typed; the environment (HHRF_…) and the file have all of them.
+#[derive(Debug, Default, Args)]
+pub struct Arguments {
+    /// Folder of the deployed functions [default: ./functions]
+    #[arg(long, value_name = "DIR")]
+    pub(super) functions: Option<String>,
+    /// Address to listen on; port 0 picks a free one [default: 127.0.0.1:3000]
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Option<String>,
+    /// Folder of the host's own files: library store, functions' data [default: ./.fezz]
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<String>,
+    /// What is logged: a level, or `target=level` pairs [default: info]
+    #[arg(long, value_name = "FILTER")]
+    pub(super) log: Option<String>,
+    /// auto, text or json [default: auto]
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) log_format: Option<String>,
+    /// File of all settings [default: config/hhrf.toml, where it exists]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// Reads the command line.
+pub fn command(arguments: impl IntoIterator<Item = OsString>) -> Command {
+    match CommandLine::try_parse_from(arguments) {
+        Ok(CommandLine { command: None, arguments }) => Command::Serve(arguments),
+        Ok(CommandLine { command: Some(Sub::Serve(arguments)), .. }) => Command::Serve(arguments),
+        Ok(CommandLine { command: Some(Sub::Probe { library }), .. }) => Command::Probe(library),
+        Err(error) => Command::Print { text: error.render().to_string(), ok: !error.use_stderr() },
+    }
+}

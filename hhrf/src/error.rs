@@ -1,0 +1,43 @@
+//! The error of each stage, in one: what [`respond`](crate::respond) makes an answer of.
+
+use std::sync::Arc;
+
+use crate::catalog::FunctionKey;
+use crate::guard::Violation;
+use crate::invoke::InvokeError;
+use crate::resolve::LoadError;
+use crate::route::RouteError;
+
+/// Why a request was not answered by a function.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    #[error("{source}")]
+    Resolve { function: Arc<FunctionKey>, source: Arc<LoadError> },
+    #[error("{source}")]
+    Invoke { function: Arc<FunctionKey>, source: InvokeError },
+    #[error("the host panicked: {0}")]
+    Panic(String),
+}
+
+/// Why a request is not even looked at.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("{}", .0.message())]
+    Connection(Violation),
+    #[error("the request has {found} headers, at most {limit} are taken")]
+    TooManyHeaders { found: usize, limit: usize },
+}
+
+impl Error {
+    /// The function that it happened in.
+    pub(crate) fn function(&self) -> Option<&FunctionKey> {
+        match self {
+            Self::Resolve { function, .. } | Self::Invoke { function, .. } => Some(function),
+            Self::Refused(_) | Self::Route(_) | Self::Panic(_) => None,
+        }
+    }
+}

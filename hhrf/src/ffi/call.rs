@@ -1,0 +1,184 @@
+//! One request as a function sees it: a [`FezzRequest`] together with everything that it points to.
+
+use std::cell::UnsafeCell;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use fezz_abi::{FezzPair, FezzPairs, FezzRequest, FezzSlice};
+use http::request::Parts;
+
+use crate::catalog::Function;
+use crate::hop_by_hop::HopByHop;
+use crate::serve::Peer;
+
+/// What a call is made from.
+#[derive(Debug)]
+pub(crate) struct CallParts {
+    pub(crate) function: Arc<Function>,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) head: Parts,
+    /// Where in the URI's path the function's own path begins.
+    pub(crate) path_start: usize,
+    /// Index of the route in the function's table.
+    pub(crate) route: usize,
+    pub(crate) params: Vec<(String, String)>,
+    pub(crate) body: Bytes,
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl CallParts {
+    /// The path below the function's prefix. Where the client named none it is that of the route that was chosen for
+    /// it, which has no parameters.
+    fn path(&self) -> &str {
+        match self.head.uri.path().get(self.path_start..) {
+            None | Some("" | "/") => self.pattern(),
+            Some(path) => path,
+        }
+    }
+
+    fn pattern(&self) -> &str {
+        self.function.routes.patterns().nth(self.route).unwrap_or_default()
+    }
+
+    fn header(&self, name: &str) -> FezzSlice {
+        self.head.headers.get(name).map_or(FezzSlice::EMPTY, |value| FezzSlice::new(value.as_bytes()))
+    }
+}
+
+/// A request that a function may hold on to for as long as it likes: a count keeps it alive.
+#[derive(Clone, Debug)]
+pub(crate) struct Call(Arc<Inner>);
+
+/// `request` stands first, so that its address is that of the whole: `retain` and `release` get nothing else.
+#[repr(C)]
+#[derive(Debug)]
+struct Inner {
+    request: UnsafeCell<FezzRequest>,
+    cancelled: AtomicU32,
+    parts: CallParts,
+    headers: Vec<FezzPair>,
+    params: Vec<FezzPair>,
+}
+
+// SAFETY: the pointers lead into `parts`, which is never changed and as Send and Sync as its types are; `request` is
+// written once more, in `begin`, before anybody else can read it.
+unsafe impl Send for Inner {}
+// SAFETY: as for Send.
+unsafe impl Sync for Inner {}
+
+impl Call {
+    pub(crate) fn new(parts: CallParts) -> Self {
+        let mut call = Arc::new(Inner {
+            request: UnsafeCell::new(EMPTY),
+            cancelled: AtomicU32::new(0),
+            headers: header_pairs(&parts),
+            params: parts
+                .params
+                .iter()
+                .map(|(name, value)| pair(name.as_bytes(), value.as_bytes()))
+                .collect(),
+            parts,
+        });
+        // Only now: a short extension method, for one, lies within the struct that has just moved to its place.
+        if let Some(inner) = Arc::get_mut(&mut call) {
+            inner.point();
+        }
+        Self(call)
+    }
+
+    /// The request, its remaining time filled in. Called once, by the thread that is about to make the call.
+    pub(super) fn begin(&self) -> *const FezzRequest {
+        let left = self.0.parts.deadline.map_or(0, |deadline| {
+            let left = deadline.saturating_duration_since(Instant::now()).as_nanos();
+            u64::try_from(left).unwrap_or(u64::MAX).max(1)
+        });
+        // From the Arc's own pointer, so that `retain` may reach the whole of Inner through it.
+        let inner = Arc::as_ptr(&self.0);
+        // SAFETY: `inner` points at a live Inner.
+        let request = unsafe { &raw const (*inner).request };
+        let request = UnsafeCell::raw_get(request);
+        // SAFETY: nobody else reads this field: the function has not been called yet.
+        unsafe { (*request).time_left_ns = left };
+        inner.cast()
+    }
+
+    /// The function that is called.
+    pub(crate) fn function(&self) -> &Arc<Function> {
+        &self.0.parts.function
+    }
+
+    /// Tells the function that nobody waits for its answer any more.
+    pub(crate) fn cancel(&self) {
+        self.0.cancelled.store(1, Ordering::Relaxed);
+    }
+}
+
+impl Inner {
+    fn point(&mut self) {
+        let parts = &self.parts;
+        *self.request.get_mut() = FezzRequest {
+            method: FezzSlice::new(parts.head.method.as_str().as_bytes()),
+            path: FezzSlice::new(parts.path().as_bytes()),
+            query: FezzSlice::new(parts.head.uri.query().unwrap_or_default().as_bytes()),
+            route: FezzSlice::new(parts.pattern().as_bytes()),
+            params: FezzPairs::new(&self.params),
+            headers: FezzPairs::new(&self.headers),
+            body: FezzSlice::new(&parts.body),
+            request_id: parts.header("x-request-id"),
+            traceparent: parts.header("traceparent"),
+            client_addr: FezzSlice::new(parts.peer.address_text().as_bytes()),
+            cancelled: &raw const self.cancelled,
+            ..EMPTY
+        };
+    }
+}
+
+fn header_pairs(parts: &CallParts) -> Vec<FezzPair> {
+    let hop_by_hop = HopByHop::of(&parts.head.headers);
+    let mut pairs = Vec::with_capacity(parts.head.headers.len());
+    pairs.extend(
+        parts
+            .head
+            .headers
+            .iter()
+            .filter(|(name, _)| !hop_by_hop.contains(name))
+            .map(|(name, value)| pair(name.as_str().as_bytes(), value.as_bytes())),
+    );
+    pairs
+}
+
+fn pair(name: &[u8], value: &[u8]) -> FezzPair {
+    FezzPair { name: FezzSlice::new(name), value: FezzSlice::new(value) }
+}
+
+const EMPTY: FezzRequest = FezzRequest {
+    size: size_of::<FezzRequest>(),
+    method: FezzSlice::EMPTY,
+    path: FezzSlice::EMPTY,
+    query: FezzSlice::EMPTY,
+    route: FezzSlice::EMPTY,
+    params: FezzPairs::EMPTY,
+    headers: FezzPairs::EMPTY,
+    body: FezzSlice::EMPTY,
+    body_stream: ptr::null(),
+    request_id: FezzSlice::EMPTY,
+    traceparent: FezzSlice::EMPTY,
+    client_addr: FezzSlice::EMPTY,
+    time_left_ns: 0,
+    cancelled: ptr::null(),
+    retain,
+    release,
+};
+
+unsafe extern "C" fn retain(request: *const FezzRequest) {
+    // SAFETY: the function gives back the pointer of `begin`, which is an Arc's.
+    unsafe { Arc::increment_strong_count(request.cast::<Inner>()) };
+}
+
+unsafe extern "C" fn release(request: *const FezzRequest) {
+    // SAFETY: as above, and it takes back a count of its own.
+    unsafe { Arc::decrement_strong_count(request.cast::<Inner>()) };
+}

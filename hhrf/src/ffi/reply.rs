@@ -1,0 +1,139 @@
+//! A function's answer as the host sees it: checked, and with the function's memory released exactly once.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fezz_abi::{FezzResponse, FezzSlice, OUTCOME_FAILED, OUTCOME_PANICKED, OUTCOME_RETURNED};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::hop_by_hop::HopByHop;
+use crate::resolve::Loaded;
+
+/// An answer that can be sent.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// An answer that cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplyError {
+    #[error("the function panicked: {0}")]
+    Panicked(String),
+    #[error("the function failed: {0}")]
+    Failed(String),
+    #[error("the function wrote outcome {0}, which this host does not know")]
+    Outcome(u32),
+    #[error("the function answered with status {0}; a final status lies between 200 and 599")]
+    Status(u32),
+    #[error("the function's headers are a null or misaligned array of {0}")]
+    HeaderArray(usize),
+    #[error("the function answered with a header that cannot be sent, number {index}: `{name}`")]
+    Header { index: usize, name: String },
+    #[error("the function's body is a null pointer with a length of {0} bytes")]
+    Body(usize),
+    #[error("the function answered with a body stream, which this host cannot read yet")]
+    Stream,
+}
+
+/// The C struct as the function filled it in; released when dropped.
+#[derive(Debug)]
+pub(crate) struct RawReply(FezzResponse);
+
+// SAFETY: the contract lets the response be read and released from any thread.
+unsafe impl Send for RawReply {}
+// SAFETY: shared use only reads.
+unsafe impl Sync for RawReply {}
+
+impl RawReply {
+    pub(super) const fn new(response: FezzResponse) -> Self {
+        Self(response)
+    }
+
+    /// Checks the answer. Its body is not copied: it keeps the function's memory, and the function loaded.
+    pub(crate) fn into_reply(self, loaded: &Arc<Loaded>) -> Result<Reply, ReplyError> {
+        if self.0.body.is_malformed() {
+            return Err(ReplyError::Body(self.0.body.len));
+        }
+        match self.0.outcome {
+            OUTCOME_RETURNED => {}
+            OUTCOME_PANICKED => return Err(ReplyError::Panicked(self.text())),
+            OUTCOME_FAILED => return Err(ReplyError::Failed(self.text())),
+            other => return Err(ReplyError::Outcome(other)),
+        }
+        if !self.0.stream.is_null() {
+            return Err(ReplyError::Stream);
+        }
+        Ok(Reply { status: self.status()?, headers: self.headers()?, body: self.into_body(loaded) })
+    }
+
+    fn status(&self) -> Result<StatusCode, ReplyError> {
+        let code = u16::try_from(self.0.status).ok().filter(|code| (200..=599).contains(code));
+        code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(ReplyError::Status(self.0.status))
+    }
+
+    /// The headers that travel on; those that frame the message on the wire are the host's own.
+    fn headers(&self) -> Result<HeaderMap, ReplyError> {
+        if self.0.headers.is_malformed() {
+            return Err(ReplyError::HeaderArray(self.0.headers.len));
+        }
+        // SAFETY: not malformed, and the function keeps the pairs valid until the release.
+        let pairs = unsafe { self.0.headers.as_slice() };
+        let mut headers = HeaderMap::with_capacity(pairs.len());
+        for (index, pair) in pairs.iter().enumerate() {
+            let (name, value) = (self.bytes(pair.name), self.bytes(pair.value));
+            let malformed = pair.name.is_malformed() || pair.value.is_malformed();
+            match (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+                (Ok(name), Ok(value)) if !malformed => headers.append(name, value),
+                _ => {
+                    return Err(ReplyError::Header {
+                        index,
+                        name: String::from_utf8_lossy(name).into_owned(),
+                    });
+                }
+            };
+        }
+        HopByHop::strip(&mut headers);
+        headers.remove(http::header::CONTENT_LENGTH);
+        Ok(headers)
+    }
+
+    fn into_body(self, loaded: &Arc<Loaded>) -> Bytes {
+        if self.0.body.len == 0 {
+            return Bytes::new();
+        }
+        Bytes::from_owner(ReplyBody { raw: self, _loaded: Arc::clone(loaded) })
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(self.bytes(self.0.body)).into_owned()
+    }
+
+    fn bytes(&self, slice: FezzSlice) -> &[u8] {
+        // SAFETY: the function keeps the bytes valid until the release, which is in the drop of `self`.
+        unsafe { slice.as_bytes() }
+    }
+}
+
+impl Drop for RawReply {
+    fn drop(&mut self) {
+        if let Some(release) = self.0.release {
+            // SAFETY: once, with the pointer that belongs to it.
+            unsafe { release(self.0.ctx) };
+        }
+    }
+}
+
+/// The body, as an owner for [`Bytes::from_owner`]. The function is not shut down while an answer of its is on its way.
+struct ReplyBody {
+    raw: RawReply,
+    _loaded: Arc<Loaded>,
+}
+
+impl AsRef<[u8]> for ReplyBody {
+    fn as_ref(&self) -> &[u8] {
+        self.raw.bytes(self.raw.0.body)
+    }
+}

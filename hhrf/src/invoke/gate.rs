@@ -1,0 +1,43 @@
+//! How many calls a function runs at once, and how many of them nobody waits for any more.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// One function's door.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    permits: Arc<Semaphore>,
+    abandoned: AtomicUsize,
+}
+
+/// The right to run one call. It belongs to the call itself, not to the request that waits for it: a client that
+/// leaves does not free a thread that is still at work.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Gate {
+    pub(crate) fn new(max_concurrency: usize) -> Self {
+        let permits = Arc::new(Semaphore::new(max_concurrency.min(Semaphore::MAX_PERMITS)));
+        Self { permits, abandoned: AtomicUsize::new(0) }
+    }
+
+    /// A permit, if one is free.
+    pub(crate) fn enter(&self) -> Option<Permit> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        Some(Permit { _permit: permit })
+    }
+
+    /// Counts a running call that nobody waits for any more, until it ends; answers with how many there are.
+    pub(crate) fn abandon(&self) -> usize {
+        self.abandoned.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Counts the end of an abandoned call.
+    pub(crate) fn recover(&self) {
+        self.abandoned.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,147 @@
+//! A few blocking tasks drain one queue of calls.
+//!
+//! Waking a thread for each call costs more than most calls, so a call that arrives while a runner is at work waits in
+//! the queue for it. There are as many runners as cores before any call waits. When calls block, and the queue has not
+//! moved for a moment, a watcher doubles the number of runners until it moves again or the limit is reached. A runner
+//! that finds the queue empty ends.
+
+use std::collections::VecDeque;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+
+use super::gate::Permit;
+use crate::ffi::{Call, Reply, ReplyError};
+use crate::resolve::Loaded;
+
+/// How long the queue may stand still before more runners come.
+const PATIENCE: Duration = Duration::from_millis(1);
+
+/// One call that waits for a runner, with all that it needs.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) call: Call,
+    pub(crate) loaded: Arc<Loaded>,
+    pub(crate) permit: Permit,
+    pub(crate) answer: oneshot::Sender<Result<Reply, ReplyError>>,
+}
+
+impl Job {
+    fn run(self) {
+        let Self { call, loaded, permit, answer } = self;
+        // Nobody waits any more: the call that has not begun is not made.
+        let reply = (!answer.is_closed()).then(|| loaded.fetch(&call));
+        // Before the answer goes out: who has it may call again at once, and must find the permit free.
+        drop(permit);
+        let delivered = reply.is_some_and(|reply| answer.send(reply).is_ok());
+        if !delivered {
+            call.function().gate.recover();
+        }
+    }
+}
+
+/// The queue and those who drain it.
+#[derive(Clone, Debug)]
+pub(crate) struct Runners(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Wakes the watcher: there are jobs that no runner has taken.
+    waiting: Notify,
+    /// Runners that start without anybody having waited.
+    eager: usize,
+    max: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    runners: usize,
+    /// Jobs taken so far: whether the queue moves.
+    taken: u64,
+    watched: bool,
+}
+
+impl Runners {
+    /// At most `max` runners. Must be called within a runtime, on which the watcher lives.
+    pub(crate) fn start(max: usize) -> Self {
+        let eager = std::thread::available_parallelism().map_or(1, usize::from).min(max);
+        let shared = Shared { state: Mutex::default(), waiting: Notify::new(), eager, max };
+        let this = Self(Arc::new(shared));
+        tokio::spawn(this.clone().watch());
+        this
+    }
+
+    /// Queues a call.
+    pub(crate) fn submit(&self, job: Job) {
+        let mut state = self.0.lock();
+        state.jobs.push_back(job);
+        if state.runners < self.0.eager {
+            self.add(&mut state, 1);
+        } else if !state.watched {
+            state.watched = true;
+            drop(state);
+            self.0.waiting.notify_one();
+        }
+    }
+
+    fn add(&self, state: &mut State, count: usize) {
+        state.runners += count;
+        for _ in 0..count {
+            let runner = Runner(Arc::clone(&self.0));
+            tokio::task::spawn_blocking(move || runner.drain());
+        }
+    }
+
+    /// Looks after the queue for as long as jobs wait in it.
+    async fn watch(self) {
+        loop {
+            self.0.waiting.notified().await;
+            let mut seen = self.0.lock().taken;
+            loop {
+                tokio::time::sleep(PATIENCE).await;
+                let mut state = self.0.lock();
+                if state.jobs.is_empty() {
+                    state.watched = false;
+                    break;
+                }
+                if state.taken == seen {
+                    let wanted = state.jobs.len().min(state.runners.max(1)).min(self.0.max - state.runners);
+                    self.add(&mut state, wanted);
+                }
+                seen = state.taken;
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One runner, which is counted already.
+struct Runner(Arc<Shared>);
+
+impl Runner {
+    fn drain(self) {
+        loop {
+            let mut state = self.0.lock();
+            let Some(job) = state.jobs.pop_front() else {
+                // Under the lock that found the queue empty: a job that is queued after this sees one runner less.
+                state.runners -= 1;
+                return;
+            };
+            state.taken += 1;
+            drop(state);
+            // A defect of the host must not cost a runner for good; the job's own request is told that it was lost.
+            if panic::catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
+                tracing::error!("a runner panicked; this is a defect of the host");
+            }
+        }
+    }
+}

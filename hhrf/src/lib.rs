@@ -1,0 +1,24 @@
+//! HHRF, the host of fezz: serves native Rust functions over HTTP.
+//!
+//! A request goes from the outer stack through Route, Resolve and Invoke to Respond; `app.rs` shows the whole of it on
+//! one screen, and ARCHITECTURE.md tells why it has this shape. The binary is a thin shell over this library.
+
+mod app;
+mod catalog;
+pub mod config;
+mod error;
+mod ffi;
+mod guard;
+mod hop_by_hop;
+mod invoke;
+pub mod logging;
+mod observe;
+mod refuse;
+mod request_id;
+mod resolve;
+mod respond;
+mod route;
+mod serve;
+
+pub use catalog::probe;
+pub use serve::{ServeError, serve};

@@ -1,0 +1,86 @@
+//! The `hhrf` program: settings, log, runtime, serve.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use hhrf::config::{self, Command, Settings};
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// A function that frees the host's memory, or the other way round, does not get away with it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// `EX_USAGE` of sysexits.h: the settings are wrong.
+const USAGE: u8 = 64;
+/// Threads beside those that calls may block: loads and shutdowns of functions.
+const SPARE_THREADS: usize = 16;
+
+fn main() -> ExitCode {
+    match config::command(std::env::args_os()) {
+        Command::Probe(library) => probe(&library),
+        Command::Print { text, ok } => {
+            print(&text, ok);
+            ExitCode::from(if ok { 0 } else { USAGE })
+        }
+        Command::Serve(arguments) => match config::load(&arguments) {
+            Ok(settings) => serve(settings),
+            Err(problems) => {
+                print(&problems.to_string(), false);
+                ExitCode::from(USAGE)
+            }
+        },
+    }
+}
+
+fn serve(settings: Settings) -> ExitCode {
+    hhrf::logging::start(&settings);
+    raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(settings.blocking_threads() + SPARE_THREADS)
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("the runtime cannot be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(hhrf::serve(settings));
+    // Threads that hang in a function are left behind: the process ends without them.
+    runtime.shutdown_timeout(Duration::ZERO);
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Each connection costs a descriptor, and the usual soft limit of 1,024 is there for programs that use `select`.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!("the limit of open files cannot be raised: {error}");
+    }
+}
+
+fn probe(library: &Path) -> ExitCode {
+    let (verdict, passed) = hhrf::probe(library);
+    print(&verdict, true);
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The command line's own output. A closed pipe is not worth a panic.
+fn print(text: &str, ok: bool) {
+    let text = format!("{}\n", text.trim_end_matches('\n'));
+    let _ = if ok {
+        std::io::stdout().write_all(text.as_bytes())
+    } else {
+        std::io::stderr().write_all(text.as_bytes())
+    };
+}

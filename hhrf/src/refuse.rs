@@ -1,0 +1,93 @@
+//! Refuse: requests that no stage shall see, because their connection or their head is at fault.
+
+use std::future::Ready;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use futures_util::future::{Either, ready};
+use http::Request;
+use tower::{Layer, Service};
+
+use crate::error::{Error, Refusal};
+use crate::respond::Answer;
+use crate::route::{RouteError, check_path};
+use crate::serve::Peer;
+
+/// Puts the check before a stage.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RefuseLayer {
+    pub(crate) max_headers: usize,
+}
+
+impl<S> Layer<S> for RefuseLayer {
+    type Service = Refuse<S>;
+
+    fn layer(&self, inner: S) -> Refuse<S> {
+        Refuse { max_headers: self.max_headers, inner }
+    }
+}
+
+/// See [`RefuseLayer`].
+#[derive(Clone, Debug)]
+pub(crate) struct Refuse<S> {
+    max_headers: usize,
+    inner: S,
+}
+
+impl<S> Refuse<S> {
+    fn check(&self, request: &Request<Body>) -> Result<(), Refusal> {
+        let peer = request.extensions().get::<Arc<Peer>>();
+        if let Some(violation) = peer.and_then(|peer| peer.rejection(request.method())) {
+            return Err(Refusal::Connection(violation));
+        }
+        // HTTP/2 does not pass the guard's own count.
+        let found = request.headers().len();
+        if found > self.max_headers + OWN_HEADERS {
+            return Err(Refusal::TooManyHeaders { found: found - OWN_HEADERS, limit: self.max_headers });
+        }
+        Ok(())
+    }
+}
+
+/// The request id, which the host may have added.
+const OWN_HEADERS: usize = 1;
+
+impl<S> Service<Request<Body>> for Refuse<S>
+where
+    S: Service<Request<Body>, Response = Answer, Error = Error>,
+{
+    type Response = Answer;
+    type Error = Error;
+    type Future = Either<futures_util::future::Ready<Result<Answer, Error>>, S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        match self.check(&request) {
+            Ok(()) => Either::Right(self.inner.call(request)),
+            Err(refusal) => Either::Left(ready(Err(refusal.into()))),
+        }
+    }
+}
+
+/// What answers where no function can be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Elsewhere;
+
+impl Service<Request<Body>> for Elsewhere {
+    type Response = Answer;
+    type Error = Error;
+    type Future = Ready<Result<Answer, Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let error = check_path(request.uri().path()).map_or_else(RouteError::from, |()| RouteError::Nothing);
+        std::future::ready(Err(error.into()))
+    }
+}

@@ -1,0 +1,63 @@
+//! Loaded functions by their key; who is not called for a while leaves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache as Moka;
+use tokio::sync::mpsc;
+
+use super::load::{LoadError, Loaded, Loader};
+use crate::catalog::{Function, FunctionKey};
+
+/// A cache with a time to idle, in which a function that many requests miss at once is loaded once.
+#[derive(Clone, Debug)]
+pub(crate) struct Cache {
+    loaded: Moka<Arc<FunctionKey>, Arc<Loaded>>,
+    loader: Arc<Loader>,
+}
+
+/// Tells when every function has been shut down; see [`Cache::start`].
+#[derive(Debug)]
+pub(crate) struct AllShutDown(mpsc::Receiver<()>);
+
+impl Cache {
+    /// Functions leave after `idle` without a call. moka has no thread of its own, so that somebody has to sweep: a
+    /// task does, each `sweep`.
+    pub(crate) fn start(idle: Duration, sweep: Duration) -> (Self, AllShutDown) {
+        let loaded = Moka::builder().time_to_idle(idle).build();
+        let (alive, all_shut_down) = mpsc::channel(1);
+        let swept = loaded.clone();
+        tokio::spawn(async move {
+            let mut interval = tokio::time::interval(sweep);
+            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                interval.tick().await;
+                swept.run_pending_tasks().await;
+            }
+        });
+        (Self { loaded, loader: Arc::new(Loader::new(alive)) }, AllShutDown(all_shut_down))
+    }
+
+    /// The loaded function, from the cache or from its library.
+    pub(crate) async fn get(&self, function: &Arc<Function>) -> Result<Arc<Loaded>, Arc<LoadError>> {
+        if let Some(loaded) = self.loaded.get(&function.key).await {
+            return Ok(loaded);
+        }
+        let load = Arc::clone(&self.loader).load(Arc::clone(function));
+        self.loaded.try_get_with(Arc::clone(&function.key), load).await
+    }
+
+    /// Drops every loaded function; each is shut down when its last call has ended.
+    pub(crate) async fn clear(self) {
+        self.loaded.invalidate_all();
+        self.loaded.run_pending_tasks().await;
+    }
+}
+
+impl AllShutDown {
+    /// Waits until no function is loaded, or about to be shut down, any more.
+    pub(crate) async fn wait(mut self) {
+        // Nothing is ever sent: the channel closes with the last sender.
+        let _ = self.0.recv().await;
+    }
+}

@@ -1,0 +1,70 @@
+//! Resolve: finds the loaded library of a function, loading it where it is not loaded.
+//!
+//! Knows libraries and the cache, neither routes nor HTTP.
+
+mod cache;
+mod load;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tower::{Layer, Service};
+
+pub(crate) use cache::{AllShutDown, Cache};
+pub(crate) use load::{LoadError, Loaded};
+
+use crate::error::Error;
+use crate::route::Routed;
+
+/// A request whose function is loaded.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    pub(crate) routed: Routed,
+    pub(crate) loaded: Arc<Loaded>,
+}
+
+/// Puts the cache before a service that needs loaded functions.
+#[derive(Clone, Debug)]
+pub(crate) struct ResolveLayer(pub(crate) Cache);
+
+impl<S> Layer<S> for ResolveLayer {
+    type Service = Resolve<S>;
+
+    fn layer(&self, inner: S) -> Resolve<S> {
+        Resolve { cache: self.0.clone(), inner }
+    }
+}
+
+/// See [`ResolveLayer`].
+#[derive(Clone, Debug)]
+pub(crate) struct Resolve<S> {
+    cache: Cache,
+    inner: S,
+}
+
+impl<S> Service<Routed> for Resolve<S>
+where
+    S: Service<Resolved, Error = Error, Future: Send> + Clone + Send + 'static,
+{
+    type Response = S::Response;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, routed: Routed) -> Self::Future {
+        let cache = self.cache.clone();
+        let mut inner = self.inner.clone();
+        Box::pin(async move {
+            let loaded = cache
+                .get(&routed.function)
+                .await
+                .map_err(|source| Error::Resolve { function: Arc::clone(&routed.function.key), source })?;
+            inner.call(Resolved { routed, loaded }).await
+        })
+    }
+}

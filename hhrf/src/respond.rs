@@ -1,0 +1,220 @@
+//! Respond: turns a function's reply, or any stage's error, into a response. The only place that chooses a status.
+//!
+//! An error becomes a problem document (RFC 9457) that says what the client can act on, and one log line that says the
+//! rest.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use futures_util::FutureExt;
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use serde::Serialize;
+use tower::{Layer, Service};
+
+use crate::error::{Error, Refusal};
+use crate::ffi::{Reply, ReplyError};
+use crate::guard::Violation;
+use crate::invoke::{BodyError, InvokeError};
+use crate::route::RouteError;
+
+/// Carries the request's id, in both directions.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the stages below answer when nothing went wrong.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// A function's reply.
+    Reply(Reply),
+    /// Which methods there are (RFC 9110, section 9.3.7).
+    Options { allow: String },
+}
+
+/// Puts this stage over services that answer with an [`Answer`] or an [`Error`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RespondLayer {
+    /// Whether a panic's message reaches the client.
+    pub(crate) expose_panics: bool,
+}
+
+impl<S> Layer<S> for RespondLayer {
+    type Service = Respond<S>;
+
+    fn layer(&self, inner: S) -> Respond<S> {
+        Respond { expose_panics: self.expose_panics, inner }
+    }
+}
+
+/// See [`RespondLayer`].
+#[derive(Clone, Debug)]
+pub(crate) struct Respond<S> {
+    expose_panics: bool,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for Respond<S>
+where
+    S: Service<Request<Body>, Response = Answer, Error = Error, Future: Send> + Clone + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // The stages below are always ready; what they cannot take they answer with an error.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let expose_panics = self.expose_panics;
+        let is_head = request.method() == Method::HEAD;
+        let request_id = request.headers().get(REQUEST_ID).cloned();
+        let mut inner = self.inner.clone();
+        Box::pin(async move {
+            // Unwind safety: what a panicking stage held is dropped with its future.
+            let outcome = AssertUnwindSafe(async { inner.call(request).await }).catch_unwind().await;
+            let response = match outcome.unwrap_or_else(|payload| Err(Error::Panic(panic_message(&*payload))))
+            {
+                Ok(Answer::Reply(reply)) => function_reply(reply, is_head),
+                Ok(Answer::Options { allow }) => options(&allow),
+                Err(error) => {
+                    let request_id = request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
+                    log(&error, request_id);
+                    problem(&error, request_id, expose_panics)
+                }
+            };
+            Ok(response)
+        })
+    }
+}
+
+fn function_reply(reply: Reply, is_head: bool) -> Response<Body> {
+    let Reply { status, headers, body } = reply;
+    // RFC 9110, section 8.6: these have no content, and 204 no length either.
+    let empty = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let length = body.len();
+    let mut response =
+        Response::new(if is_head || empty || length == 0 { Body::empty() } else { Body::from(body) });
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    if is_head && !empty {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    response
+}
+
+fn options(allow: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    set(&mut response, ALLOW, allow);
+    response
+}
+
+/// A problem document (RFC 9457), with the request's id as an extension.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<&'a str>,
+    request_id: &'a str,
+}
+
+fn problem(error: &Error, request_id: &str, expose_panics: bool) -> Response<Body> {
+    let status = status(error);
+    let problem = Problem {
+        r#type: "about:blank",
+        title: status.canonical_reason().unwrap_or("Error"),
+        status: status.as_u16(),
+        detail: &detail(error, status, expose_panics),
+        function: error.function().map(|function| function.name.as_str()),
+        request_id,
+    };
+    let mut response = Response::new(Body::from(serde_json::to_vec(&problem).unwrap_or_default()));
+    *response.status_mut() = status;
+    set(&mut response, CONTENT_TYPE, "application/problem+json");
+    match error {
+        Error::Route(RouteError::MethodNotAllowed { allow, .. }) => set(&mut response, ALLOW, allow),
+        Error::Invoke { source: InvokeError::Full { .. }, .. } => set(&mut response, RETRY_AFTER, "1"),
+        // What is left of these bodies must not be taken for the next request.
+        Error::Invoke { source: InvokeError::Body(_), .. } => set(&mut response, CONNECTION, "close"),
+        _ => {}
+    }
+    response
+}
+
+fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+fn status(error: &Error) -> StatusCode {
+    match error {
+        Error::Refused(Refusal::Connection(violation)) => match violation {
+            Violation::TooManyHeaders | Violation::HeadTooLarge => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
+            Violation::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Violation::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
+            _ => StatusCode::BAD_REQUEST,
+        },
+        Error::Refused(Refusal::TooManyHeaders { .. }) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Error::Route(RouteError::BadPath(_) | RouteError::BadParameter { .. }) => StatusCode::BAD_REQUEST,
+        Error::Route(RouteError::MethodNotAllowed { .. }) => StatusCode::METHOD_NOT_ALLOWED,
+        Error::Route(RouteError::NoPeer) => StatusCode::INTERNAL_SERVER_ERROR,
+        Error::Route(_) => StatusCode::NOT_FOUND,
+        Error::Resolve { .. } | Error::Panic(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        Error::Invoke { source, .. } => match source {
+            InvokeError::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            InvokeError::Body(BodyError::Timeout { .. }) => StatusCode::REQUEST_TIMEOUT,
+            InvokeError::Body(BodyError::Broken(_)) => StatusCode::BAD_REQUEST,
+            InvokeError::Full { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            InvokeError::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
+            InvokeError::Reply(ReplyError::Panicked(_) | ReplyError::Failed(_)) | InvokeError::Lost => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            InvokeError::Reply(_) => StatusCode::BAD_GATEWAY,
+        },
+    }
+}
+
+/// What the client is told. Where the fault is not the client's, the cause is for the log alone.
+fn detail(error: &Error, status: StatusCode, expose_panics: bool) -> String {
+    match error {
+        Error::Invoke { source: InvokeError::Reply(ReplyError::Panicked(_)), .. } if expose_panics => {
+            error.to_string()
+        }
+        Error::Invoke { source: InvokeError::Full { .. } | InvokeError::Deadline { .. }, .. } => {
+            error.to_string()
+        }
+        _ if status.is_client_error() => error.to_string(),
+        _ if status == StatusCode::BAD_GATEWAY => {
+            "the function gave an answer that cannot be sent".to_owned()
+        }
+        _ => "the function or its host failed; the log has the cause under this request's id".to_owned(),
+    }
+}
+
+fn log(error: &Error, request_id: &str) {
+    let function = error.function().map(|function| function.name.as_str());
+    let status = status(error);
+    if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::GATEWAY_TIMEOUT {
+        tracing::warn!(status = status.as_u16(), request_id, function, "{error}");
+    } else if status.is_server_error() {
+        tracing::error!(status = status.as_u16(), request_id, function, "{error}");
+    } else {
+        tracing::debug!(status = status.as_u16(), request_id, function, "{error}");
+    }
+}
+
+fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
+}

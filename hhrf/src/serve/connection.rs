@@ -1,0 +1,107 @@
+//! One connection after another: guard, hyper, application.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tower::util::BoxCloneService;
+use tower::{Service, ServiceExt};
+
+use super::Peer;
+use crate::config::Settings;
+use crate::guard::{self, decline_upgrade, guard};
+
+/// An HTTP/2 client that does not answer a ping for this long is gone.
+const PING_TIMEOUT: Duration = Duration::from_secs(4);
+const MAX_STREAMS: u32 = 256;
+
+/// Serves connections, and knows those that are open.
+pub(super) struct Connections {
+    app: BoxCloneService<Request<Body>, Response<Body>, Infallible>,
+    http: Builder<TokioExecutor>,
+    limits: Arc<guard::Limits>,
+    open: GracefulShutdown,
+}
+
+impl Connections {
+    pub(super) fn new<A>(app: A, settings: &Settings) -> Self
+    where
+        A: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>,
+        A: Clone + Send + 'static,
+    {
+        Self {
+            app: BoxCloneService::new(app),
+            http: http(settings),
+            limits: Arc::new(guard::Limits {
+                max_head_bytes: settings.max_head_bytes,
+                max_headers: settings.max_headers,
+                header_timeout: settings.header_timeout,
+                idle_timeout: settings.idle_timeout,
+            }),
+            open: GracefulShutdown::new(),
+        }
+    }
+
+    /// Serves a connection in a task of its own, which holds `place` until it is closed.
+    pub(super) fn serve(&self, stream: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit) {
+        // Answers are written whole; waiting for more of them would only delay them.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%address, "TCP_NODELAY: {error}");
+        }
+        let (io, state) = guard(stream, Arc::clone(&self.limits));
+        let peer = Arc::new(Peer::new(address, state));
+        let app = self.app.clone();
+        let service = tower::service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            decline_upgrade(&mut request);
+            request.extensions_mut().insert(Arc::clone(&peer));
+            let in_flight = Arc::clone(peer.state()).begin();
+            let answer = app.clone().oneshot(request);
+            async move {
+                let response = answer.await;
+                drop(in_flight);
+                response
+            }
+        });
+        let connection = self
+            .http
+            .serve_connection_with_upgrades(TokioIo::new(io), TowerToHyperService::new(service))
+            .into_owned();
+        let connection = self.open.watch(connection);
+        tokio::spawn(async move {
+            // A client that breaks off is no event for an operator.
+            if let Err(error) = connection.await {
+                tracing::debug!(%address, "connection ended: {error}");
+            }
+            drop(place);
+        });
+    }
+
+    /// Closes idle connections and lets the others finish what they serve.
+    pub(super) async fn finish(self) {
+        self.open.shutdown().await;
+    }
+}
+
+fn http(settings: &Settings) -> Builder<TokioExecutor> {
+    let mut http = Builder::new(TokioExecutor::new());
+    // The guard times heads and idle connections: hyper's own timer does not tell one from the other.
+    http.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(settings.header_timeout)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX));
+    http
+}

@@ -1,0 +1,150 @@
+//! From the first load to the end of the process.
+
+use std::io::{Read, Write};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fezz_testkit::{Host, c_library};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::{ROUTES, fixture, host};
+
+/// Logs each step of its life; its static survives them.
+const LIFE: &str = r#"
+#include "fezz.h"
+#include <stdio.h>
+static const FezzHost *host;
+static int loads, calls;
+static void say(const char *what) {
+    FezzLogRecord record = {0};
+    record.size = sizeof record;
+    record.level = FEZZ_LOG_INFO;
+    record.message = fezz_slice((const uint8_t *)what, __builtin_strlen(what));
+    host->log(host->ctx, &record);
+}
+FEZZ_EXPORT uint32_t fezz_abi_version(void) { return FEZZ_ABI_VERSION; }
+FEZZ_EXPORT int32_t fezz_init(const FezzHost *table) {
+    char text[64];
+    host = table;
+    snprintf(text, sizeof text, "life: init %d after %d calls", ++loads, calls);
+    say(text);
+    return 0;
+}
+FEZZ_EXPORT void fezz_shutdown(void) { say("life: shutdown"); }
+FEZZ_EXPORT void fezz_fetch(const FezzRequest *request, FezzResponse *response) {
+    (void)request;
+    calls++;
+    response->status = 200;
+    response->body = FEZZ_STR("alive");
+}
+"#;
+
+#[test]
+fn an_idle_function_is_shut_down_and_loaded_again() {
+    let host = Host::new();
+    let life = c_library(host.root(), "life", LIFE);
+    let mut host = host
+        .function("life@1.0.0", &life, &[("GET", "/")])
+        .env("HHRF_CACHE_IDLE_MS", "200")
+        .env("HHRF_CACHE_SWEEP_MS", "20")
+        .start();
+    host.get("/rpc/life@1.0.0").assert_status(200).assert_text("alive");
+    let shutdowns = |host: &fezz_testkit::Running| {
+        host.log().iter().filter(|line| line.message() == "life: shutdown").count()
+    };
+    host.wait_for_log(|line| line.message() == "life: shutdown");
+    host.get("/rpc/life@1.0.0").assert_status(200).assert_text("alive");
+    let again = host.wait_for_log(|line| line.message() == "life: init 2 after 1 calls");
+    assert_eq!(again.field("function"), "life@1.0.0");
+    host.signal(Signal::TERM);
+    assert!(host.wait().success());
+    host.wait_for_log(|line| line.message() == "ended");
+    assert_eq!(shutdowns(&host), 2, "{:#?}", host.log());
+}
+
+#[test]
+fn many_first_requests_load_a_function_once() {
+    let host = Host::new();
+    let life = c_library(host.root(), "life", LIFE);
+    let host = host.function("life@1.0.0", &life, &[("GET", "/")]).start();
+    thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| {
+                host.get("/rpc/life@1.0.0").assert_status(200).assert_text("alive");
+            });
+        }
+    });
+    let loads = host.log().iter().filter(|line| line.message().starts_with("life: init")).count();
+    assert_eq!(loads, 1);
+}
+
+#[test]
+fn a_request_without_a_route_loads_nothing() {
+    let host = Host::new();
+    let life = c_library(host.root(), "life", LIFE);
+    let host = host.function("life@1.0.0", &life, &[("GET", "/")]).start();
+    host.get("/rpc/life@1.0.0/nothing").assert_problem(404);
+    host.request("POST", "/rpc/life@1.0.0", &[], b"").assert_problem(405);
+    assert!(!host.log().iter().any(|line| line.message().starts_with("life:")));
+    host.get("/rpc/life@1.0.0").assert_status(200);
+    host.wait_for_log(|line| line.message().starts_with("life: init"));
+}
+
+#[test]
+fn a_function_that_refuses_to_start_is_500() {
+    let host = Host::new();
+    let refusing = LIFE.replace("return 0;", "return 7;");
+    let refusing = c_library(host.root(), "life", &refusing);
+    let host = host
+        .function("life@1.0.0", &refusing, &[("GET", "/")])
+        .function("fix@latest", &fixture(), ROUTES)
+        .start();
+    host.get("/rpc/life@1.0.0").assert_problem(500);
+    let line = host.wait_for_log(|line| line.message().contains("fezz_init answered 7"));
+    assert_eq!(line.field("function"), "life@1.0.0");
+    host.get("/rpc/fix/ping").assert_status(200);
+}
+
+#[test]
+fn signals_let_running_calls_finish() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut host = host().start();
+        let mut client = host.connect();
+        client.write_all(b"GET /rpc/fix/sleep/700 HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
+        let idle = host.connect();
+        // A call that was counted has begun; this one was sent after it, on a connection of its own.
+        host.get("/rpc/fix/ping").assert_status(200);
+        host.signal(signal);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).expect("answered and closed");
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("slept"), "{answer}");
+        assert_eq!(host.wait().code(), Some(0));
+        drop(idle);
+        assert!(std::net::TcpStream::connect(host.address()).is_err(), "it still listens");
+    }
+}
+
+#[test]
+fn a_call_that_hangs_does_not_hold_up_the_end() {
+    let mut host = Host::new()
+        .function_with("fix@latest", &fixture(), ROUTES, json!({ "timeout_ms": 60_000 }))
+        .env("HHRF_GRACE_MS", "300")
+        .start();
+    let mut client = host.connect();
+    client.write_all(b"GET /rpc/fix/sleep/60000 HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
+    host.get("/rpc/fix/ping").assert_status(200);
+    let begin = Instant::now();
+    host.signal(Signal::TERM);
+    assert_eq!(host.wait().code(), Some(0));
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_restart_serves_from_the_store_without_a_new_probe() {
+    let host = host().env("HHRF_LOG", "debug").start();
+    host.get("/rpc/fix/ping").assert_status(200);
+    let host = host.stop();
+    let host = host.env("HHRF_PROBE_TIMEOUT_MS", "1").start();
+    host.get("/rpc/fix/ping").assert_status(200);
+}

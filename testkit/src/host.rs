@@ -1,0 +1,245 @@
+//! [`Host`] prepares a functions folder and starts the host on it; [`Running`] talks to it and stops it.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use ureq::http::{Method, Request};
+
+use crate::log::Log;
+use crate::{LogLine, Response};
+
+/// No test waits for longer than this for any one thing.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A host that has not been started yet.
+#[derive(Debug)]
+pub struct Host {
+    root: TempDir,
+    binary: PathBuf,
+    variables: Vec<(String, String)>,
+    arguments: Vec<String>,
+}
+
+impl Host {
+    /// A host with an empty functions folder.
+    #[track_caller]
+    #[expect(clippy::new_without_default, reason = "it builds a program and makes a folder")]
+    pub fn new() -> Self {
+        let root = tempfile::tempdir().expect("a temporary folder can be made");
+        std::fs::create_dir(root.path().join("functions")).expect("the functions folder can be made");
+        Self { root, binary: crate::binary("hhrf"), variables: Vec::new(), arguments: Vec::new() }
+    }
+
+    /// Deploys `library` as `id@version`, serving these methods and paths.
+    #[track_caller]
+    pub fn function(self, name: &str, library: &Path, routes: &[(&str, &str)]) -> Self {
+        self.function_with(name, library, routes, json!({}))
+    }
+
+    /// As [`function`](Self::function), with further keys of `fezz.json`.
+    #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "callers write json!({…}) in place")]
+    pub fn function_with(self, name: &str, library: &Path, routes: &[(&str, &str)], more: Value) -> Self {
+        let (id, version) = name.split_once('@').expect("a function's name is id@version");
+        let file = library.file_name().and_then(|file| file.to_str()).expect("a library has a name");
+        let routes: Vec<_> =
+            routes.iter().map(|(method, path)| json!({ "path": path, "method": method })).collect();
+        let mut manifest = json!({ "id": id, "version": version, "entry": file, "routes": routes });
+        for (key, value) in more.as_object().expect("further keys are an object") {
+            manifest[key] = value.clone();
+        }
+        let folder = self.folder(name);
+        std::fs::copy(library, folder.join(file)).expect("the library can be copied");
+        std::fs::write(folder.join("fezz.json"), manifest.to_string()).expect("fezz.json can be written");
+        self
+    }
+
+    /// A folder below the functions folder, made if need be.
+    #[track_caller]
+    pub fn folder(&self, name: &str) -> PathBuf {
+        let folder = self.functions().join(name);
+        std::fs::create_dir_all(&folder).expect("a function's folder can be made");
+        folder
+    }
+
+    /// The functions folder.
+    pub fn functions(&self) -> PathBuf {
+        self.root.path().join("functions")
+    }
+
+    /// The folder that all else of this host lies in; gone with the host.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Sets an environment variable of the host.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds a command-line argument.
+    #[must_use]
+    pub fn arg(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// The command that starts this host, for tests that want it not to start.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .current_dir(self.root.path())
+            .args(&self.arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HHRF_LISTEN", "127.0.0.1:0")
+            .env("HHRF_LOG_FORMAT", "json")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts the host and waits until it listens.
+    #[track_caller]
+    pub fn start(self) -> Running {
+        let mut child = self.command().spawn().expect("the host can be started");
+        let log = Log::follow(child.stderr.take().expect("stderr is piped"));
+        let Some(line) = log.wait_for(|line| line.message() == "listening") else {
+            let _ = child.kill();
+            panic!("the host did not start: {:#?}", log.lines());
+        };
+        let address = line.field("address").parse().expect("the address is logged");
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .timeout_global(Some(PATIENCE))
+            .build()
+            .into();
+        Running { host: Some(self), child, log, address, agent }
+    }
+}
+
+/// A host that listens; killed when it is dropped.
+#[derive(Debug)]
+pub struct Running {
+    host: Option<Host>,
+    child: Child,
+    log: Log,
+    address: SocketAddr,
+    agent: ureq::Agent,
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it was started from.
+    pub fn host(&self) -> &Host {
+        self.host.as_ref().expect("taken only when it is stopped")
+    }
+
+    /// `GET path`.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Response {
+        self.request("GET", path, &[], b"")
+    }
+
+    /// Any request.
+    #[track_caller]
+    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        let mut request = Request::builder()
+            .method(Method::from_bytes(method.as_bytes()).expect("a method"))
+            .uri(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body).expect("a valid request");
+        let response = self.agent.run(request).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        let (parts, mut body) = response.into_parts();
+        let body = body.with_config().limit(u64::MAX).read_to_vec().expect("the body arrives whole");
+        Response { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Opens a plain connection, whose reads and writes fail after a while.
+    #[track_caller]
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("the host accepts");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout can be set");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout can be set");
+        stream
+    }
+
+    /// Sends these bytes and answers with all that comes back until the host closes the connection.
+    #[track_caller]
+    pub fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect();
+        stream.write_all(bytes).expect("the bytes can be sent");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("the host answers and closes");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// All log lines so far.
+    pub fn log(&self) -> Vec<LogLine> {
+        self.log.lines()
+    }
+
+    /// Waits for a log line.
+    #[track_caller]
+    pub fn wait_for_log(&self, matches: impl Fn(&LogLine) -> bool) -> LogLine {
+        self.log.wait_for(matches).unwrap_or_else(|| panic!("no such line in {:#?}", self.log.lines()))
+    }
+
+    /// Sends a signal.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+        kill_process(pid, signal).expect("the host can be signalled");
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the host can be waited for") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the host did not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Asks it to end (SIGTERM), waits, and hands back what it was started from, to start it again.
+    #[track_caller]
+    pub fn stop(mut self) -> Host {
+        self.signal(Signal::TERM);
+        let status = self.wait();
+        assert!(status.success(), "the host ended with {status}: {:#?}", self.log.lines());
+        self.host.take().expect("taken only here")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,18 @@
+//! Starts the real host binary, with real libraries, on a port that the kernel chose: for tests.
+//!
+//! ```ignore
+//! let host = Host::new().function("todos@latest", &library("example_todosapi"), &[("GET", "/hello")]).start();
+//! host.get("/rpc/todos@latest/hello").assert_status(200);
+//! ```
+//!
+//! Everything in here panics where it cannot go on, at the caller's line: a test that cannot be set up has failed.
+
+mod build;
+mod host;
+mod log;
+mod response;
+
+pub use build::{binary, c_library, library};
+pub use host::{Host, Running};
+pub use log::LogLine;
+pub use response::Response;
