@@ -1,0 +1,118 @@
+//! A todo list in SQLite, served as a fezz function.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `GET /hello` | a greeting as plain text |
+//! | `GET /todos?done=&q=&limit=&offset=` | `{"items": [...], "total": n, "limit": n, "offset": n}` |
+//! | `POST /todos` | 201, the new todo, and where it is |
+//! | `GET /todos/{id}` | one todo |
+//! | `PUT /todos/{id}` | the todo after it was replaced |
+//! | `DELETE /todos/{id}` | 204 |
+//!
+//! What cannot be answered is explained as `application/problem+json` (RFC 9457).
+//!
+//! The todos lie in `todos.sqlite3` in the function's data directory, which outlives restarts and versions; the
+//! variable `TODOS_DB` names another file, relative to that directory. The database is opened at the first call that
+//! needs it, and stays open.
+
+mod body;
+mod handlers;
+mod list_query;
+mod pool;
+mod problem;
+mod store;
+mod todo;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use fezz_sdk::{FezzHttpRequest, FezzHttpResponse, fezz_function};
+
+use list_query::ListQuery;
+use problem::Problem;
+use store::{Store, StoreError};
+use todo::Draft;
+
+/// Answers one request.
+#[fezz_function]
+pub fn todos(req: FezzHttpRequest) -> FezzHttpResponse {
+    answer(&req).unwrap_or_else(|problem| problem.respond(req.request_id()))
+}
+
+fn answer(req: &FezzHttpRequest) -> Result<FezzHttpResponse, Problem> {
+    match (req.method().as_str(), req.matched_route()) {
+        ("GET" | "HEAD", "/" | "/hello") => Ok(handlers::hello()),
+        ("GET" | "HEAD", "/todos") => {
+            let query = ListQuery::parse(req.query())?;
+            handlers::list(store()?, &query)
+        }
+        ("POST", "/todos") => {
+            let draft = Draft::new(&document(req)?)?;
+            handlers::create(store()?, &draft)
+        }
+        ("GET" | "HEAD", "/todos/{id}") => handlers::get(store()?, id(req)?),
+        ("PUT", "/todos/{id}") => {
+            let (id, draft) = (id(req)?, Draft::replacement(&document(req)?)?);
+            handlers::replace(store()?, id, &draft)
+        }
+        ("DELETE", "/todos/{id}") => handlers::delete(store()?, id(req)?),
+        (method, route) => Err(Problem::UnknownRoute(format!("{method} {route}"))),
+    }
+}
+
+fn document(req: &FezzHttpRequest) -> Result<serde_json::Value, Problem> {
+    body::json(req.headers(), req.body())
+}
+
+fn id(req: &FezzHttpRequest) -> Result<i64, Problem> {
+    todo::parse_id(req.param("id").unwrap_or_default())
+}
+
+/// The store, opened at the first call and warm from then on.
+///
+/// `OnceLock::get_or_init` cannot fail, so that the lock around it lets one caller open the store while the others
+/// wait; an error is that caller's answer, and the next call tries again.
+fn store() -> Result<&'static Store, StoreError> {
+    static STORE: OnceLock<Store> = OnceLock::new();
+    static OPENING: Mutex<()> = Mutex::new(());
+
+    if let Some(store) = STORE.get() {
+        return Ok(store);
+    }
+    let _turn = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(store) = STORE.get() {
+        return Ok(store);
+    }
+    let store = Store::open(location(fezz_sdk::data_dir(), fezz_sdk::variable("TODOS_DB"))?)?;
+    Ok(STORE.get_or_init(|| store))
+}
+
+/// The database's file. Outside a host there is no data directory, and no place that would be right to guess.
+fn location(data_dir: Option<&Path>, file: Option<&str>) -> Result<PathBuf, StoreError> {
+    match (data_dir, file) {
+        (Some(folder), file) => Ok(folder.join(file.unwrap_or("todos.sqlite3"))),
+        (None, Some(file)) => Ok(file.into()),
+        (None, None) => Err(StoreError::NoLocation),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_database_lies_in_the_data_directory_unless_told_otherwise() {
+        let folder = Some(Path::new("/data/todos"));
+        assert_eq!(location(folder, None).unwrap(), Path::new("/data/todos/todos.sqlite3"));
+        assert_eq!(location(folder, Some("other.db")).unwrap(), Path::new("/data/todos/other.db"));
+        assert_eq!(location(folder, Some("/srv/t.db")).unwrap(), Path::new("/srv/t.db"));
+        assert_eq!(location(None, Some("/srv/t.db")).unwrap(), Path::new("/srv/t.db"));
+    }
+
+    #[test]
+    fn outside_a_host_the_store_is_an_error_each_time() {
+        for _ in 0..2 {
+            assert!(matches!(store(), Err(StoreError::NoLocation)));
+        }
+    }
+}

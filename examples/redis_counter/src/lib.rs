@@ -1,0 +1,66 @@
+//! Counters in Redis: a warm client, and connections that survive a restart of Redis.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `GET /counters/{name}` | `{"name": "...", "value": n}`; a counter that was never raised is 0 |
+//! | `POST /counters/{name}/incr?by=n` | the same after adding `by`, which is 1 where it is left out |
+//! | `DELETE /counters/{name}` | 204, whether there was one or not |
+//!
+//! The variable `REDIS_URL` names the server; without it, it is `redis://127.0.0.1:6379/`. Where Redis cannot be
+//! reached, or does not answer within a second, the answer is 503 as `application/problem+json` (RFC 9457).
+
+mod counters;
+mod input;
+mod problem;
+mod redis_pool;
+
+use std::sync::OnceLock;
+
+use fezz_sdk::http::StatusCode;
+use fezz_sdk::{FezzHttpRequest, FezzHttpResponse, fezz_function};
+use serde_json::json;
+
+use counters::Counters;
+use problem::Problem;
+use redis_pool::{RedisFailure, RedisPool};
+
+/// Answers one request.
+#[fezz_function]
+pub fn redis_counter(req: FezzHttpRequest) -> FezzHttpResponse {
+    answer(&req).unwrap_or_else(|problem| problem.respond(req.request_id()))
+}
+
+fn answer(req: &FezzHttpRequest) -> Result<FezzHttpResponse, Problem> {
+    let name = input::name(req.param("name").unwrap_or_default())?;
+    match (req.method().as_str(), req.matched_route()) {
+        ("GET" | "HEAD", "/counters/{name}") => Ok(show(name, counters()?.get(name)?)),
+        ("POST", "/counters/{name}/incr") => {
+            let by = input::step(req.query())?;
+            Ok(show(name, counters()?.add(name, by)?))
+        }
+        ("DELETE", "/counters/{name}") => {
+            counters()?.delete(name)?;
+            Ok(FezzHttpResponse::new(StatusCode::NO_CONTENT))
+        }
+        (method, route) => Err(Problem::UnknownRoute(format!("{method} {route}"))),
+    }
+}
+
+fn show(name: &str, value: i64) -> FezzHttpResponse {
+    FezzHttpResponse::ok().json(&json!({ "name": name, "value": value }))
+}
+
+/// The counters, made at the first call and warm from then on: the `OnceLock` keeps the client and its connections for
+/// as long as the library is loaded.
+///
+/// Making the client only reads the address, so that it does no harm where two first calls do it at once. An address
+/// that cannot be read is not kept, and an error again at the next call.
+fn counters() -> Result<&'static Counters, RedisFailure> {
+    static COUNTERS: OnceLock<Counters> = OnceLock::new();
+    if let Some(counters) = COUNTERS.get() {
+        return Ok(counters);
+    }
+    let url = fezz_sdk::variable("REDIS_URL").unwrap_or("redis://127.0.0.1:6379/");
+    let counters = Counters::new(RedisPool::new(url)?);
+    Ok(COUNTERS.get_or_init(|| counters))
+}

@@ -1,0 +1,127 @@
+//! The counters as their users meet them: through the real host, on a real Redis that comes and goes.
+
+mod redis_server;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fezz_testkit::{Host, Response, Running, library};
+use redis_server::RedisServer;
+use serde_json::{Value, json};
+
+/// A host that serves the function as a user would deploy it: the library and its `fezz.json`, for this Redis.
+#[track_caller]
+fn start(redis_url: &str) -> Running {
+    let host = Host::new();
+    let folder = host.folder("redis_counter@latest");
+    let library = library("redis_counter");
+    let file = library.file_name().expect("a library has a name");
+    std::fs::copy(&library, folder.join(file)).expect("the library can be copied");
+    let mut manifest: Value = serde_json::from_str(include_str!("../fezz.json")).expect("fezz.json is JSON");
+    manifest["env"]["REDIS_URL"] = redis_url.into();
+    std::fs::write(folder.join("fezz.json"), manifest.to_string()).expect("fezz.json can be written");
+    host.start()
+}
+
+#[track_caller]
+fn request(running: &Running, method: &str, path: &str) -> Response {
+    running.request(method, &format!("/rpc/redis_counter@latest/counters/{path}"), &[], b"")
+}
+
+#[track_caller]
+fn value(response: &Response) -> i64 {
+    response.assert_status(200).json()["value"].as_i64().expect("a whole number")
+}
+
+#[test]
+fn a_counter_is_raised_read_and_deleted() {
+    let redis = RedisServer::start();
+    let running = start(&redis.url());
+    assert_eq!(request(&running, "GET", "hits").json(), json!({ "name": "hits", "value": 0 }));
+    assert_eq!(value(&request(&running, "POST", "hits/incr")), 1);
+    assert_eq!(value(&request(&running, "POST", "hits/incr?by=41")), 42);
+    assert_eq!(value(&request(&running, "POST", "other/incr?by=-2")), -2);
+    assert_eq!(value(&request(&running, "GET", "hits")), 42);
+    request(&running, "DELETE", "hits").assert_status(204).assert_text("");
+    request(&running, "DELETE", "hits").assert_status(204);
+    assert_eq!(value(&request(&running, "GET", "hits")), 0);
+}
+
+#[test]
+fn what_cannot_be_counted_is_refused() {
+    let redis = RedisServer::start();
+    let running = start(&redis.url());
+    request(&running, "GET", "a%20b").assert_problem(400);
+    request(&running, "POST", "hits/incr?by=much").assert_problem(400);
+    request(&running, "POST", "hits/incr?step=2").assert_problem(400);
+    assert_eq!(value(&request(&running, "POST", &format!("hits/incr?by={}", i64::MAX))), i64::MAX);
+    request(&running, "POST", "hits/incr").assert_problem(409);
+    assert_eq!(value(&request(&running, "GET", "hits")), i64::MAX);
+}
+
+#[test]
+fn counting_at_the_same_time_loses_nothing() {
+    let redis = RedisServer::start();
+    let running = start(&redis.url());
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    request(&running, "POST", "hits/incr").assert_status(200);
+                }
+            });
+        }
+    });
+    assert_eq!(value(&request(&running, "GET", "hits")), 800);
+}
+
+#[test]
+fn a_restart_of_redis_goes_unnoticed() {
+    let mut redis = RedisServer::start();
+    let running = start(&redis.url());
+    assert_eq!(value(&request(&running, "POST", "hits/incr")), 1);
+    redis.restart();
+    assert_eq!(value(&request(&running, "GET", "hits")), 0, "it was sent again, to the new Redis");
+    assert_eq!(value(&request(&running, "POST", "hits/incr")), 1);
+}
+
+#[test]
+fn while_redis_is_down_the_answer_is_503() {
+    let mut redis = RedisServer::start();
+    let running = start(&redis.url());
+    assert_eq!(value(&request(&running, "POST", "hits/incr")), 1);
+    redis.stop();
+    for (method, path) in [("GET", "hits"), ("POST", "hits/incr"), ("DELETE", "hits")] {
+        let response = request(&running, method, path);
+        response.assert_problem(503);
+        assert_eq!(response.header("retry-after"), Some("1"));
+    }
+    running.wait_for_log(|line| line.message().contains("Redis"));
+    redis.restart();
+    assert_eq!(
+        value(&request(&running, "POST", "hits/incr")),
+        1,
+        "the host and the function are still there"
+    );
+}
+
+#[test]
+fn while_redis_hangs_the_answer_is_503_in_time() {
+    let redis = RedisServer::start();
+    let running = start(&redis.url());
+    assert_eq!(value(&request(&running, "POST", "hits/incr")), 1);
+    redis.pause();
+    let asked = Instant::now();
+    request(&running, "GET", "hits").assert_problem(503);
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    redis.resume();
+    assert_eq!(value(&request(&running, "GET", "hits")), 1);
+}
+
+#[test]
+fn a_redis_that_never_was_is_a_503_and_an_address_that_makes_no_sense_a_500() {
+    let mut redis = RedisServer::start();
+    redis.stop();
+    request(&start(&redis.url()), "GET", "hits").assert_problem(503);
+    request(&start("nonsense"), "GET", "hits").assert_problem(500);
+}
