@@ -11,7 +11,10 @@ use crate::catalog::{Function, FunctionKey};
 
 /// A cache with a time to idle, in which a function that many requests miss at once is loaded once.
 #[derive(Clone, Debug)]
-pub(crate) struct Cache {
+pub(crate) struct Cache(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     loaded: Moka<Arc<FunctionKey>, Arc<Loaded>>,
     loader: Arc<Loader>,
 }
@@ -35,22 +38,23 @@ impl Cache {
                 swept.run_pending_tasks().await;
             }
         });
-        (Self { loaded, loader: Arc::new(Loader::new(alive)) }, AllShutDown(all_shut_down))
+        let loader = Arc::new(Loader::new(alive));
+        (Self(Arc::new(Inner { loaded, loader })), AllShutDown(all_shut_down))
     }
 
     /// The loaded function, from the cache or from its library.
     pub(crate) async fn get(&self, function: &Arc<Function>) -> Result<Arc<Loaded>, Arc<LoadError>> {
-        if let Some(loaded) = self.loaded.get(&function.key).await {
+        if let Some(loaded) = self.0.loaded.get(&function.key).await {
             return Ok(loaded);
         }
-        let load = Arc::clone(&self.loader).load(Arc::clone(function));
-        self.loaded.try_get_with(Arc::clone(&function.key), load).await
+        let load = Arc::clone(&self.0.loader).load(Arc::clone(function));
+        self.0.loaded.try_get_with(Arc::clone(&function.key), load).await
     }
 
     /// Drops every loaded function; each is shut down when its last call has ended.
     pub(crate) async fn clear(self) {
-        self.loaded.invalidate_all();
-        self.loaded.run_pending_tasks().await;
+        self.0.loaded.invalidate_all();
+        self.0.loaded.run_pending_tasks().await;
     }
 }
 

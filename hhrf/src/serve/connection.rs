@@ -14,7 +14,6 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tower::util::BoxCloneService;
 use tower::{Service, ServiceExt};
 
 use super::Peer;
@@ -26,21 +25,21 @@ const PING_TIMEOUT: Duration = Duration::from_secs(4);
 const MAX_STREAMS: u32 = 256;
 
 /// Serves connections, and knows those that are open.
-pub(super) struct Connections {
-    app: BoxCloneService<Request<Body>, Response<Body>, Infallible>,
+pub(super) struct Connections<A> {
+    app: A,
     http: Builder<TokioExecutor>,
     limits: Arc<guard::Limits>,
     open: GracefulShutdown,
 }
 
-impl Connections {
-    pub(super) fn new<A>(app: A, settings: &Settings) -> Self
-    where
-        A: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>,
-        A: Clone + Send + 'static,
-    {
+impl<A> Connections<A>
+where
+    A: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>,
+    A: Clone + Send + 'static,
+{
+    pub(super) fn new(app: A, settings: &Settings) -> Self {
         Self {
-            app: BoxCloneService::new(app),
+            app,
             http: http(settings),
             limits: Arc::new(guard::Limits {
                 max_head_bytes: settings.max_head_bytes,

@@ -5,7 +5,6 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal as listen};
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::Connections;
 use crate::resolve::{AllShutDown, Cache};
 
 /// Waits for SIGTERM or SIGINT; answers with its name.
@@ -21,15 +20,15 @@ pub(super) async fn signal() -> &'static str {
     }
 }
 
-/// Lets running requests finish and shuts every function down, within the grace period.
+/// Lets running requests `finish` and shuts every function down, within the grace period.
 pub(super) async fn drain(
-    connections: Connections,
+    finish: impl Future<Output = ()>,
     cache: Cache,
     all_shut_down: AllShutDown,
     grace: Duration,
 ) {
     let deadline = Instant::now() + grace;
-    if timeout_at(deadline, connections.finish()).await.is_err() {
+    if timeout_at(deadline, finish).await.is_err() {
         tracing::warn!("requests were still running at the end of the grace period");
     }
     cache.clear().await;

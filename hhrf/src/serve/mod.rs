@@ -62,10 +62,11 @@ pub async fn serve(settings: Settings) -> Result<(), ServeError> {
     let connections = Connections::new(app, &settings);
     tracing::info!(%address, functions = catalog.load().len(), "listening");
 
-    let signal = accept(listener, &connections, settings.max_connections).await;
+    let serve = |stream, address, place| connections.serve(stream, address, place);
+    let signal = accept(listener, serve, settings.max_connections).await;
     let grace_ms = u64::try_from(settings.grace.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(signal, grace_ms, "draining");
-    drain::drain(connections, cache, all_shut_down, settings.grace).await;
+    drain::drain(connections.finish(), cache, all_shut_down, settings.grace).await;
     tracing::info!("ended");
     Ok(())
 }
@@ -88,7 +89,11 @@ async fn scan(settings: &Settings) -> Result<Arc<ArcSwap<crate::catalog::Catalog
 }
 
 /// Accepts connections until a signal comes, whose name is the answer. The listener is closed by then.
-async fn accept(listener: TcpListener, connections: &Connections, max: usize) -> &'static str {
+async fn accept(
+    listener: TcpListener,
+    serve: impl Fn(TcpStream, SocketAddr, OwnedSemaphorePermit),
+    max: usize,
+) -> &'static str {
     let mut signal = std::pin::pin!(drain::signal());
     let places = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
     loop {
@@ -96,7 +101,7 @@ async fn accept(listener: TcpListener, connections: &Connections, max: usize) ->
             biased;
             signal = &mut signal => return signal,
             accepted = next(&listener, &places) => match accepted {
-                Ok((stream, address, place)) => connections.serve(stream, address, place),
+                Ok((stream, address, place)) => serve(stream, address, place),
                 Err(error) => {
                     tracing::warn!("cannot accept a connection: {error}");
                     tokio::time::sleep(AFTER_ERROR).await;

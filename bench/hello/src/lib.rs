@@ -1,0 +1,9 @@
+//! Answers with 20 bytes of JSON: as little work as a function can do.
+
+use fezz_sdk::{FezzHttpRequest, FezzHttpResponse, fezz_function};
+
+/// The answer, the same as bare axum's.
+#[fezz_function]
+pub fn hello(_req: FezzHttpRequest) -> FezzHttpResponse {
+    FezzHttpResponse::ok().header("content-type", "application/json").bytes(&br#"{"hello":"fezz-123"}"#[..])
+}
