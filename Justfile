@@ -1,6 +1,7 @@
 # What people and CI run. `just` alone lists it.
 
 library := if os() == "macos" { "libexample_todosapi.dylib" } else { "libexample_todosapi.so" }
+target := env("CARGO_TARGET_DIR", "target")
 demo_address := "127.0.0.1:3939"
 
 _default:
@@ -18,7 +19,7 @@ test: _needs
 # Start the host, call the todos example, show the answers, stop
 demo: _deploy-todos
     cargo build --release --locked -p hhrf
-    scripts/demo.sh target/release/hhrf {{ demo_address }}
+    scripts/demo.sh {{ target }}/release/hhrf {{ demo_address }}
 
 # The one gate: format, lints, tests, documentation; warnings are errors
 ci: fmt clippy test doc
@@ -43,7 +44,7 @@ bench *arguments:
 _deploy-todos:
     cargo build --release --locked -p example_todosapi
     mkdir -p functions/todos@latest
-    cp target/release/{{ library }} functions/todos@latest/
+    cp {{ target }}/release/{{ library }} functions/todos@latest/
     cp example_todosapi/fezz.json functions/todos@latest/
 
 _needs:
