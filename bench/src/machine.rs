@@ -5,19 +5,83 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Pins this thread, and what it starts from now on, to one core; whether that was done.
-#[cfg(target_os = "linux")]
-pub(crate) fn pin(core: usize) -> bool {
-    let enough = std::fs::read_dir("/sys/devices/system/cpu/cpu1").is_ok();
-    let mut set = rustix::thread::CpuSet::new();
-    set.set(core);
-    enough && rustix::thread::sched_setaffinity(None, &set).is_ok()
+use crate::error::BenchError;
+
+/// Which core each side runs on, or why they are not pinned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cores {
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux pins"))]
+    Pinned {
+        server: usize,
+        load: usize,
+    },
+    Free(&'static str),
 }
 
-/// Nothing to pin with.
+impl Cores {
+    /// The first two cores that this process may use: not always 0 and 1, in a container or under `taskset`.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn plan() -> Self {
+        use rustix::thread::{CpuSet, sched_getaffinity};
+        let Ok(allowed) = sched_getaffinity(None) else {
+            return Self::Free("the system does not tell its cores");
+        };
+        let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
+        match (cores.next(), cores.next()) {
+            (Some(server), Some(load)) => Self::Pinned { server, load },
+            _ => Self::Free("there is one core only, so server and load share it"),
+        }
+    }
+
+    /// Nothing to pin with.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn plan() -> Self {
+        Self::Free("this system cannot pin")
+    }
+
+    /// Moves to the server's core; children that are started from now on stay there.
+    pub(crate) fn be_server(self) -> Result<(), BenchError> {
+        if let Self::Pinned { server, .. } = self { pin(server) } else { Ok(()) }
+    }
+
+    /// Moves to the load's core.
+    pub(crate) fn be_load(self) -> Result<(), BenchError> {
+        if let Self::Pinned { load, .. } = self { pin(load) } else { Ok(()) }
+    }
+
+    /// For the report.
+    pub(crate) fn describe(self) -> String {
+        match self {
+            Self::Free(why) => format!("NOT pinned ({why})"),
+            Self::Pinned { server, load } if siblings(server, load) => {
+                format!("server on CPU {server}, load on CPU {load}, which are two threads of ONE core")
+            }
+            Self::Pinned { server, load } => format!("server on CPU {server}, load on CPU {load}"),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn pin(core: usize) -> Result<(), BenchError> {
+    let mut set = rustix::thread::CpuSet::new();
+    set.set(core);
+    rustix::thread::sched_setaffinity(None, &set)
+        .map_err(|error| BenchError::io(format!("pinning to CPU {core}"))(error.into()))
+}
+
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn pin(_core: usize) -> bool {
-    false
+fn pin(_core: usize) -> Result<(), BenchError> {
+    Ok(())
+}
+
+/// Whether two CPUs are hyper-threads of one core. Linux writes such a list as "0-1" or "0,64".
+fn siblings(one: usize, other: usize) -> bool {
+    let file = format!("/sys/devices/system/cpu/cpu{one}/topology/thread_siblings_list");
+    let list = std::fs::read_to_string(file).unwrap_or_default();
+    list.trim().split(',').any(|part| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        matches!((first.parse(), last.parse()), (Ok(first), Ok(last)) if (first..=last).contains(&other))
+    })
 }
 
 /// Processor time of this process so far.
@@ -25,25 +89,65 @@ pub(crate) fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }
 
-/// Processor, system, compiler, date, commit.
-pub(crate) fn describe() -> String {
-    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
-    let model = model.trim_start_matches(['\t', ' ', ':']);
-    let cores = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
-    format!(
-        "{model}, {cores} cores; {}; {}; {}; commit {}",
-        output("uname", &["-sr"]),
-        output("rustc", &["--version"]),
-        output("date", &["-u", "+%Y-%m-%d"]),
-        output("git", &["rev-parse", "--short", "HEAD"]),
-    )
+/// Processor time of another process so far; none where the system does not tell.
+pub(crate) fn cpu_time_of(process: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    ticks(&stat)
+        .map(|ticks| Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
 }
 
-fn output(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    output.map_or_else(
-        |_| "unknown".to_owned(),
-        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-    )
+/// User and system time, the 14th and 15th field. The 2nd, the name, may hold spaces and parentheses.
+fn ticks(stat: &str) -> Option<u64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+}
+
+/// Processor, system, compiler, date, and the commit where it is known.
+pub(crate) fn describe() -> String {
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model =
+        cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown processor");
+    let model = model.trim_start_matches(['\t', ' ', ':']);
+    let cores = std::fs::read_dir("/sys/devices/system/cpu").map_or(0, |entries| {
+        let names = entries.flatten().map(|entry| entry.file_name());
+        names.filter(|name| is_cpu(&name.to_string_lossy())).count()
+    });
+    let mut parts = vec![format!("{model}, {cores} CPUs")];
+    parts.extend(output("uname", &["-sr"]));
+    parts.extend(output("rustc", &["--version"]));
+    parts.extend(output("date", &["-u", "+%Y-%m-%d"]));
+    // "-dirty" where the tree holds changes: such a figure belongs to no commit.
+    let commit = output("git", &["describe", "--always", "--dirty", "--exclude=*"]);
+    parts.extend(commit.map(|commit| format!("commit {commit}")));
+    parts.join("; ")
+}
+
+/// "cpu0", not "cpufreq".
+fn is_cpu(name: &str) -> bool {
+    name.strip_prefix("cpu").is_some_and(|number| number.parse::<u32>().is_ok())
+}
+
+/// What a command prints; nothing where it fails.
+fn output(program: &str, arguments: &[&str]) -> Option<String> {
+    let output =
+        Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_found_behind_any_name() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 0 0 30 12 5 5 20 0 1 0 99 1 1";
+        assert_eq!(ticks(stat), Some(42));
+        assert_eq!(ticks(""), None);
+    }
+
+    #[test]
+    fn cpu_entries_are_counted_not_their_neighbours() {
+        assert!(is_cpu("cpu0") && is_cpu("cpu127"));
+        assert!(!is_cpu("cpufreq") && !is_cpu("cpuidle") && !is_cpu("online"));
+    }
 }

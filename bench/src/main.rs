@@ -5,6 +5,8 @@
 //! round.
 
 mod bare_axum;
+mod error;
+mod histogram;
 mod load;
 mod machine;
 mod report;
@@ -17,8 +19,10 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use error::BenchError;
 use load::{Load, Sample};
-use server::{BenchError, Server};
+use machine::Cores;
+use server::Server;
 
 /// The same allocator as the host's, so that bare axum is compared and not the allocator.
 #[global_allocator]
@@ -39,8 +43,13 @@ struct Arguments {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
     /// Numbers of connections, separated by commas
-    #[arg(long, default_value = "1,64", value_delimiter = ',')]
-    connections: Vec<usize>,
+    #[arg(
+        long,
+        default_value = "1,64",
+        value_delimiter = ',',
+        value_parser = clap::value_parser!(u16).range(1..=1000)
+    )]
+    connections: Vec<u16>,
     /// Writes all figures to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -69,32 +78,34 @@ fn main() -> ExitCode {
 }
 
 fn bench(arguments: &Arguments) -> Result<(), BenchError> {
-    // Children inherit the core that they are started on.
-    let pinned = machine::pin(0);
+    let cores = Cores::plan();
+    cores.be_server()?;
     let servers = [Server::bare_axum()?, Server::hhrf()?];
-    let pinned = machine::pin(1) && pinned;
+    cores.be_load()?;
     for server in &servers {
-        server.check()?;
+        server.call()?;
     }
-    let memory_at_first = servers[1].resident_mib();
+    let memory_at_first_mib = servers[1].resident_mib();
     let mut samples = Vec::new();
     for round in 0..arguments.rounds {
         for &connections in &arguments.connections {
-            run_round(round, connections, arguments, &servers, &mut samples)?;
+            run_round(round, connections.into(), arguments, &servers, &mut samples)?;
         }
     }
     let report = report::Report {
         rows: report::rows(&samples),
-        pinned,
-        memory_at_first_mib: memory_at_first,
+        samples,
+        cores: cores.describe(),
+        memory_at_first_mib,
         memory_at_end_mib: servers[1].resident_mib(),
         machine: machine::describe(),
         rounds: arguments.rounds,
         seconds: arguments.seconds,
     };
-    let _ = write!(std::io::stdout(), "{report}");
+    write!(std::io::stdout(), "{report}").map_err(BenchError::io("printing the report"))?;
     if let Some(file) = &arguments.json {
-        std::fs::write(file, serde_json::to_vec_pretty(&report)?)?;
+        std::fs::write(file, serde_json::to_vec_pretty(&report)?)
+            .map_err(BenchError::io(format!("writing {}", file.display())))?;
     }
     Ok(())
 }
@@ -114,12 +125,13 @@ fn run_round(
     for server in order {
         let load = Load {
             address: server.address,
+            process: server.id(),
             request: server.request(),
             connections,
             warm_up: Duration::from_secs(1),
             time: Duration::from_secs(arguments.seconds),
         };
-        let measured = load.run()?;
+        let measured = load.run().map_err(BenchError::of(server.name, connections))?;
         let _ = writeln!(
             std::io::stderr(),
             "round {round}, {} at {connections}: {:.0} requests/s",
