@@ -31,7 +31,7 @@ pub(crate) fn app(
 + Send
 + 'static {
     let respond = RespondLayer { expose_panics: settings.expose_panics };
-    let refuse = RefuseLayer { max_headers: settings.max_headers };
+    let refuse = RefuseLayer { max_headers: settings.max_headers, max_head_bytes: settings.max_head_bytes };
 
     let functions = ServiceBuilder::new()
         .layer(respond) // makes an answer of every error below, so it stands above all of them

@@ -30,6 +30,8 @@ pub(crate) enum Refusal {
     Connection(Violation),
     #[error("the request has {found} headers, at most {limit} are taken")]
     TooManyHeaders { found: usize, limit: usize },
+    #[error("the request's target and headers are longer than the {limit} bytes that are taken")]
+    HeadTooLarge { limit: usize },
 }
 
 impl Error {

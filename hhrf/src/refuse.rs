@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use futures_util::future::{Either, ready};
-use http::Request;
+use http::{Request, Version};
 use tower::{Layer, Service};
 
 use crate::error::{Error, Refusal};
@@ -18,20 +18,21 @@ use crate::serve::Peer;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RefuseLayer {
     pub(crate) max_headers: usize,
+    pub(crate) max_head_bytes: usize,
 }
 
 impl<S> Layer<S> for RefuseLayer {
     type Service = Refuse<S>;
 
     fn layer(&self, inner: S) -> Refuse<S> {
-        Refuse { max_headers: self.max_headers, inner }
+        Refuse { limits: *self, inner }
     }
 }
 
 /// See [`RefuseLayer`].
 #[derive(Clone, Debug)]
 pub(crate) struct Refuse<S> {
-    max_headers: usize,
+    limits: RefuseLayer,
     inner: S,
 }
 
@@ -41,10 +42,22 @@ impl<S> Refuse<S> {
         if let Some(violation) = peer.and_then(|peer| peer.rejection(request.method())) {
             return Err(Refusal::Connection(violation));
         }
-        // HTTP/2 does not pass the guard's own count.
+        // The guard has counted for HTTP/1.
+        if request.version() == Version::HTTP_2 { self.limits.check_size(request) } else { Ok(()) }
+    }
+}
+
+impl RefuseLayer {
+    fn check_size(self, request: &Request<Body>) -> Result<(), Refusal> {
         let found = request.headers().len();
         if found > self.max_headers + OWN_HEADERS {
             return Err(Refusal::TooManyHeaders { found: found - OWN_HEADERS, limit: self.max_headers });
+        }
+        let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+        let headers = request.headers().iter();
+        let found = headers.fold(target, |sum, (name, value)| sum + name.as_str().len() + value.len());
+        if found > self.max_head_bytes {
+            return Err(Refusal::HeadTooLarge { limit: self.max_head_bytes });
         }
         Ok(())
     }

@@ -165,7 +165,9 @@ fn status(error: &Error) -> StatusCode {
             Violation::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
             _ => StatusCode::BAD_REQUEST,
         },
-        Error::Refused(Refusal::TooManyHeaders { .. }) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Error::Refused(Refusal::TooManyHeaders { .. } | Refusal::HeadTooLarge { .. }) => {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+        }
         Error::Route(RouteError::BadPath(_) | RouteError::BadParameter { .. }) => StatusCode::BAD_REQUEST,
         Error::Route(RouteError::MethodNotAllowed { .. }) => StatusCode::METHOD_NOT_ALLOWED,
         Error::Route(RouteError::NoPeer) => StatusCode::INTERNAL_SERVER_ERROR,

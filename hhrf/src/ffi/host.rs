@@ -76,15 +76,18 @@ unsafe extern "C" fn log(ctx: *mut c_void, record: *const FezzLogRecord) {
     // SAFETY: null, or a record that is valid for this call.
     let Some(record) = (unsafe { record.as_ref() }) else { return };
     let function = function.name();
-    let (message, target) = (text(&record.message), text(&record.target));
-    let request_id = text(&record.request_id);
+    let message = text(&record.message);
+    // `module`, since tracing has a target of its own. What is empty is left out.
+    let (module, request_id) = (text(&record.target), text(&record.request_id));
+    let module = (!module.is_empty()).then_some(&*module);
+    let request_id = (!request_id.is_empty()).then_some(&*request_id);
     // tracing wants the level to be known when it compiles, hence a call for each.
     match record.level {
-        LOG_ERROR => tracing::error!(function, %target, %request_id, "{message}"),
-        LOG_WARN => tracing::warn!(function, %target, %request_id, "{message}"),
-        LOG_INFO => tracing::info!(function, %target, %request_id, "{message}"),
-        LOG_DEBUG => tracing::debug!(function, %target, %request_id, "{message}"),
-        _ => tracing::trace!(function, %target, %request_id, "{message}"),
+        LOG_ERROR => tracing::error!(function, module, request_id, "{message}"),
+        LOG_WARN => tracing::warn!(function, module, request_id, "{message}"),
+        LOG_INFO => tracing::info!(function, module, request_id, "{message}"),
+        LOG_DEBUG => tracing::debug!(function, module, request_id, "{message}"),
+        _ => tracing::trace!(function, module, request_id, "{message}"),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A connection waits for one of three things. For the rest of a head, `header_timeout` counts from its first byte,
 //! or from the accept for the first head. For the next request, `idle_timeout` counts from the last write, and stands
-//! still while a call runs. For a body no time counts here: that is the application's business.
+//! still while a call runs; over HTTP/2 it counts from the last call. For a body no time counts here: that is the application's business.
 //!
 //! There is one `Sleep` a connection, made when the socket first has nothing to read. A request that comes does not
 //! touch it: when it fires too early for what is waited for by then, it is set again to the real deadline. Only a
@@ -21,6 +21,8 @@ pub(super) enum Waiting {
     Head(Instant),
     /// The first byte of the next head.
     Next,
+    /// The next call on an HTTP/2 connection, where writes are no sign of one: pings are answered too.
+    Call,
     /// A body, or nothing that this clock measures.
     Untimed,
 }
@@ -45,12 +47,20 @@ impl Clock {
 
     /// The connection has written something.
     pub(super) fn wrote(&mut self) {
-        self.quiet_since = Instant::now();
+        if self.waiting != Waiting::Call {
+            self.quiet_since = Instant::now();
+        }
     }
 
     /// The head that had begun, if any, is complete, and nothing of the next has come.
     pub(super) fn wait_for_next(&mut self) {
         self.waiting = Waiting::Next;
+    }
+
+    /// The connection speaks HTTP/2 from now on.
+    pub(super) fn wait_for_call(&mut self) {
+        self.waiting = Waiting::Call;
+        self.quiet_since = Instant::now();
     }
 
     /// Nothing is waited for that has a deadline here.
@@ -66,12 +76,12 @@ impl Clock {
     }
 
     /// Ready when the time is over. Poll it only when the socket has nothing to read, so that what has come in time
-    /// counts. `is_busy` says whether a call runs on the connection.
+    /// counts. `is_busy` says whether a call runs on the connection, or has run since it was last asked.
     pub(super) fn poll_expired(&mut self, cx: &mut Context<'_>, is_busy: impl Fn() -> bool) -> Poll<()> {
         while let Some(deadline) = self.deadline() {
             ready!(self.poll_sleep(cx, deadline));
             let now = Instant::now();
-            if self.waiting == Waiting::Next && is_busy() {
+            if matches!(self.waiting, Waiting::Next | Waiting::Call) && is_busy() {
                 self.quiet_since = now;
             } else if now >= deadline {
                 return Poll::Ready(());
@@ -92,7 +102,7 @@ impl Clock {
     fn deadline(&self) -> Option<Instant> {
         match self.waiting {
             Waiting::Head(since) => since.checked_add(self.header),
-            Waiting::Next => self.quiet_since.checked_add(self.idle),
+            Waiting::Next | Waiting::Call => self.quiet_since.checked_add(self.idle),
             Waiting::Untimed => None,
         }
     }

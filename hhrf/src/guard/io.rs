@@ -90,6 +90,7 @@ impl<Io> Guarded<Io> {
                 // The preface was the head, and passes with all that came with it.
                 self.ready = self.held.len();
                 self.phase = Phase::Through;
+                self.clock.wait_for_call();
             }
             Then::Reject(violation) => self.reject(violation),
             Then::Break(broken) => {
@@ -178,6 +179,18 @@ impl<Io: AsyncRead + Unpin> Guarded<Io> {
         Poll::Ready(Ok(()))
     }
 
+    /// HTTP/2 has its own frames to keep a connection alive; without calls it ends all the same.
+    fn poll_through(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if read.is_pending() {
+            let state = &self.state;
+            ready!(self.clock.poll_expired(cx, || state.was_busy()));
+            self.end();
+            return Poll::Ready(Ok(()));
+        }
+        read
+    }
+
     fn poll_scanned(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let direct = self.held.is_empty() && buf.remaining() >= DIRECT_MIN;
         let read = if direct { self.poll_direct(cx, buf) } else { self.poll_held(cx) };
@@ -204,7 +217,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Guarded<Io> {
             }
             match this.phase {
                 Phase::Scan => ready!(this.poll_scanned(cx, buf))?,
-                Phase::Through => return Pin::new(&mut this.io).poll_read(cx, buf),
+                Phase::Through => return this.poll_through(cx, buf),
                 Phase::Rejected => return Poll::Pending,
                 Phase::Broken(broken) => {
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, broken)));

@@ -16,13 +16,12 @@
 //! closes. Where the two could disagree about a body's end, the guard is the stricter one.
 //!
 //! A head that never ends is refused after `header_timeout`; a connection without requests ends after `idle_timeout`,
-//! quietly. The idle time stands still while the service holds an [`InFlight`](state::InFlight).
+//! quietly. The idle time stands still while the service holds an [`InFlight`].
 //!
-//! A connection that opens with the HTTP/2 preface passes untouched from then on.
+//! A connection that opens with the HTTP/2 preface passes untouched from then on; it too ends after `idle_timeout`.
 //!
-//! hyper's own limits have to be at least as wide as these, or it answers by itself after all: give
-//! `http1::Builder::max_headers` the same number, and its `max_buf_size` twice `max_head_bytes`. Give it no
-//! `header_read_timeout`. Serve `with_upgrades` and call [`decline_upgrade`], or hyper drops the socket of a client
+//! hyper's own limits have to be at least as wide as these, or it answers by itself after all; its defaults are, with
+//! the most that the settings allow. Give it no `header_read_timeout`. Serve `with_upgrades` and call [`decline_upgrade`], or hyper drops the socket of a client
 //! that asked for one. The service must never answer 101, since the guard goes on reading requests.
 
 mod chunked;
@@ -44,7 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use io::Guarded;
-pub(crate) use state::ConnectionState;
+pub(crate) use state::{ConnectionState, InFlight};
 pub(crate) use upgrade::decline_upgrade;
 pub(crate) use violation::Violation;
 

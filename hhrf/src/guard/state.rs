@@ -2,7 +2,7 @@
 //! are running. It lives as long as the connection and costs two atomics.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use http::Method;
 
@@ -17,6 +17,8 @@ pub(crate) const REJECTED_METHOD: &str = "HHRF-REJECTED";
 pub(crate) struct ConnectionState {
     violation: AtomicU8,
     in_flight: AtomicU32,
+    /// Whether a call has begun since the guard last looked.
+    active: AtomicBool,
 }
 
 impl ConnectionState {
@@ -31,6 +33,7 @@ impl ConnectionState {
     /// idle timer stands still meanwhile, however long a call or a stream is silent.
     pub(crate) fn begin(self: Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
+        self.active.store(true, Ordering::Release);
         InFlight(self)
     }
 
@@ -44,6 +47,11 @@ impl ConnectionState {
 
     pub(super) fn is_busy(&self) -> bool {
         self.in_flight.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether a call runs, or has begun since this was last asked.
+    pub(super) fn was_busy(&self) -> bool {
+        self.active.swap(false, Ordering::AcqRel) || self.is_busy()
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response};
-use hyper::body::Incoming;
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -18,7 +19,7 @@ use tower::{Service, ServiceExt};
 
 use super::Peer;
 use crate::config::Settings;
-use crate::guard::{self, decline_upgrade, guard};
+use crate::guard::{self, InFlight, decline_upgrade, guard};
 
 /// An HTTP/2 client that does not answer a ping for this long is gone.
 const PING_TIMEOUT: Duration = Duration::from_secs(4);
@@ -66,11 +67,7 @@ where
             request.extensions_mut().insert(Arc::clone(&peer));
             let in_flight = Arc::clone(peer.state()).begin();
             let answer = app.clone().oneshot(request);
-            async move {
-                let response = answer.await;
-                drop(in_flight);
-                response
-            }
+            async move { Ok::<_, Infallible>(answer.await?.map(|body| hold(body, in_flight))) }
         });
         let connection = self
             .http
@@ -92,6 +89,18 @@ where
     }
 }
 
+/// Holds a call open until a body that is still to be produced has come to its end. One that is whole needs no holding:
+/// all that is left to do is to write it.
+fn hold(body: Body, in_flight: InFlight) -> Body {
+    if body.size_hint().exact().is_some() {
+        return body;
+    }
+    Body::new(body.map_frame(move |frame| {
+        let _in_flight = &in_flight;
+        frame
+    }))
+}
+
 fn http(settings: &Settings) -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
     // The guard times heads and idle connections: hyper's own timer does not tell one from the other.
@@ -101,6 +110,7 @@ fn http(settings: &Settings) -> Builder<TokioExecutor> {
         .keep_alive_interval(settings.header_timeout)
         .keep_alive_timeout(PING_TIMEOUT)
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX));
+        // Twice the limit, which counts otherwise there (RFC 9113, section 6.5.2), so that it is Refuse that answers.
+        .max_header_list_size(u32::try_from(settings.max_head_bytes.saturating_mul(2)).unwrap_or(u32::MAX));
     http
 }

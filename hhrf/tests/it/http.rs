@@ -2,13 +2,10 @@
 
 use std::io::{Read, Write};
 
-use bytes::Bytes;
 use fezz_testkit::Host;
-use http_body_util::{BodyExt, Full};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 
-use crate::{ROUTES, fixture, host, running};
+use crate::{ROUTES, fixture, running};
 
 #[test]
 fn without_a_path_a_function_answers_at_its_root() {
@@ -165,41 +162,6 @@ fn statuses_without_content_have_none() {
     assert_eq!(answer.header("content-length"), None);
     assert!(host.get("/rpc/fix/status/304").assert_status(304).body.is_empty());
     host.get("/rpc/fix/status/418").assert_status(418).assert_text("body");
-}
-
-#[test]
-fn http2_with_prior_knowledge_works() {
-    let host = host().start();
-    let address = host.address();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let answers = runtime.block_on(async {
-        let stream = tokio::net::TcpStream::connect(address).await.expect("connected");
-        let (sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                .await
-                .expect("an HTTP/2 connection");
-        tokio::spawn(connection);
-        let calls = (0..20).map(|index| {
-            let mut sender = sender.clone();
-            async move {
-                let method = if index % 2 == 0 { "POST" } else { "HEAD" };
-                let path = if index % 2 == 0 { "echo" } else { "ping" };
-                let request = http::Request::builder()
-                    .method(method)
-                    .uri(format!("http://{address}/rpc/fix/{path}"))
-                    .body(Full::new(Bytes::from(format!("body {index}"))))
-                    .expect("a request");
-                let response = sender.send_request(request).await.expect("an answer");
-                assert_eq!((response.status().as_u16(), response.version()), (200, http::Version::HTTP_2));
-                response.into_body().collect().await.expect("a body").to_bytes()
-            }
-        });
-        futures_util::future::join_all(calls).await
-    });
-    for (index, answer) in answers.iter().enumerate() {
-        let expected = if index % 2 == 0 { format!("body {index}") } else { String::new() };
-        assert_eq!(answer, expected.as_bytes());
-    }
 }
 
 #[test]

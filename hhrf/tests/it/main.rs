@@ -3,6 +3,7 @@
 mod connections;
 mod deploy;
 mod http;
+mod http2;
 mod lifecycle;
 mod limits;
 mod replies;

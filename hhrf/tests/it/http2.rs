@@ -1,0 +1,88 @@
+//! HTTP/2 with prior knowledge.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fezz_testkit::Running;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2::{self, Connection, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+
+use crate::{host, running};
+
+type Client = (SendRequest<Full<Bytes>>, Connection<TokioIo<TcpStream>, Full<Bytes>, TokioExecutor>);
+
+async fn connect(host: &Running) -> Client {
+    let stream = TcpStream::connect(host.address()).await.expect("connected");
+    http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("an HTTP/2 connection")
+}
+
+fn request(host: &Running, method: &str, path: &str, body: String) -> http::Request<Full<Bytes>> {
+    let uri = format!("http://{}/rpc/fix/{path}", host.address());
+    http::Request::builder().method(method).uri(uri).body(Full::new(body.into())).expect("a request")
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let limited = async { tokio::time::timeout(Duration::from_secs(30), future).await };
+    runtime.block_on(limited).expect("it ends in time")
+}
+
+#[test]
+fn calls_share_a_connection() {
+    let host = &running();
+    let answers = run(async {
+        let (sender, connection) = connect(host).await;
+        tokio::spawn(connection);
+        let calls = (0..20).map(|index| {
+            let mut sender = sender.clone();
+            async move {
+                let (method, path) = if index % 2 == 0 { ("POST", "echo") } else { ("HEAD", "ping") };
+                let request = request(host, method, path, format!("body {index}"));
+                let response = sender.send_request(request).await.expect("an answer");
+                assert_eq!((response.status().as_u16(), response.version()), (200, http::Version::HTTP_2));
+                response.into_body().collect().await.expect("a body").to_bytes()
+            }
+        });
+        futures_util::future::join_all(calls).await
+    });
+    for (index, answer) in answers.iter().enumerate() {
+        let expected = if index % 2 == 0 { format!("body {index}") } else { String::new() };
+        assert_eq!(answer, expected.as_bytes());
+    }
+}
+
+#[test]
+fn a_head_over_the_limits_is_431_with_a_problem_body() {
+    let host = &running();
+    run(async {
+        let (mut sender, connection) = connect(host).await;
+        tokio::spawn(connection);
+        for (name, count, length) in [("many", 101, 1), ("long", 2, 20_000)] {
+            let mut request = request(host, "GET", "ping", String::new());
+            for index in 0..count {
+                let header = http::HeaderName::try_from(format!("x-{index}")).expect("a name");
+                request.headers_mut().insert(header, "a".repeat(length).parse().expect("a value"));
+            }
+            let response = sender.send_request(request).await.expect("an answer");
+            assert_eq!(response.status(), 431, "{name}");
+            assert_eq!(response.headers()["content-type"], "application/problem+json", "{name}");
+        }
+    });
+}
+
+#[test]
+fn a_connection_without_calls_ends() {
+    let host = &host().env("HHRF_IDLE_TIMEOUT_MS", "200").start();
+    run(async {
+        let (mut sender, connection) = connect(host).await;
+        let connection = tokio::spawn(connection);
+        let response =
+            sender.send_request(request(host, "GET", "ping", String::new())).await.expect("an answer");
+        assert_eq!(response.status(), 200);
+        // It is the host that closes: the client holds on to its side, and answers pings.
+        let _ = connection.await.expect("no panic");
+        assert!(sender.is_closed());
+    });
+}
