@@ -6,7 +6,7 @@ set -euo pipefail
 hhrf=$1
 base=http://$2/rpc/todos
 state=$(mktemp -d)
-HHRF_LOG=warn "$hhrf" --listen "$2" --state-dir "$state" &
+HHRF_LOG=warn "$hhrf" --listen "$2" --admin off --state-dir "$state" &
 host=$!
 trap 'kill -TERM $host 2>/dev/null || true; wait $host 2>/dev/null || true; rm -rf "$state"' EXIT
 

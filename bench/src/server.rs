@@ -46,7 +46,10 @@ impl Server {
         for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("HHRF_")) {
             command.env_remove(key);
         }
-        command.env("HHRF_LISTEN", "127.0.0.1:0").env("HHRF_LOG_FORMAT", "json");
+        command
+            .env("HHRF_LISTEN", "127.0.0.1:0")
+            .env("HHRF_ADMIN", "127.0.0.1:0")
+            .env("HHRF_LOG_FORMAT", "json");
         command.arg("--functions").arg(folder.path().join("functions"));
         command.arg("--state-dir").arg(folder.path().join("state"));
         let mut process = Process::start(command.stderr(Stdio::piped()))?;

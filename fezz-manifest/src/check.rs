@@ -1,16 +1,15 @@
 //! The judge: turns raw JSON into a [`Manifest`], or into every problem that it has.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use crate::fields::{Fields, Key, object, string};
+use crate::fields::{Fields, Key, string, whole};
 use crate::json::Json;
 use crate::manifest::{Manifest, Route};
 use crate::problem::{At, Problem, Problems};
 use crate::version::Version;
-use crate::{builder, entry, method, path};
+use crate::{builder, entry, method, path, variables};
 
-/// The largest `fezz.json` that is read, in bytes.
+/// The largest `fezz.json` or `aliases.json` that is read, in bytes.
 pub const MAX_FILE_BYTES: usize = 256 * 1024;
 /// The largest `timeout_ms`: one hour.
 pub const MAX_TIMEOUT_MS: u64 = 3_600_000;
@@ -22,11 +21,10 @@ pub const MAX_CONCURRENCY: u32 = 65_536;
 pub const MAX_ROUTES: usize = 1024;
 
 pub(crate) const ID_PATTERN: &str = "^[a-z0-9][a-z0-9_-]{0,62}$";
-pub(crate) const ENV_VALUE_PATTERN: &str = r"^[^\u0000]*$";
-pub(crate) const ENV_KEY_PATTERN: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
+pub(crate) const ID_RULE: &str = "use 1 to 63 of `a-z`, `0-9`, `_` and `-`, with a letter or digit first";
 
 /// The keys of the file, in the order in which the documentation has them.
-pub(crate) const KEYS: [Key; 10] = [
+pub(crate) const KEYS: [Key; 11] = [
     Key::optional("$schema"),
     Key::required("id", r#""todos""#),
     Key::required("version", r#""latest""#),
@@ -34,6 +32,7 @@ pub(crate) const KEYS: [Key; 10] = [
     Key::required("routes", r#"[{"path": "/hello", "method": "GET"}]"#),
     Key::optional("description"),
     Key::optional("env"),
+    Key::optional("secrets"),
     Key::optional("timeout_ms"),
     Key::optional("max_body_bytes"),
     Key::optional("max_concurrency"),
@@ -53,6 +52,12 @@ pub(crate) fn judge(json: &Json) -> Result<Manifest, Problems> {
     manifest.ok_or_else(|| Problems::from(At::root().problem("is not a manifest")))
 }
 
+/// Whether a text can be the id of a function.
+pub(crate) fn is_id(text: &str) -> bool {
+    let inner = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with(['_', '-'])
+}
+
 struct Judge<'j, 'p> {
     fields: Fields<'j>,
     problems: &'p mut Vec<Problem>,
@@ -67,7 +72,10 @@ impl<'j> Judge<'j, '_> {
         let entry = self.text("entry").and_then(|text| self.entry(text));
         let routes = self.fields.get("routes").and_then(|(at, json)| routes(json, &at, self.problems));
         let description = self.text("description").map(str::to_owned);
-        let env = self.fields.get("env").map(|(at, json)| env(json, &at, self.problems));
+        let env = self.fields.get("env").map(|(at, json)| variables::env(json, &at, self.problems));
+        let env = env.unwrap_or_default();
+        let secrets =
+            self.fields.get("secrets").map(|(at, json)| variables::secrets(json, &at, &env, self.problems));
         let timeout_ms = self.number("timeout_ms", 1..=MAX_TIMEOUT_MS);
         let max_body_bytes = self.number("max_body_bytes", 0..=MAX_BODY_BYTES);
         let max_concurrency = self.number("max_concurrency", 1..=MAX_CONCURRENCY.into());
@@ -77,7 +85,8 @@ impl<'j> Judge<'j, '_> {
             entry: entry?,
             routes: routes?,
             description,
-            env: env.unwrap_or_default(),
+            env,
+            secrets: secrets.unwrap_or_default(),
             timeout_ms,
             max_body_bytes,
             max_concurrency: max_concurrency.and_then(|number| u32::try_from(number).ok()),
@@ -90,12 +99,10 @@ impl<'j> Judge<'j, '_> {
     }
 
     fn id(&mut self, text: &str) -> Option<String> {
-        let inner = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
-        if (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with(['_', '-']) {
+        if is_id(text) {
             return Some(text.to_owned());
         }
-        let rule = "use 1 to 63 of `a-z`, `0-9`, `_` and `-`, with a letter or digit first";
-        self.refuse("id", format!("{text:?} is not an id; {rule}"))
+        self.refuse("id", format!("{text:?} is not an id; {ID_RULE}"))
     }
 
     fn version(&mut self, text: &str) -> Option<Version> {
@@ -108,15 +115,7 @@ impl<'j> Judge<'j, '_> {
 
     fn number(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<u64> {
         let (at, json) = self.fields.get(key)?;
-        let found = match json {
-            Json::Whole(number) if range.contains(number) => return Some(*number),
-            Json::Whole(number) => number.to_string(),
-            Json::Number(number) => number.clone(),
-            other => other.kind().to_owned(),
-        };
-        let (low, high) = range.into_inner();
-        self.problems.push(at.problem(format!("must be a whole number from {low} to {high}, not {found}")));
-        None
+        whole(json, &at, range, self.problems)
     }
 
     /// Puts a problem down for one key, in place of its value.
@@ -160,29 +159,4 @@ fn route_path(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Option<Strin
             None
         }
     }
-}
-
-fn env(json: &Json, at: &At, problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
-    let mut env = BTreeMap::new();
-    for (key, value) in object(json, at, problems).unwrap_or_default() {
-        let at = at.key(key);
-        if !is_env_key(key) {
-            problems.push(
-                at.problem("is not a name of a variable; use letters, digits and `_`, with no digit first"),
-            );
-        }
-        let Some(text) = string(value, &at, problems) else {
-            continue;
-        };
-        if text.contains('\0') {
-            problems.push(at.problem("holds a NUL character; remove it"));
-        }
-        env.insert(key.clone(), text.to_owned());
-    }
-    env
-}
-
-fn is_env_key(key: &str) -> bool {
-    key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }

@@ -1,6 +1,8 @@
-//! The keys of one JSON object: which are known, which are missing, which stand there twice.
+//! The keys of one JSON object: which are known, which are missing, which stand there twice; and the simple
+//! values that stand behind them.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use crate::json::Json;
 use crate::problem::{At, Problem};
@@ -82,6 +84,24 @@ pub(crate) fn string<'j>(json: &'j Json, at: &At, problems: &mut Vec<Problem>) -
         Json::Null => "must be a string, not null; give it a value or remove the key".to_owned(),
         other => format!("must be a string, not {}", other.kind()),
     }));
+    None
+}
+
+/// A whole number in a range, or a problem.
+pub(crate) fn whole(
+    json: &Json,
+    at: &At,
+    range: RangeInclusive<u64>,
+    problems: &mut Vec<Problem>,
+) -> Option<u64> {
+    let found = match json {
+        Json::Whole(number) if range.contains(number) => return Some(*number),
+        Json::Whole(number) => number.to_string(),
+        Json::Number(number) => number.clone(),
+        other => other.kind().to_owned(),
+    };
+    let (low, high) = range.into_inner();
+    problems.push(at.problem(format!("must be a whole number from {low} to {high}, not {found}")));
     None
 }
 

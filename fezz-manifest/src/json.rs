@@ -12,7 +12,7 @@ use crate::problem::{At, Problem};
 pub(crate) enum Json {
     Null,
     Bool(bool),
-    /// A whole number that is not negative: the only kind the manifest has a use for.
+    /// A whole number that is not negative: the only kind that a file here has a use for.
     Whole(u64),
     /// Any other number, as a message shows it.
     Number(String),
@@ -35,9 +35,10 @@ impl Json {
     }
 }
 
-/// Reads a whole file; what is not JSON is one problem, since nothing after it can be trusted.
-pub(crate) fn read(bytes: &[u8]) -> Result<Json, Problem> {
-    if let Some(message) = not_worth_parsing(bytes) {
+/// Reads a whole file; what is not JSON is one problem, since nothing after it can be trusted. `holds` is what the
+/// message about an empty file asks for.
+pub(crate) fn read(bytes: &[u8], holds: &str) -> Result<Json, Problem> {
+    if let Some(message) = not_worth_parsing(bytes, holds) {
         return Err(At::root().problem(message));
     }
     // serde_json stops at 128 levels, so that a deeply nested file cannot overflow the stack.
@@ -45,7 +46,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Json, Problem> {
 }
 
 /// Refuses what serde_json would refuse with a message that leads nowhere.
-fn not_worth_parsing(bytes: &[u8]) -> Option<String> {
+fn not_worth_parsing(bytes: &[u8], holds: &str) -> Option<String> {
     if bytes.len() > MAX_FILE_BYTES {
         return Some(format!("the file has {} bytes; at most {MAX_FILE_BYTES} are read", bytes.len()));
     }
@@ -58,9 +59,7 @@ fn not_worth_parsing(bytes: &[u8]) -> Option<String> {
         return Some("the file is in UTF-16; save it as UTF-8 without a BOM".to_owned());
     }
     if bytes.trim_ascii().is_empty() {
-        return Some(
-            "the file is empty; it must hold a JSON object with id, version, entry and routes".to_owned(),
-        );
+        return Some(format!("the file is empty; it must hold {holds}"));
     }
     None
 }
@@ -136,12 +135,12 @@ mod tests {
     use super::*;
 
     fn refusal(bytes: &[u8]) -> String {
-        read(bytes).unwrap_err().to_string()
+        read(bytes, "an object").unwrap_err().to_string()
     }
 
     #[test]
     fn keeps_order_and_repeated_keys() {
-        let json = read(br#"{"b":1,"a":[null,true,-2,0.5,"x"],"b":{}}"#).unwrap();
+        let json = read(br#"{"b":1,"a":[null,true,-2,0.5,"x"],"b":{}}"#, "an object").unwrap();
         let number = |text: &str| Json::Number(text.into());
         let list = [Json::Null, Json::Bool(true), number("-2"), number("0.5"), Json::String("x".into())];
         let expected = [("b", Json::Whole(1)), ("a", Json::Array(list.into())), ("b", Json::Object(vec![]))];
@@ -166,7 +165,7 @@ mod tests {
     fn files_that_are_no_utf8_json_are_named() {
         assert!(refusal(b"\xEF\xBB\xBF{}").contains("byte order mark"));
         assert!(refusal(b"\xFF\xFE{\0}\0").contains("UTF-16"));
-        assert!(refusal(b" \n\t").contains("the file is empty"));
+        assert!(refusal(b" \n\t").contains("the file is empty; it must hold an object"));
         assert!(refusal(&vec![b' '; MAX_FILE_BYTES + 1]).contains("at most 262144"));
     }
 

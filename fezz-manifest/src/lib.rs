@@ -1,13 +1,16 @@
-//! `fezz.json`: what a function's folder says about itself, and the routes that follow from it.
+//! The files that people write for the host: [`fezz.json`](Manifest), what a function's folder says about itself
+//! and the routes that follow from it; [`aliases.json`](Aliases), how calls are shared out between versions; and
+//! [`.env`](parse_env_file), variables.
 //!
-//! A file goes through three steps, each with its own module:
+//! A `fezz.json` goes through three steps, each with its own module:
 //!
 //! 1. `json` reads the bytes without judgement; only what is not JSON at all is refused here.
 //! 2. `check` judges the result into a [`Manifest`] and reports **every** problem at once, each with its JSON
 //!    path (`$.routes[1].method`) and what to do about it. `version`, `entry`, `method` and `path` hold the
-//!    rules for one kind of value each.
+//!    rules for one kind of value each, `variables` those for `env` and `secrets`.
 //! 3. [`RouteTable`] turns the routes into something that answers a request without allocating.
 //!
+//! `aliases` judges what `json` reads in the same way, and `env_file` has a reader of its own.
 //! Nothing here does I/O, knows HTTP statuses or loads a library.
 //!
 //! ```
@@ -25,9 +28,11 @@
 //! # Ok::<(), fezz_manifest::Problems>(())
 //! ```
 
+mod aliases;
 mod builder;
 mod check;
 mod entry;
+mod env_file;
 mod fields;
 mod found;
 mod json;
@@ -38,13 +43,17 @@ mod problem;
 mod schema;
 mod suggest;
 mod table;
+mod variables;
 mod version;
 
+pub use aliases::{Aliases, MAX_WEIGHT, Share};
 pub use check::{MAX_BODY_BYTES, MAX_CONCURRENCY, MAX_FILE_BYTES, MAX_ROUTES, MAX_TIMEOUT_MS};
+pub use env_file::{MAX_ENV_FILE_BYTES, parse_env_file};
 pub use found::{Found, Match, Params, ParamsIter};
 pub use manifest::{Manifest, Route};
 pub use method::Methods;
 pub use problem::{Problem, Problems};
-pub use schema::json_schema;
+pub use schema::{aliases_json_schema, json_schema};
 pub use table::RouteTable;
+pub use variables::MAX_SECRETS;
 pub use version::{Version, VersionError};

@@ -12,6 +12,7 @@ use crate::method::Methods;
 use crate::path;
 use crate::problem::{At, Problem, Problems};
 use crate::schema;
+use crate::variables::{self, MAX_SECRETS};
 use crate::version::Version;
 
 /// What a function's folder says about itself: its identity, its library, its routes and its limits.
@@ -41,10 +42,20 @@ pub struct Manifest {
     /// Settings for the function, which reads them through the SDK; the process environment is not touched.
     /// Every value is a string.
     #[schemars(default, extend(
-        "propertyNames" = { "pattern": check::ENV_KEY_PATTERN },
-        "additionalProperties" = { "type": "string", "pattern": check::ENV_VALUE_PATTERN }
+        "propertyNames" = { "pattern": variables::NAME_PATTERN },
+        "additionalProperties" = { "type": "string", "pattern": variables::VALUE_PATTERN }
     ))]
     pub env: BTreeMap<String, String>,
+
+    /// The names of the secrets that the function needs. The host takes their values from its secrets, and the
+    /// function reads them as it reads `env`; a name cannot be in both.
+    #[schemars(
+        default,
+        length(max = MAX_SECRETS),
+        inner(regex(pattern = variables::NAME_PATTERN)),
+        extend("uniqueItems" = true)
+    )]
+    pub secrets: Vec<String>,
 
     /// The time that one call may take, in milliseconds. Without it, the host's setting holds.
     #[schemars(range(min = 1, max = MAX_TIMEOUT_MS))]
@@ -92,7 +103,7 @@ impl Manifest {
     /// assert_eq!(paths, ["$.routs", "$.routes", "$.id", "$.version"]);
     /// ```
     pub fn parse(json: &[u8]) -> Result<Self, Problems> {
-        check::judge(&json::read(json)?)
+        check::judge(&json::read(json, "a JSON object with id, version, entry and routes")?)
     }
 
     /// The name of the library's file in the folder; a bare [`entry`](Self::entry) becomes the platform's own

@@ -1,4 +1,4 @@
-//! What is wrong with a manifest: a list of problems, each with the place in the file and what to do.
+//! What is wrong with a file: a list of problems, each with the place in the file and what to do.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Problem {
     /// The JSON path of the value that is at fault: `$` is the whole file, `$.routes[1].method` a value in
-    /// it.
+    /// it. In a `.env` file, which has no such paths, `line 3`.
     pub path: String,
     /// What is wrong, and what to do about it.
     pub message: String,
@@ -18,7 +18,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a manifest; never empty.
+/// Everything that is wrong with a file; never empty.
 ///
 /// It displays one problem a line, in the order in which they were found.
 #[derive(Debug, Clone, PartialEq, Eq)]

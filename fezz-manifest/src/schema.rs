@@ -1,11 +1,15 @@
-//! The JSON Schema of `fezz.json`, derived from the types of the manifest. It is committed as
-//! `docs/fezz.schema.json`, and a test holds it to these types.
+//! The JSON Schemas of `fezz.json`, derived from the types of the manifest, and of `aliases.json`, whose keys are
+//! all names, so that a derive would have nothing to go by. They are committed as `docs/fezz.schema.json` and
+//! `docs/aliases.schema.json`, and tests hold them to what is here.
 
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
+use crate::aliases::{self, MAX_WEIGHT};
+use crate::check::ID_PATTERN;
 use crate::manifest::Manifest;
+use crate::version;
 
 /// The JSON Schema (draft 2020-12) of `fezz.json`, as text that ends with a line break.
 ///
@@ -17,6 +21,47 @@ pub fn json_schema() -> String {
     let mut schema = generator.into_root_schema_for::<Manifest>().to_value();
     unwrap_descriptions(&mut schema);
     format!("{schema:#}\n")
+}
+
+/// The JSON Schema (draft 2020-12) of `aliases.json`, as text that ends with a line break.
+///
+/// It accepts every file that [`Aliases::parse`](crate::Aliases::parse) accepts. That a weight must be above 0 in
+/// each alias is left to the parser.
+pub fn aliases_json_schema() -> String {
+    let weights = json!({
+        "description": "The versions that the alias stands for, each with its weight.",
+        "type": "object",
+        "propertyNames": { "pattern": version::PATTERN, "maxLength": version::MAX_LENGTH },
+        "minProperties": 1,
+        "additionalProperties": {
+            "description": "The version's share of the calls, next to the weights of the others.",
+            "type": "integer",
+            "minimum": 0,
+            "maximum": MAX_WEIGHT
+        },
+        "examples": [{ "1.2.0": 90, "1.3.0": 10 }]
+    });
+    let named = json!({
+        "description": "The aliases of the function with this id.",
+        "type": "object",
+        "propertyNames": { "pattern": aliases::NAME_PATTERN, "not": { "const": "latest" } },
+        "additionalProperties": weights
+    });
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "aliases.json",
+        "description": "Names for versions: function id, alias, version, weight.",
+        "type": "object",
+        "properties": { "$schema": schema_key() },
+        "patternProperties": { ID_PATTERN: named },
+        "additionalProperties": false
+    });
+    format!("{schema:#}\n")
+}
+
+fn schema_key() -> Value {
+    let description = "The address of this schema, for editors; the host does not read it.";
+    json!({ "type": "string", "description": description })
 }
 
 /// Corrects what the derive gets wrong for a file that people write: `null` is no way to leave a key out, and
@@ -33,8 +78,7 @@ pub(crate) fn finish(schema: &mut Schema) {
             property.insert("type".to_owned(), kept);
         }
     }
-    let description = "The address of this schema, for editors; the host does not read it.";
-    properties.insert("$schema".to_owned(), json!({ "type": "string", "description": description }));
+    properties.insert("$schema".to_owned(), schema_key());
 }
 
 /// Descriptions come from doc comments, whose line breaks mean nothing to an editor.

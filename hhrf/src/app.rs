@@ -13,6 +13,7 @@ use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use crate::catalog::Catalog;
 use crate::config::Settings;
 use crate::invoke::{Invoke, Runners};
+use crate::metrics::RouteStats;
 use crate::observe::ObserveLayer;
 use crate::refuse::{Elsewhere, RefuseLayer};
 use crate::request_id::{MakeId, ValidIdLayer};
@@ -26,17 +27,19 @@ pub(crate) fn app(
     catalog: Arc<ArcSwap<Catalog>>,
     cache: Cache,
     runners: Runners,
+    elsewhere: Arc<RouteStats>,
 ) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
 + Clone
 + Send
 + 'static {
-    let respond = RespondLayer { expose_panics: settings.expose_panics };
+    let respond = RespondLayer { expose_panics: settings.expose_panics, elsewhere };
     let refuse = RefuseLayer { max_headers: settings.max_headers, max_head_bytes: settings.max_head_bytes };
 
+    let sticky = Arc::new(settings.sticky.clone());
     let functions = ServiceBuilder::new()
-        .layer(respond) // makes an answer of every error below, so it stands above all of them
+        .layer(respond.clone()) // makes an answer of every error below, so it stands above all of them
         .layer(refuse) // before anything looks at the request
-        .layer(RouteLayer(catalog)) // Request<Body> becomes Routed
+        .layer(RouteLayer { catalog, sticky }) // Request<Body> becomes Routed
         .layer(ResolveLayer(cache)) // Routed becomes Resolved
         .service(Invoke::new(runners, settings.body_timeout));
     let elsewhere = ServiceBuilder::new().layer(respond).layer(refuse).service(Elsewhere);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::catalog::FunctionKey;
 use crate::guard::Violation;
 use crate::invoke::InvokeError;
 use crate::resolve::LoadError;
@@ -15,10 +14,10 @@ pub(crate) enum Error {
     Refused(#[from] Refusal),
     #[error(transparent)]
     Route(#[from] RouteError),
-    #[error("{source}")]
-    Resolve { function: Arc<FunctionKey>, source: Arc<LoadError> },
-    #[error("{source}")]
-    Invoke { function: Arc<FunctionKey>, source: InvokeError },
+    #[error(transparent)]
+    Resolve(#[from] Arc<LoadError>),
+    #[error(transparent)]
+    Invoke(#[from] InvokeError),
     #[error("the host panicked: {0}")]
     Panic(String),
 }
@@ -32,14 +31,4 @@ pub(crate) enum Refusal {
     TooManyHeaders { found: usize, limit: usize },
     #[error("the request's target and headers are longer than the {limit} bytes that are taken")]
     HeadTooLarge { limit: usize },
-}
-
-impl Error {
-    /// The function that it happened in.
-    pub(crate) fn function(&self) -> Option<&FunctionKey> {
-        match self {
-            Self::Resolve { function, .. } | Self::Invoke { function, .. } => Some(function),
-            Self::Refused(_) | Self::Route(_) | Self::Panic(_) => None,
-        }
-    }
 }

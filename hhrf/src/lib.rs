@@ -3,6 +3,7 @@
 //! A request goes from the outer stack through Route, Resolve and Invoke to Respond; `app.rs` shows the whole of it on
 //! one screen, and ARCHITECTURE.md tells why it has this shape. The binary is a thin shell over this library.
 
+mod admin;
 mod app;
 mod catalog;
 pub mod config;
@@ -12,6 +13,7 @@ mod guard;
 mod hop_by_hop;
 mod invoke;
 pub mod logging;
+mod metrics;
 mod observe;
 mod refuse;
 mod request_id;

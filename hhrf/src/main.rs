@@ -19,7 +19,7 @@ const SPARE_THREADS: usize = 16;
 
 fn main() -> ExitCode {
     match config::command(std::env::args_os()) {
-        Command::Probe(library) => probe(&library),
+        Command::Probe { scratch } => probe(&scratch),
         Command::Print { text, ok } => {
             print(&text, ok);
             ExitCode::from(if ok { 0 } else { USAGE })
@@ -69,8 +69,8 @@ fn raise_descriptor_limit() {
     }
 }
 
-fn probe(library: &Path) -> ExitCode {
-    let (verdict, passed) = hhrf::probe(library);
+fn probe(scratch: &Path) -> ExitCode {
+    let (verdict, passed) = hhrf::probe(std::io::stdin(), scratch);
     print(&verdict, true);
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -11,7 +11,7 @@ use tower::{Layer, Service};
 
 use crate::error::{Error, Refusal};
 use crate::respond::Answer;
-use crate::route::{RouteError, check_path};
+use crate::route::{Placed, RouteError, check_path};
 use crate::serve::Peer;
 
 /// Puts the check before a stage.
@@ -68,20 +68,20 @@ const OWN_HEADERS: usize = 1;
 
 impl<S> Service<Request<Body>> for Refuse<S>
 where
-    S: Service<Request<Body>, Response = Answer, Error = Error>,
+    S: Service<Request<Body>, Response = Placed<Answer>, Error = Placed<Error>>,
 {
-    type Response = Answer;
-    type Error = Error;
-    type Future = Either<futures_util::future::Ready<Result<Answer, Error>>, S::Future>;
+    type Response = Placed<Answer>;
+    type Error = Placed<Error>;
+    type Future = Either<futures_util::future::Ready<Result<Placed<Answer>, Placed<Error>>>, S::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Placed<Error>>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self.check(&request) {
             Ok(()) => Either::Right(self.inner.call(request)),
-            Err(refusal) => Either::Left(ready(Err(refusal.into()))),
+            Err(refusal) => Either::Left(ready(Err(Error::from(refusal).into()))),
         }
     }
 }
@@ -91,16 +91,16 @@ where
 pub(crate) struct Elsewhere;
 
 impl Service<Request<Body>> for Elsewhere {
-    type Response = Answer;
-    type Error = Error;
-    type Future = Ready<Result<Answer, Error>>;
+    type Response = Placed<Answer>;
+    type Error = Placed<Error>;
+    type Future = Ready<Result<Placed<Answer>, Placed<Error>>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Placed<Error>>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let error = check_path(request.uri().path()).map_or_else(RouteError::from, |()| RouteError::Nothing);
-        std::future::ready(Err(error.into()))
+        std::future::ready(Err(Error::from(error).into()))
     }
 }

@@ -7,7 +7,9 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use axum::body::Body;
 use futures_util::FutureExt;
@@ -20,10 +22,15 @@ use crate::error::{Error, Refusal};
 use crate::ffi::{Reply, ReplyError};
 use crate::guard::Violation;
 use crate::invoke::{BodyError, InvokeError};
-use crate::route::RouteError;
+use crate::metrics::{RouteStats, method_label};
+use crate::route::{Place, Placed, RouteError};
 
 /// Carries the request's id, in both directions.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Say which function answered, and which build of it.
+const FUNCTION: HeaderName = HeaderName::from_static("x-fezz-function");
+const DIGEST: HeaderName = HeaderName::from_static("x-fezz-digest");
 
 /// What the stages below answer when nothing went wrong.
 #[derive(Debug)]
@@ -35,30 +42,35 @@ pub(crate) enum Answer {
 }
 
 /// Puts this stage over services that answer with an [`Answer`] or an [`Error`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RespondLayer {
     /// Whether a panic's message reaches the client.
     pub(crate) expose_panics: bool,
+    /// Counts answers to requests that are for no function's route.
+    pub(crate) elsewhere: Arc<RouteStats>,
 }
 
 impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Respond<S> {
-        Respond { expose_panics: self.expose_panics, inner }
+        Respond { here: self.clone(), inner }
     }
 }
 
 /// See [`RespondLayer`].
 #[derive(Clone, Debug)]
 pub(crate) struct Respond<S> {
-    expose_panics: bool,
+    here: RespondLayer,
     inner: S,
 }
 
 impl<S> Service<Request<Body>> for Respond<S>
 where
-    S: Service<Request<Body>, Response = Answer, Error = Error, Future: Send> + Clone + Send + 'static,
+    S: Service<Request<Body>, Response = Placed<Answer>, Error = Placed<Error>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
 {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -70,25 +82,48 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let expose_panics = self.expose_panics;
+        let begin = Instant::now();
+        let here = self.here.clone();
+        let method = method_label(request.method());
         let is_head = request.method() == Method::HEAD;
         let request_id = request.headers().get(REQUEST_ID).cloned();
         let mut inner = self.inner.clone();
         Box::pin(async move {
             // Unwind safety: what a panicking stage held is dropped with its future.
             let outcome = AssertUnwindSafe(async { inner.call(request).await }).catch_unwind().await;
-            let response = match outcome.unwrap_or_else(|payload| Err(Error::Panic(panic_message(&*payload))))
-            {
-                Ok(Answer::Reply(reply)) => function_reply(reply, is_head),
-                Ok(Answer::Options { allow }) => options(&allow),
-                Err(error) => {
+            let outcome =
+                outcome.unwrap_or_else(|payload| Err(Error::Panic(panic_message(&*payload)).into()));
+            let (place, mut response) = match outcome {
+                Ok(Placed { place, what: Answer::Reply(reply) }) => (place, function_reply(reply, is_head)),
+                Ok(Placed { place, what: Answer::Options { allow } }) => (place, options(&allow)),
+                Err(failed) => {
                     let request_id = request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
-                    log(&error, request_id);
-                    problem(&error, request_id, expose_panics)
+                    log(&failed, request_id);
+                    let response = problem(&failed, request_id, here.expose_panics);
+                    (failed.place, response)
                 }
             };
+            here.finish(place.as_ref(), method, begin, &mut response);
             Ok(response)
         })
+    }
+}
+
+impl RespondLayer {
+    /// Counts an answer, and says whose it is.
+    fn finish(
+        &self,
+        place: Option<&Place>,
+        method: &'static str,
+        begin: Instant,
+        response: &mut Response<Body>,
+    ) {
+        if let Some(Place { function, .. }) = place {
+            response.headers_mut().insert(FUNCTION, function.tag.name.clone());
+            response.headers_mut().insert(DIGEST, function.tag.digest.clone());
+        }
+        let of_route = place.and_then(|place| place.function.route_stats.get(place.route?));
+        of_route.unwrap_or(&self.elsewhere).answered(method, response.status(), begin.elapsed());
     }
 }
 
@@ -126,14 +161,15 @@ struct Problem<'a> {
     request_id: &'a str,
 }
 
-fn problem(error: &Error, request_id: &str, expose_panics: bool) -> Response<Body> {
+fn problem(failed: &Placed<Error>, request_id: &str, expose_panics: bool) -> Response<Body> {
+    let error = &failed.what;
     let status = status(error);
     let problem = Problem {
         r#type: "about:blank",
         title: status.canonical_reason().unwrap_or("Error"),
         status: status.as_u16(),
         detail: &detail(error, status, expose_panics),
-        function: error.function().map(|function| function.name.as_str()),
+        function: failed.function_name(),
         request_id,
     };
     let mut response = Response::new(Body::from(serde_json::to_vec(&problem).unwrap_or_default()));
@@ -141,9 +177,9 @@ fn problem(error: &Error, request_id: &str, expose_panics: bool) -> Response<Bod
     set(&mut response, CONTENT_TYPE, "application/problem+json");
     match error {
         Error::Route(RouteError::MethodNotAllowed { allow, .. }) => set(&mut response, ALLOW, allow),
-        Error::Invoke { source: InvokeError::Full { .. }, .. } => set(&mut response, RETRY_AFTER, "1"),
+        Error::Invoke(InvokeError::Full { .. }) => set(&mut response, RETRY_AFTER, "1"),
         // What is left of these bodies must not be taken for the next request.
-        Error::Invoke { source: InvokeError::Body(_), .. } => set(&mut response, CONNECTION, "close"),
+        Error::Invoke(InvokeError::Body(_)) => set(&mut response, CONNECTION, "close"),
         _ => {}
     }
     response
@@ -172,8 +208,8 @@ fn status(error: &Error) -> StatusCode {
         Error::Route(RouteError::MethodNotAllowed { .. }) => StatusCode::METHOD_NOT_ALLOWED,
         Error::Route(RouteError::NoPeer) => StatusCode::INTERNAL_SERVER_ERROR,
         Error::Route(_) => StatusCode::NOT_FOUND,
-        Error::Resolve { .. } | Error::Panic(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        Error::Invoke { source, .. } => match source {
+        Error::Resolve(_) | Error::Panic(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        Error::Invoke(error) => match error {
             InvokeError::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             InvokeError::Body(BodyError::Timeout { .. }) => StatusCode::REQUEST_TIMEOUT,
             InvokeError::Body(BodyError::Broken(_)) => StatusCode::BAD_REQUEST,
@@ -190,12 +226,8 @@ fn status(error: &Error) -> StatusCode {
 /// What the client is told. Where the fault is not the client's, the cause is for the log alone.
 fn detail(error: &Error, status: StatusCode, expose_panics: bool) -> String {
     match error {
-        Error::Invoke { source: InvokeError::Reply(ReplyError::Panicked(_)), .. } if expose_panics => {
-            error.to_string()
-        }
-        Error::Invoke { source: InvokeError::Full { .. } | InvokeError::Deadline { .. }, .. } => {
-            error.to_string()
-        }
+        Error::Invoke(InvokeError::Reply(ReplyError::Panicked(_))) if expose_panics => error.to_string(),
+        Error::Invoke(InvokeError::Full { .. } | InvokeError::Deadline { .. }) => error.to_string(),
         _ if status.is_client_error() => error.to_string(),
         _ if status == StatusCode::BAD_GATEWAY => {
             "the function gave an answer that cannot be sent".to_owned()
@@ -204,8 +236,8 @@ fn detail(error: &Error, status: StatusCode, expose_panics: bool) -> String {
     }
 }
 
-fn log(error: &Error, request_id: &str) {
-    let function = error.function().map(|function| function.name.as_str());
+fn log(failed: &Placed<Error>, request_id: &str) {
+    let (error, function) = (&failed.what, failed.function_name());
     let status = status(error);
     if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::GATEWAY_TIMEOUT {
         tracing::warn!(status = status.as_u16(), request_id, function, "{error}");

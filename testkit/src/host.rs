@@ -101,6 +101,9 @@ impl Host {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HHRF_LISTEN", "127.0.0.1:0")
+            .env("HHRF_ADMIN", "127.0.0.1:0")
+            // No load balancer has to notice that a test ends.
+            .env("HHRF_DRAIN_DELAY_MS", "0")
             .env("HHRF_LOG_FORMAT", "json")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -118,14 +121,16 @@ impl Host {
             let _ = child.kill();
             panic!("the host did not start: {:#?}", log.lines());
         };
-        let address = line.field("address").parse().expect("the address is logged");
+        let address = |line: &LogLine| line.field("address").parse().expect("the address is logged");
+        let admin = log.lines().iter().find(|line| line.message() == "admin listening").map(address);
+        let address = address(&line);
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
             .timeout_global(Some(PATIENCE))
             .build()
             .into();
-        Running { host: Some(self), child, log, address, agent }
+        Running { host: Some(self), child, log, address, admin, agent }
     }
 }
 
@@ -136,6 +141,7 @@ pub struct Running {
     child: Child,
     log: Log,
     address: SocketAddr,
+    admin: Option<SocketAddr>,
     agent: ureq::Agent,
 }
 
@@ -143,6 +149,45 @@ impl Running {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its admin listener listens.
+    #[track_caller]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.expect("the host has an admin listener")
+    }
+
+    /// `GET path` of the admin listener.
+    #[track_caller]
+    pub fn admin(&self, path: &str) -> Response {
+        self.request_to(self.admin_address(), "GET", path, &[], b"")
+    }
+
+    /// What the admin listener says of a function, `id@version`; null where it knows none of that name.
+    #[track_caller]
+    pub fn status(&self, name: &str) -> Value {
+        let (id, version) = name.split_once('@').expect("a function's name is id@version");
+        let list = self.admin("/functions").json();
+        let functions = list["functions"].as_array().expect("a list");
+        let found = functions.iter().find(|found| found["id"] == id && found["version"] == version);
+        found.cloned().unwrap_or_default()
+    }
+
+    /// Asks until the answer is as it is expected to be, and hands it back; fails after a while.
+    #[track_caller]
+    pub fn until<T>(&self, ask: impl Fn(&Self) -> T, expected: impl Fn(&T) -> bool) -> T
+    where
+        T: std::fmt::Debug,
+    {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = ask(self);
+            if expected(&answer) {
+                return answer;
+            }
+            assert!(Instant::now() < deadline, "still {answer:?}; log: {:#?}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Its process id.
@@ -164,9 +209,21 @@ impl Running {
     /// Any request.
     #[track_caller]
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        self.request_to(self.address, method, path, headers, body)
+    }
+
+    #[track_caller]
+    fn request_to(
+        &self,
+        address: SocketAddr,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
         let mut request = Request::builder()
             .method(Method::from_bytes(method.as_bytes()).expect("a method"))
-            .uri(format!("http://{}{path}", self.address));
+            .uri(format!("http://{address}{path}"));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

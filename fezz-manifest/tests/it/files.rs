@@ -1,6 +1,6 @@
 //! Whole files: what a good one gives, and which problems each kind of bad one has.
 
-use fezz_manifest::{Manifest, Methods, Version};
+use fezz_manifest::{Aliases, Manifest, Methods, Version, parse_env_file};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn the_smallest_manifest() {
     assert_eq!(manifest.routes.len(), 1);
     assert_eq!(manifest.routes[0].path, "/hello");
     assert_eq!(manifest.routes[0].methods, Methods::Only(vec![Method::GET]));
-    assert!(manifest.env.is_empty());
+    assert!(manifest.env.is_empty() && manifest.secrets.is_empty());
     assert_eq!(
         (manifest.description, manifest.timeout_ms, manifest.max_body_bytes, manifest.max_concurrency),
         (None, None, None, None)
@@ -32,6 +32,7 @@ fn every_key() {
     assert_eq!(manifest.version.to_string(), "1.4.0");
     assert_eq!(manifest.description.as_deref(), Some("Todos in SQLite"));
     assert_eq!(manifest.env["DATABASE"], "todos.db");
+    assert_eq!(manifest.secrets, ["API_KEY"]);
     assert_eq!(manifest.timeout_ms, Some(5000));
     assert_eq!(manifest.max_body_bytes, Some(1_048_576));
     assert_eq!(manifest.max_concurrency, Some(64));
@@ -85,6 +86,7 @@ fn missing_keys_are_all_named() {
 
 #[test]
 fn unknown_keys_get_a_suggestion_at_every_level() {
+    expect_problems(&with("/secret", json!([])), &[("$.secret", "did you mean `secrets`?")]);
     expect_problems(&with("/timeoutMs", json!(1)), &[("$.timeoutMs", "did you mean `timeout_ms`?")]);
     expect_problems(&with("/routes/1/pth", json!("/")), &[("$.routes[1].pth", "did you mean `path`?")]);
     expect_problems(
@@ -138,4 +140,10 @@ fn the_documentation_shows_real_files_and_real_problems() {
     assert_eq!(complete.as_object().unwrap().len(), full().as_object().unwrap().len());
     let problems = format!("{}\n", Manifest::parse(wrong.as_bytes()).unwrap_err());
     assert!(blocks("text").contains(&problems.as_str()), "docs/manifest.md should show:\n{problems}");
+
+    let aliases = blocks("json").into_iter().find(|block| block.contains("aliases.schema.json"));
+    assert_eq!(Aliases::parse(aliases.expect("an aliases.json").as_bytes()).unwrap().iter().count(), 3);
+    for file in blocks("shell") {
+        assert!(parse_env_file(file.as_bytes()).unwrap().len() > 3);
+    }
 }

@@ -1,6 +1,6 @@
 //! Arbitrary input: nothing that comes from a disk or a client makes the crate panic.
 
-use fezz_manifest::{Found, Manifest, Methods, Route, RouteTable};
+use fezz_manifest::{Aliases, Found, Manifest, Methods, Route, RouteTable, parse_env_file};
 use http::Method;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -54,7 +54,68 @@ fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Whatever parses can be asked, and has a version and a weight for every alias.
+fn check_aliases(bytes: &[u8]) -> Result<(), TestCaseError> {
+    match Aliases::parse(bytes) {
+        Ok(aliases) => {
+            let shares: usize = aliases.iter().map(|(_, _, shares)| shares.len()).sum();
+            prop_assert_eq!(aliases.check(|_, _| false).len(), shares);
+            prop_assert!(aliases.iter().all(|(_, _, shares)| shares.iter().any(|share| share.weight > 0)));
+        }
+        Err(problems) => prop_assert!(problems.iter().all(|problem| problem.path.starts_with('$'))),
+    }
+    Ok(())
+}
+
+/// A problem names a line that is there.
+fn check_env_file(bytes: &[u8]) -> Result<(), TestCaseError> {
+    let Err(problems) = parse_env_file(bytes) else { return Ok(()) };
+    let lines = bytes.split(|byte| *byte == b'\n').count();
+    for problem in &problems {
+        let line = problem.path.strip_prefix("line ").and_then(|line| line.parse().ok());
+        prop_assert!(line.is_some_and(|line: usize| (1..=lines).contains(&line)), "{}", problem);
+    }
+    Ok(())
+}
+
+/// Texts that are close to `.env` files and to their mistakes.
+fn variables() -> impl Strategy<Value = String> {
+    vec("[ \t]?(export )?[AB1]{0,2}[= '\"#\\\\\r\nn$é]{0,8}", 0..8).prop_map(|lines| lines.join("\n"))
+}
+
 proptest! {
+    #[test]
+    fn any_bytes_are_aliases_or_have_problems(bytes in vec(any::<u8>(), 0..256)) {
+        check_aliases(&bytes)?;
+    }
+
+    #[test]
+    fn edited_aliases_parse_or_have_problems(edit in edits()) {
+        let text = r#"{"$schema":"x","todos":{"live":{"1.2.0":90,"1.3.0":10},"b":{"latest":1}},"a":{}}"#;
+        check_aliases(&edited(text, edit))?;
+    }
+
+    #[test]
+    fn any_bytes_are_variables_or_have_problems(bytes in vec(any::<u8>(), 0..256)) {
+        check_env_file(&bytes)?;
+    }
+
+    #[test]
+    fn edited_variables_parse_or_have_problems(text in variables(), edit in edits()) {
+        check_env_file(text.as_bytes())?;
+        check_env_file(&edited(&text, edit))?;
+    }
+
+    #[test]
+    fn quoted_values_come_back_as_they_were(value in "[^\\x00\r]{0,40}", other in "[a-z =\\\\'\"#\n$]{0,20}") {
+        let literal = value.replace('\'', "");
+        let escape = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"");
+        let text =
+            format!("A='{literal}'\nB=\"{}\" # b\nexport C=\"{}\"", escape(&value), escape(&other));
+        let variables = parse_env_file(text.as_bytes())?;
+        prop_assert_eq!([&variables["A"], &variables["B"], &variables["C"]], [&literal, &value, &other]);
+    }
+
     #[test]
     fn any_bytes_parse_or_have_problems(bytes in vec(any::<u8>(), 0..256)) {
         check(&bytes)?;

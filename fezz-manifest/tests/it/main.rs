@@ -1,5 +1,7 @@
-//! Tests through the public API: whole files, whole tables, the committed schema, and arbitrary input.
+//! Tests through the public API: whole files, whole tables, the committed schemas, and arbitrary input.
 
+mod aliases;
+mod env_file;
 mod files;
 mod fuzz;
 mod schema;
@@ -24,6 +26,7 @@ fn full() -> Value {
             { "path": "/files/{*rest}", "method": "PROPFIND" }
         ],
         "env": { "DATABASE": "todos.db" },
+        "secrets": ["API_KEY"],
         "timeout_ms": 5000,
         "max_body_bytes": 1048576,
         "max_concurrency": 64

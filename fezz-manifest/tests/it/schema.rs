@@ -1,8 +1,8 @@
-//! The committed JSON Schema is the one that the types give, and it agrees with the parser as far as it can.
+//! The committed JSON Schemas are the ones that the crate gives, and agree with the parser as far as they can.
 
 use std::path::Path;
 
-use fezz_manifest::json_schema;
+use fezz_manifest::{Aliases, MAX_SECRETS, MAX_WEIGHT, aliases_json_schema, json_schema};
 use proptest::prelude::*;
 use proptest::string::string_regex;
 use serde_json::{Value, json};
@@ -11,17 +11,27 @@ use crate::{parse, with};
 
 #[test]
 fn the_committed_schema_is_current() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/fezz.schema.json");
+    check_committed("fezz.schema.json", &json_schema());
+}
+
+#[test]
+fn the_committed_schema_of_aliases_is_current() {
+    check_committed("aliases.schema.json", &aliases_json_schema());
+}
+
+#[track_caller]
+fn check_committed(file: &str, current: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(file);
     if std::env::var_os("FEZZ_BLESS").is_some_and(|value| value == "1") {
-        std::fs::write(&path, json_schema()).expect("docs/ can be written");
+        std::fs::write(&path, current).expect("docs/ can be written");
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     // As values: the order of keys depends on a feature of serde_json, which any crate of the workspace can
     // turn on.
     let committed: Value = serde_json::from_str(&committed).unwrap_or_default();
     assert!(
-        committed == schema(),
-        "docs/fezz.schema.json is not what the types in fezz-manifest give; \
+        committed == serde_json::from_str::<Value>(current).expect("the schema is JSON"),
+        "docs/{file} is not what fezz-manifest gives; \
          run `FEZZ_BLESS=1 cargo test -p fezz-manifest` and commit the file"
     );
 }
@@ -30,10 +40,25 @@ fn schema() -> Value {
     serde_json::from_str(&json_schema()).expect("the schema is JSON")
 }
 
+fn aliases_schema() -> Value {
+    serde_json::from_str(&aliases_json_schema()).expect("the schema is JSON")
+}
+
+/// The schema of the value of an id in `aliases.json`, and the pattern of the id.
+fn named_schema() -> (String, Value) {
+    let schema = aliases_schema();
+    let patterns = schema["patternProperties"].as_object().expect("patterns");
+    let (pattern, named) = patterns.iter().next().expect("one pattern");
+    (pattern.clone(), named.clone())
+}
+
 /// The texts that a pattern of the schema allows.
 fn texts(pointer: &str) -> impl Strategy<Value = String> {
     let schema = schema();
-    let pattern = schema.pointer(pointer).and_then(Value::as_str).expect("a pattern");
+    matching(schema.pointer(pointer).and_then(Value::as_str).expect("a pattern"))
+}
+
+fn matching(pattern: &str) -> impl Strategy<Value = String> + use<> {
     let inner =
         pattern.strip_prefix('^').and_then(|rest| rest.strip_suffix('$')).expect("an anchored pattern");
     // JSON Schema follows ECMAScript, which writes code points in another way than the regex crates.
@@ -92,6 +117,27 @@ fn nothing_in_the_schema_is_nullable_and_no_format_is_foreign() {
     assert!(text.matches("\"description\"").count() >= 12);
 }
 
+#[test]
+fn both_have_the_same_rules_for_secrets() {
+    let secrets = &schema()["properties"]["secrets"];
+    assert_eq!((&secrets["type"], &secrets["uniqueItems"]), (&json!("array"), &json!(true)));
+    assert_eq!(secrets["maxItems"], json!(MAX_SECRETS));
+    assert_eq!(secrets["items"]["pattern"], schema()["properties"]["env"]["propertyNames"]["pattern"]);
+}
+
+#[test]
+fn both_have_the_same_rules_for_aliases() {
+    let schema = aliases_schema();
+    assert_eq!(schema["additionalProperties"], false);
+    assert_eq!(schema["properties"].as_object().expect("properties").len(), 1);
+    let (_, named) = named_schema();
+    assert_eq!(named["propertyNames"]["not"], json!({ "const": "latest" }));
+    let weights = &named["additionalProperties"];
+    assert_eq!(weights["minProperties"], 1);
+    let weight = &weights["additionalProperties"];
+    assert_eq!((&weight["minimum"], &weight["maximum"]), (&json!(0), &json!(MAX_WEIGHT)));
+}
+
 /// The rules for a path that only the parser has.
 const BEYOND_A_PATTERN: [&str; 6] =
     ["as a segment", "needs no encoding", "encoded dot", "control character", "two parameters", "at most 16"];
@@ -114,6 +160,25 @@ proptest! {
     #[test]
     fn variables_of_the_schema_parse(key in texts("/properties/env/propertyNames/pattern")) {
         parse(&with("/env", json!({ key: "" })))?;
+    }
+
+    #[test]
+    fn secrets_of_the_schema_parse(name in texts("/properties/secrets/items/pattern")) {
+        if name != "DATABASE" {
+            parse(&with("/secrets", json!([name])))?;
+        }
+    }
+
+    #[test]
+    fn aliases_of_the_schema_parse(
+        id in matching(&named_schema().0),
+        alias in matching(named_schema().1["propertyNames"]["pattern"].as_str().expect("a pattern")),
+        weight in 1..=MAX_WEIGHT,
+    ) {
+        if alias != "latest" {
+            let text = json!({ id: { alias: { "1.0.0": weight } } }).to_string();
+            Aliases::parse(text.as_bytes())?;
+        }
     }
 
     #[test]

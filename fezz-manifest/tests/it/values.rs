@@ -78,6 +78,40 @@ fn environment() {
 }
 
 #[test]
+fn secrets() {
+    let secrets = |names: Value| with("/secrets", names);
+    for names in [json!([]), json!(["A", "_", "a_1", "PATH"])] {
+        assert_eq!(json!(parse(&secrets(names.clone())).unwrap().secrets), names);
+    }
+    for (value, kind) in [(json!({ "A": "x" }), "an object"), (json!("A"), "a string"), (Value::Null, "null")]
+    {
+        let part = format!("must be a list of names, not {kind}; write [\"API_KEY\"]");
+        expect_problems(&secrets(value), &[("$.secrets", &part)]);
+    }
+    expect_problems(
+        &secrets(json!(["A", "1A", "", 7, "A-B", "A", "DATABASE", null])),
+        &[
+            ("$.secrets[1]", "is not a name of a variable"),
+            ("$.secrets[2]", "is not a name of a variable"),
+            ("$.secrets[3]", "must be a string"),
+            ("$.secrets[4]", "is not a name of a variable"),
+            ("$.secrets[5]", "`A` is in the list already; remove one of them"),
+            ("$.secrets[6]", "`DATABASE` is set in `env` too; remove it here or there"),
+            ("$.secrets[7]", "must be a string, not null"),
+        ],
+    );
+    let many = |count| (0..count).map(|i| format!("A{i}")).collect::<Vec<_>>();
+    assert!(parse(&secrets(json!(many(256)))).is_ok());
+    expect_problems(&secrets(json!(many(257))), &[("$.secrets", "has 257 names; at most 256 are allowed")]);
+}
+
+#[test]
+fn a_secret_that_stands_where_its_name_belongs_is_not_shown() {
+    let problems = parse(&with("/secrets", json!(["API_KEY=hunter2"]))).unwrap_err();
+    assert!(!problems.to_string().contains("hunter2"), "{problems}");
+}
+
+#[test]
 fn methods() {
     let methods = |value| parse(&with("/routes/1/method", value)).unwrap().routes.remove(1).methods;
     assert_eq!(methods(json!("ANY")), Methods::Any);

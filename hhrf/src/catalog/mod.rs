@@ -1,27 +1,52 @@
-//! Which functions there are: an immutable snapshot that requests read and the scanner replaces.
+//! Which functions there are: folders become deployments, and deployments an immutable snapshot that requests read.
+//!
+//! [`Watcher`] finds out that something has changed, [`Registry`] asks [`Deployer`] what has become of it and publishes
+//! the next [`Catalog`], [`retire()`] lets go of what no request uses any more.
 
+mod aliases;
 mod check;
+mod deploy;
+mod dropped;
+mod fingerprint;
 mod probe;
-mod scan;
+mod registry;
+mod retire;
+mod snapshot;
 mod store;
+mod variables;
+mod watch;
 
-use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fezz_manifest::RouteTable;
+use fezz_manifest::{RouteTable, Version};
 
+pub(crate) use deploy::Deployer;
 pub use probe::run as probe;
-pub(crate) use scan::Scanner;
+pub(crate) use registry::{Deployment, Registry};
+pub(crate) use retire::retire;
+pub(crate) use snapshot::Catalog;
+pub(crate) use variables::Variables;
+pub(crate) use watch::{Timing, Watcher};
 
 use crate::invoke::Gate;
+use crate::metrics::{RouteStats, Stats};
 
 /// SHA-256 of a library.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Digest([u8; 32]);
+
+impl Digest {
+    /// Its first 12 hex digits, which tell builds apart well enough for people.
+    pub(crate) fn short(self) -> String {
+        let mut text = self.to_string();
+        text.truncate(12);
+        text
+    }
+}
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,12 +60,15 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// What tells one piece of code from another in every layer: id, version and the library's digest.
+/// What tells one piece of code from another in every layer: id, version, the library's digest, and the settings that
+/// its statics may have been made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FunctionKey {
     pub(crate) id: String,
     pub(crate) version: String,
     pub(crate) digest: Digest,
+    /// Fingerprint of its variables.
+    pub(crate) settings: u64,
     /// `id@version`, as it stands in logs.
     pub(crate) name: String,
 }
@@ -53,7 +81,7 @@ impl Hash for FunctionKey {
 }
 
 /// What a function may use.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) timeout: Duration,
     pub(crate) max_body_bytes: u64,
@@ -64,13 +92,35 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Function {
     pub(crate) key: Arc<FunctionKey>,
+    pub(crate) version: Version,
     pub(crate) routes: RouteTable,
     pub(crate) limits: Limits,
-    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) variables: Variables,
     pub(crate) data_dir: PathBuf,
     /// The private copy that is loaded.
     pub(crate) library: PathBuf,
     pub(crate) gate: Gate,
+    pub(crate) stats: Arc<Stats>,
+    /// What is counted for each pattern of `routes`.
+    pub(crate) route_stats: Vec<Arc<RouteStats>>,
+    /// The header values that name this function in its answers.
+    pub(crate) tag: Tag,
+}
+
+/// A function's name and digest as header values, made once.
+#[derive(Clone, Debug)]
+pub(crate) struct Tag {
+    pub(crate) name: http::HeaderValue,
+    pub(crate) digest: http::HeaderValue,
+}
+
+impl Tag {
+    fn of(key: &FunctionKey) -> Self {
+        // Ids and versions are of ASCII letters, digits and a few signs; digests of hex digits.
+        let value =
+            |text: &str| http::HeaderValue::from_str(text).unwrap_or(http::HeaderValue::from_static("?"));
+        Self { name: value(&key.name), digest: value(&key.digest.short()) }
+    }
 }
 
 impl Function {
@@ -78,35 +128,9 @@ impl Function {
     pub(crate) fn name(&self) -> &str {
         &self.key.name
     }
-}
 
-/// All functions, by the names that requests use.
-#[derive(Debug, Default)]
-pub(crate) struct Catalog {
-    by_name: HashMap<String, Arc<Function>>,
-    len: usize,
-}
-
-impl Catalog {
-    /// Puts the functions under `id@version`, and under `id` alone where the version is `latest`.
-    fn new(functions: Vec<Function>) -> Self {
-        let mut by_name = HashMap::new();
-        let len = functions.len();
-        for function in functions.into_iter().map(Arc::new) {
-            if function.key.version == "latest" {
-                by_name.insert(function.key.id.clone(), Arc::clone(&function));
-            }
-            by_name.insert(function.key.name.clone(), function);
-        }
-        Self { by_name, len }
-    }
-
-    /// The function that a request names, as `todos@1.2.0`, or `todos` for `todos@latest`.
-    pub(crate) fn find(&self, name: &str) -> Option<&Arc<Function>> {
-        self.by_name.get(name)
-    }
-
-    pub(crate) const fn len(&self) -> usize {
-        self.len
+    /// Whether serving `other` instead would make no difference.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.key == other.key && self.limits == other.limits && self.routes.routes().eq(other.routes.routes())
     }
 }

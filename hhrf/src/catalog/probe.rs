@@ -1,14 +1,20 @@
 //! Loads a library in a process of its own before the host does: its constructors may crash, hang or exit.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
-use crate::ffi::Library;
+use super::FunctionKey;
+use super::store;
+use super::variables::Variables;
+use crate::ffi::{HostTable, Identity, Library};
 
 /// Begins the line in which the probe process says why it refuses a library; all else is the library's own output.
 const VERDICT: &str = "hhrf-probe: ";
@@ -32,30 +38,38 @@ pub(crate) enum ProbeError {
 #[derive(Clone, Debug)]
 pub(crate) struct Prober {
     program: PathBuf,
+    /// Holds a folder for each probe that runs.
+    scratch: PathBuf,
     timeout: Duration,
 }
 
 impl Prober {
-    pub(crate) fn new(timeout: Duration) -> io::Result<Self> {
+    pub(crate) fn new(timeout: Duration, state: &Path) -> io::Result<Self> {
         // Linux: this very program, even after its file was replaced.
         let own = Path::new("/proc/self/exe");
         let program = if own.exists() { own.to_owned() } else { std::env::current_exe()? };
-        Ok(Self { program, timeout })
+        Ok(Self { program, scratch: std::path::absolute(state.join("probe"))?, timeout })
     }
 
-    /// Loads `library` in a process with an empty environment and a time limit.
-    pub(crate) async fn check(&self, library: &Path) -> Result<(), ProbeError> {
+    /// Loads the library and runs its `fezz_init`, in a process with an empty environment and a time limit.
+    pub(crate) async fn check(&self, subject: &Subject<'_>) -> Result<(), ProbeError> {
+        let scratch = Scratch::new(&self.scratch)?;
         let mut child = Command::new(&self.program)
             .arg("probe")
-            .arg(library)
+            .arg(&scratch.0)
             .env_clear()
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()?;
-        let output = child.stdout.take();
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let subject = serde_json::to_vec(subject).map_err(io::Error::from)?;
         let verdict = async {
+            if let Some(mut input) = input {
+                // A probe that has died already says so by its status.
+                let _ = input.write_all(&subject).await;
+            }
             let output = read(output).await;
             (child.wait().await, output)
         };
@@ -72,6 +86,26 @@ impl Prober {
     }
 }
 
+/// What a probed function has for its data directory; removed with all that it left there.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(root: &Path) -> io::Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = root.join(format!("{}-{number}", std::process::id()));
+        store::private_folder(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed is only in the way of tidiness.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// The last of what comes, without ever holding much of it.
 async fn read(output: Option<impl AsyncRead + Unpin>) -> String {
     let mut kept = Vec::new();
@@ -84,13 +118,48 @@ async fn read(output: Option<impl AsyncRead + Unpin>) -> String {
     String::from_utf8_lossy(&kept).into_owned()
 }
 
-/// The probe process itself: loads `library`, checks what it exports, and answers with the line that the host reads
-/// and whether it passed.
-#[must_use]
-pub fn run(library: &Path) -> (String, bool) {
-    match Library::open(library) {
-        Ok(_) => (format!("\n{VERDICT}ok"), true),
-        // One line, whatever the loader's message holds.
-        Err(error) => (format!("\n{VERDICT}{}", error.to_string().replace('\n', " ")), false),
+/// What a probe process is told, on its standard input: settings may be secrets, and arguments are for all to see.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Subject<'a> {
+    library: Cow<'a, Path>,
+    id: Cow<'a, str>,
+    version: Cow<'a, str>,
+    variables: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+impl<'a> Subject<'a> {
+    pub(crate) fn new(library: &'a Path, key: &'a FunctionKey, variables: &'a Variables) -> Self {
+        Self {
+            library: library.into(),
+            id: key.id.as_str().into(),
+            version: key.version.as_str().into(),
+            variables: variables.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        }
     }
+}
+
+/// The probe process itself: loads the library that `subject` names, checks what it exports, runs its `fezz_init` with
+/// `scratch` as its data directory, and answers with the line that the host reads and whether it passed.
+#[must_use]
+pub fn run(subject: impl io::Read, scratch: &Path) -> (String, bool) {
+    match load(subject, scratch) {
+        Ok(()) => (format!("\n{VERDICT}ok"), true),
+        // One line, whatever the loader's message holds.
+        Err(reason) => (format!("\n{VERDICT}{}", reason.replace('\n', " ")), false),
+    }
+}
+
+fn load(subject: impl io::Read, scratch: &Path) -> Result<(), String> {
+    let subject: Subject<'static> = serde_json::from_reader(subject)
+        .map_err(|error| format!("the probe cannot read its input: {error}"))?;
+    let library = Library::open(&subject.library).map_err(|error| error.to_string())?;
+    let variables =
+        subject.variables.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned()));
+    let table = HostTable::leak(Identity {
+        id: subject.id.into_owned(),
+        version: subject.version.into_owned(),
+        data_dir: scratch.to_owned(),
+        variables: Variables::from_map(variables.collect()),
+    });
+    library.init(table).map_err(|error| error.to_string())
 }

@@ -11,7 +11,10 @@ pub enum Command {
     /// Serve functions.
     Serve(Arguments),
     /// Load a library, as the host's child, to see whether it can be.
-    Probe(PathBuf),
+    Probe {
+        /// An empty folder for the function to write to.
+        scratch: PathBuf,
+    },
     /// Print this text and end: help, version, or what is wrong.
     Print {
         /// What to print.
@@ -35,11 +38,11 @@ struct CommandLine {
 enum Sub {
     /// Serve functions (the default)
     Serve(Arguments),
-    /// Load a library and say whether it can be served; the host runs this for every new library
+    /// Load the library that standard input tells of; the host runs this for every new library
     #[command(hide = true)]
     Probe {
-        /// The library
-        library: PathBuf,
+        /// An empty folder for the function to write to
+        scratch: PathBuf,
     },
 }
 
@@ -52,6 +55,12 @@ pub struct Arguments {
     /// Address to listen on; port 0 picks a free one [default: 127.0.0.1:3000]
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Option<String>,
+    /// Address of the admin listener (health, functions, metrics), or off [default: 127.0.0.1:3001]
+    #[arg(long, value_name = "ADDR")]
+    pub(super) admin: Option<String>,
+    /// Do not watch the functions folder; changes are found by the rescans alone
+    #[arg(long)]
+    pub(super) no_watch: bool,
     /// Folder of the host's own files: library store, functions' data [default: ./.fezz]
     #[arg(long, value_name = "DIR")]
     pub(super) state_dir: Option<String>,
@@ -71,7 +80,7 @@ pub fn command(arguments: impl IntoIterator<Item = OsString>) -> Command {
     match CommandLine::try_parse_from(arguments) {
         Ok(CommandLine { command: None, arguments }) => Command::Serve(arguments),
         Ok(CommandLine { command: Some(Sub::Serve(arguments)), .. }) => Command::Serve(arguments),
-        Ok(CommandLine { command: Some(Sub::Probe { library }), .. }) => Command::Probe(library),
+        Ok(CommandLine { command: Some(Sub::Probe { scratch }), .. }) => Command::Probe { scratch },
         Err(error) => Command::Print { text: error.render().to_string(), ok: !error.use_stderr() },
     }
 }

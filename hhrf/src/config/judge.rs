@@ -9,7 +9,7 @@ use config::{Value, ValueKind};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::sources::RawSettings;
-use super::{Limits, LogFormat, Settings};
+use super::{Limits, LogFormat, Settings, Sticky, Timing};
 use crate::logging;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -43,6 +43,36 @@ pub(super) fn settings(raw: RawSettings, problems: &mut Vec<String>) -> Settings
         cache_idle: judge.millis("cache_idle_ms", 1..=24 * HOUR_MS, 300_000),
         cache_sweep: judge.millis("cache_sweep_ms", 1..=HOUR_MS, 1_000),
         probe_timeout: judge.millis("probe_timeout_ms", 1..=HOUR_MS, 2_000),
+        secrets_file: judge.parsed("secrets_file", "", |text| {
+            Ok(Some(PathBuf::from(text)).filter(|path| !path.as_os_str().is_empty()))
+        }),
+        timing: Timing {
+            watch: judge.boolean("watch", true),
+            settle: judge.millis("settle_ms", 1..=HOUR_MS, 100),
+            rescan: judge.millis("rescan_ms", 10..=24 * HOUR_MS, 30_000),
+        },
+        sticky: Sticky {
+            header: judge.parsed("sticky_header", "x-fezz-sticky", |text| {
+                text.parse().map_err(|_| format!("`{text}` is not the name of a header"))
+            }),
+            cookie: judge.parsed("sticky_cookie", "fezz_sticky", |text| {
+                let is_name = text.parse::<http::HeaderName>().is_ok();
+                if is_name {
+                    Ok(text.to_owned())
+                } else {
+                    Err(format!("`{text}` is not the name of a cookie"))
+                }
+            }),
+        },
+        admin: judge.parsed("admin", "127.0.0.1:3001", |text| match text {
+            "off" => Ok(None),
+            _ => text
+                .parse()
+                .map(Some)
+                .map_err(|_| format!("`{text}` is not an address; write IP:PORT, as 127.0.0.1:3001, or off")),
+        }),
+        drain_delay: judge.millis("drain_delay_ms", 0..=HOUR_MS, 1_000),
+        libraries_warning: judge.size("libraries_warning", 1..=1_000_000, 800),
     };
     judge.unknown();
     settings
@@ -77,12 +107,7 @@ impl Judge<'_> {
         })
     }
 
-    fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(
-        &mut self,
-        key: &'static str,
-        default: &str,
-        read: impl Fn(&str) -> Result<T, String>,
-    ) -> T {
+    fn parsed<T>(&mut self, key: &'static str, default: &str, read: impl Fn(&str) -> Result<T, String>) -> T {
         let default = read(default).expect("the default is valid");
         self.value(key, default, |value| read(&as_text(value)?))
     }

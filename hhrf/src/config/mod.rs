@@ -16,7 +16,8 @@ use tracing_subscriber::filter::Targets;
 
 pub use args::{Arguments, Command, command};
 
-pub(crate) use crate::catalog::Limits;
+pub(crate) use crate::catalog::{Limits, Timing};
+pub(crate) use crate::route::Sticky;
 
 /// What the host runs with; `config/hhrf.toml` says what each of them is for.
 #[derive(Debug)]
@@ -39,6 +40,13 @@ pub struct Settings {
     pub(crate) cache_idle: Duration,
     pub(crate) cache_sweep: Duration,
     pub(crate) probe_timeout: Duration,
+    pub(crate) secrets_file: Option<PathBuf>,
+    pub(crate) timing: Timing,
+    pub(crate) sticky: Sticky,
+    /// Where the admin listener listens, if anywhere.
+    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) drain_delay: Duration,
+    pub(crate) libraries_warning: usize,
 }
 
 impl Settings {

@@ -66,10 +66,13 @@ fn collect(source: &impl Source, name: &str, problems: &mut Vec<String>) -> BTre
 }
 
 fn flags(arguments: &Arguments) -> BTreeMap<String, Value> {
-    let Arguments { functions, listen, state_dir, log, log_format, config: _ } = arguments;
+    let Arguments { functions, listen, admin, state_dir, log, log_format, no_watch, config: _ } = arguments;
+    let watch = no_watch.then(|| "false".to_owned());
     [
         ("functions", functions),
         ("listen", listen),
+        ("admin", admin),
+        ("watch", &watch),
         ("state_dir", state_dir),
         ("log", log),
         ("log_format", log_format),

@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use fezz_abi::{
     ABI_VERSION, FezzHost, FezzLogRecord, FezzPair, FezzPairs, FezzSlice, LOG_DEBUG, LOG_ERROR, LOG_INFO,
@@ -10,17 +10,34 @@ use fezz_abi::{
 };
 use tracing::level_filters::LevelFilter;
 
-use crate::catalog::Function;
+use crate::catalog::Variables;
+
+/// What a function is told about itself.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) id: String,
+    pub(crate) version: String,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) variables: Variables,
+}
 
 /// A [`FezzHost`] and what it points to.
 #[derive(Debug)]
 pub(crate) struct HostTable {
     raw: FezzHost,
-    _function: Arc<Function>,
-    _variables: Vec<FezzPair>,
+    _function: Box<Owned>,
 }
 
-// SAFETY: the pointers lead into `_function` and `_variables`, which are never changed.
+/// What the table's pointers lead to; boxed, so that it stays where it is.
+#[derive(Debug)]
+struct Owned {
+    identity: Identity,
+    /// `id@version`, for the log.
+    name: String,
+    variables: Vec<FezzPair>,
+}
+
+// SAFETY: the pointers lead into `_function`, which is never changed.
 unsafe impl Send for HostTable {}
 // SAFETY: as for Send.
 unsafe impl Sync for HostTable {}
@@ -28,34 +45,31 @@ unsafe impl Sync for HostTable {}
 impl HostTable {
     /// Makes the table of one load. It is leaked: threads of a function may log after its eviction, and the number of
     /// loads of a process is bounded.
-    pub(crate) fn leak(function: &Arc<Function>) -> &'static Self {
-        let function = Arc::clone(function);
-        let variables: Vec<_> = function
-            .variables
-            .iter()
-            .map(|(name, value)| FezzPair {
-                name: FezzSlice::new(name.as_bytes()),
-                value: FezzSlice::new(value.as_bytes()),
-            })
-            .collect();
+    pub(crate) fn leak(identity: Identity) -> &'static Self {
+        let name = format!("{}@{}", identity.id, identity.version);
+        let mut function = Box::new(Owned { identity, name, variables: Vec::new() });
+        function.variables = function.identity.variables.iter().map(pair).collect();
         let raw = FezzHost {
             size: size_of::<FezzHost>(),
             abi_version: ABI_VERSION,
             log_level: level(LevelFilter::current()),
-            // `log` gets the function itself, whose address does not move with this table.
-            ctx: Arc::as_ptr(&function).cast_mut().cast(),
-            function_id: FezzSlice::new(function.key.id.as_bytes()),
-            function_version: FezzSlice::new(function.key.version.as_bytes()),
-            data_dir: FezzSlice::new(function.data_dir.as_os_str().as_bytes()),
-            variables: FezzPairs::new(&variables),
+            ctx: (&raw const *function).cast_mut().cast(),
+            function_id: FezzSlice::new(function.identity.id.as_bytes()),
+            function_version: FezzSlice::new(function.identity.version.as_bytes()),
+            data_dir: FezzSlice::new(function.identity.data_dir.as_os_str().as_bytes()),
+            variables: FezzPairs::new(&function.variables),
             log,
         };
-        Box::leak(Box::new(Self { raw, _function: function, _variables: variables }))
+        Box::leak(Box::new(Self { raw, _function: function }))
     }
 
     pub(super) const fn as_raw(&self) -> *const FezzHost {
         &raw const self.raw
     }
+}
+
+fn pair((name, value): (&str, &str)) -> FezzPair {
+    FezzPair { name: FezzSlice::new(name.as_bytes()), value: FezzSlice::new(value.as_bytes()) }
 }
 
 fn level(filter: LevelFilter) -> u32 {
@@ -71,11 +85,11 @@ fn level(filter: LevelFilter) -> u32 {
 
 /// Writes a function's record to the host's log, with the function's name.
 unsafe extern "C" fn log(ctx: *mut c_void, record: *const FezzLogRecord) {
-    // SAFETY: `ctx` is the function of a leaked table.
-    let function = unsafe { &*ctx.cast_const().cast::<Function>() };
+    // SAFETY: `ctx` is what a leaked table owns.
+    let function = unsafe { &*ctx.cast_const().cast::<Owned>() };
     // SAFETY: null, or a record that is valid for this call.
     let Some(record) = (unsafe { record.as_ref() }) else { return };
-    let function = function.name();
+    let function = function.name.as_str();
     let message = text(&record.message);
     // `module`, since tracing has a target of its own. What is empty is left out.
     let (module, request_id) = (text(&record.target), text(&record.request_id));

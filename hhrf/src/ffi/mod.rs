@@ -12,6 +12,6 @@ mod library;
 mod reply;
 
 pub(crate) use call::{Call, CallParts};
-pub(crate) use host::HostTable;
+pub(crate) use host::{HostTable, Identity};
 pub(crate) use library::{Library, OpenError};
 pub(crate) use reply::{Reply, ReplyError};

@@ -5,11 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::metrics::Stats;
+
 /// One function's door.
 #[derive(Debug)]
 pub(crate) struct Gate {
     permits: Arc<Semaphore>,
     abandoned: AtomicUsize,
+    stats: Arc<Stats>,
 }
 
 /// The right to run one call. It belongs to the call itself, not to the request that waits for it: a client that
@@ -17,18 +20,20 @@ pub(crate) struct Gate {
 #[derive(Debug)]
 pub(crate) struct Permit {
     _permit: OwnedSemaphorePermit,
+    stats: Arc<Stats>,
 }
 
 impl Gate {
-    pub(crate) fn new(max_concurrency: usize) -> Self {
+    pub(crate) fn new(max_concurrency: usize, stats: Arc<Stats>) -> Self {
         let permits = Arc::new(Semaphore::new(max_concurrency.min(Semaphore::MAX_PERMITS)));
-        Self { permits, abandoned: AtomicUsize::new(0) }
+        Self { permits, abandoned: AtomicUsize::new(0), stats }
     }
 
     /// A permit, if one is free.
     pub(crate) fn enter(&self) -> Option<Permit> {
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
-        Some(Permit { _permit: permit })
+        self.stats.in_flight.inc();
+        Some(Permit { _permit: permit, stats: Arc::clone(&self.stats) })
     }
 
     /// Counts a running call that nobody waits for any more, until it ends; answers with how many there are.
@@ -39,5 +44,11 @@ impl Gate {
     /// Counts the end of an abandoned call.
     pub(crate) fn recover(&self) {
         self.abandoned.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.stats.in_flight.dec();
     }
 }

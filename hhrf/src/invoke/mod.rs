@@ -20,7 +20,6 @@ pub(crate) use body::BodyError;
 pub(crate) use gate::Gate;
 pub(crate) use runners::Runners;
 
-use crate::catalog::FunctionKey;
 use crate::error::Error;
 use crate::ffi::{Call, CallParts, Reply, ReplyError};
 use crate::resolve::Resolved;
@@ -78,7 +77,10 @@ impl Invoke {
         match tokio::time::timeout_at(deadline.into(), &mut waiter.wait).await {
             Ok(Ok(reply)) => Ok(reply?),
             Ok(Err(_)) => Err(InvokeError::Lost),
-            Err(_) => Err(InvokeError::Deadline { timeout, abandoned: waiter.abandon() }),
+            Err(_) => {
+                function.stats.timeouts.inc();
+                Err(InvokeError::Deadline { timeout, abandoned: waiter.abandon() })
+            }
         }
     }
 }
@@ -123,9 +125,6 @@ impl Service<Resolved> for Invoke {
 
     fn call(&mut self, resolved: Resolved) -> Self::Future {
         let this = self.clone();
-        Box::pin(async move {
-            let function: Arc<FunctionKey> = Arc::clone(&resolved.routed.function.key);
-            this.run(resolved).await.map_err(|source| Error::Invoke { function, source })
-        })
+        Box::pin(async move { Ok(this.run(resolved).await?) })
     }
 }

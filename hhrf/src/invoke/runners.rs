@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 
@@ -36,7 +36,7 @@ impl Job {
     fn run(self) {
         let Self { call, loaded, permit, answer } = self;
         // Nobody waits any more: the call that has not begun is not made.
-        let reply = (!answer.is_closed()).then(|| loaded.fetch(&call));
+        let reply = (!answer.is_closed()).then(|| fetch(&call, &loaded));
         // Before the answer goes out: who has it may call again at once, and must find the permit free.
         drop(permit);
         let delivered = reply.is_some_and(|reply| answer.send(reply).is_ok());
@@ -44,6 +44,21 @@ impl Job {
             call.function().gate.recover();
         }
     }
+}
+
+/// Makes the call, and counts it whoever waits for it.
+fn fetch(call: &Call, loaded: &Arc<Loaded>) -> Result<Reply, ReplyError> {
+    let stats = &call.function().stats;
+    let begin = Instant::now();
+    let reply = loaded.fetch(call);
+    stats.called(begin.elapsed());
+    if let Err(error) = &reply {
+        stats.errors.inc();
+        if matches!(error, ReplyError::Panicked(_)) {
+            stats.panics.inc();
+        }
+    }
+    reply
 }
 
 /// The queue and those who drain it.

@@ -26,7 +26,7 @@ pub(crate) struct AllShutDown(mpsc::Receiver<()>);
 impl Cache {
     /// Functions leave after `idle` without a call. moka has no thread of its own, so that somebody has to sweep: a
     /// task does, each `sweep`.
-    pub(crate) fn start(idle: Duration, sweep: Duration) -> (Self, AllShutDown) {
+    pub(crate) fn start(idle: Duration, sweep: Duration, warn_at: usize) -> (Self, AllShutDown) {
         let loaded = Moka::builder().time_to_idle(idle).build();
         let (alive, all_shut_down) = mpsc::channel(1);
         let swept = loaded.clone();
@@ -38,7 +38,7 @@ impl Cache {
                 swept.run_pending_tasks().await;
             }
         });
-        let loader = Arc::new(Loader::new(alive));
+        let loader = Arc::new(Loader::new(alive, warn_at));
         (Self(Arc::new(Inner { loaded, loader })), AllShutDown(all_shut_down))
     }
 
@@ -51,8 +51,25 @@ impl Cache {
         self.0.loaded.try_get_with(Arc::clone(&function.key), load).await
     }
 
-    /// Drops every loaded function; each is shut down when its last call has ended.
-    pub(crate) async fn clear(self) {
+    /// Drops one function; it is shut down when its last call has ended.
+    pub(crate) async fn evict(&self, key: &Arc<FunctionKey>) {
+        self.0.loaded.invalidate(key).await;
+        self.0.loaded.run_pending_tasks().await;
+    }
+
+    /// Whether a function is loaded.
+    pub(crate) fn holds(&self, key: &Arc<FunctionKey>) -> bool {
+        self.0.loaded.contains_key(key)
+    }
+
+    /// How many libraries this process has ever mapped.
+    pub(crate) fn mapped(&self) -> usize {
+        self.0.loader.mapped()
+    }
+
+    /// Drops every loaded function, each of which is shut down when its last call has ended, and loads no more.
+    pub(crate) async fn end(&self) {
+        self.0.loader.end();
         self.0.loaded.invalidate_all();
         self.0.loaded.run_pending_tasks().await;
     }

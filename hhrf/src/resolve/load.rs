@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::catalog::Function;
-use crate::ffi::{Call, HostTable, Library, OpenError, Reply, ReplyError};
+use crate::ffi::{Call, HostTable, Identity, Library, OpenError, Reply, ReplyError};
 
 /// Why a function could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -55,13 +55,24 @@ impl Mapping {
 #[derive(Debug)]
 pub(crate) struct Loader {
     mappings: Mutex<HashMap<PathBuf, Arc<Mapping>>>,
-    /// Held, cloned, by all that is loaded: closed when nothing is.
-    alive: mpsc::Sender<()>,
+    /// Cloned by all that is loaded: closed when nothing is, after [`end`](Self::end).
+    alive: Mutex<Option<mpsc::Sender<()>>>,
+    /// From how many mapped libraries on it warns.
+    warn_at: usize,
 }
 
 impl Loader {
-    pub(super) fn new(alive: mpsc::Sender<()>) -> Self {
-        Self { mappings: Mutex::default(), alive }
+    pub(super) fn new(alive: mpsc::Sender<()>, warn_at: usize) -> Self {
+        Self { mappings: Mutex::default(), alive: Mutex::new(Some(alive)), warn_at }
+    }
+
+    /// Loads nothing from here on.
+    pub(super) fn end(&self) {
+        *self.alive.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn alive(&self) -> Result<mpsc::Sender<()>, LoadError> {
+        self.alive.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(LoadError::Ending)
     }
 
     /// Loads the function on a thread that may block: constructors and `fezz_init` take their time.
@@ -71,12 +82,19 @@ impl Loader {
     }
 
     fn load_blocking(&self, function: &Arc<Function>) -> Result<Loaded, LoadError> {
+        let alive = self.alive()?;
         let library = Library::open(&function.library)?;
         let mapping = self.mapping(&function.library);
         let mut state = mapping.lock();
         if !state.up {
-            library.init(HostTable::leak(function))?;
+            library.init(HostTable::leak(Identity {
+                id: function.key.id.clone(),
+                version: function.key.version.clone(),
+                data_dir: function.data_dir.clone(),
+                variables: function.variables.clone(),
+            }))?;
             state.up = true;
+            function.stats.cold_starts.inc();
         }
         state.generation += 1;
         let generation = state.generation;
@@ -87,14 +105,31 @@ impl Loader {
             mapping,
             generation,
             name: function.name().to_owned(),
-            alive: self.alive.clone(),
+            alive,
             runtime: Handle::current(),
         })
     }
 
+    /// How many libraries this process has mapped; they all still are.
+    pub(super) fn mapped(&self) -> usize {
+        self.mappings.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     fn mapping(&self, library: &Path) -> Arc<Mapping> {
         let mut mappings = self.mappings.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(mappings.entry(library.to_owned()).or_default())
+        if let Some(known) = mappings.get(library) {
+            return Arc::clone(known);
+        }
+        let mapping = Arc::clone(mappings.entry(library.to_owned()).or_default());
+        let mapped = mappings.len();
+        drop(mappings);
+        if mapped >= self.warn_at {
+            tracing::warn!(
+                mapped,
+                "libraries stay mapped, and about 1,000 end the process: plan a restart of the host"
+            );
+        }
+        mapping
     }
 }
 

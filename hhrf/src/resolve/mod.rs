@@ -60,10 +60,8 @@ where
         let cache = self.cache.clone();
         let mut inner = self.inner.clone();
         Box::pin(async move {
-            let loaded = cache
-                .get(&routed.function)
-                .await
-                .map_err(|source| Error::Resolve { function: Arc::clone(&routed.function.key), source })?;
+            let loaded =
+                cache.get(&routed.function).await.inspect_err(|_| _ = routed.function.stats.errors.inc())?;
             inner.call(Resolved { routed, loaded }).await
         })
     }

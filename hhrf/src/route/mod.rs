@@ -3,8 +3,12 @@
 //! Works on the catalog snapshot alone, without I/O; knows neither libraries nor files.
 
 mod path;
+mod place;
+mod sticky;
 
 pub(crate) use path::check as check_path;
+pub(crate) use place::{Place, Placed};
+pub(crate) use sticky::Sticky;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,6 +27,7 @@ use crate::ffi::Reply;
 use crate::respond::Answer;
 use crate::serve::Peer;
 use path::Target;
+use place::PlacedFuture;
 
 /// Why a request reaches no function.
 #[derive(Debug, thiserror::Error)]
@@ -59,63 +64,82 @@ pub(crate) struct Routed {
 
 /// Puts routing before a service that needs routed requests.
 #[derive(Clone, Debug)]
-pub(crate) struct RouteLayer(pub(crate) Arc<ArcSwap<Catalog>>);
+pub(crate) struct RouteLayer {
+    pub(crate) catalog: Arc<ArcSwap<Catalog>>,
+    pub(crate) sticky: Arc<Sticky>,
+}
 
 impl<S> Layer<S> for RouteLayer {
     type Service = Route<S>;
 
     fn layer(&self, inner: S) -> Route<S> {
-        Route { catalog: Arc::clone(&self.0), inner }
+        Route { here: self.clone(), inner }
     }
 }
 
 /// See [`RouteLayer`].
 #[derive(Clone, Debug)]
 pub(crate) struct Route<S> {
-    catalog: Arc<ArcSwap<Catalog>>,
+    here: RouteLayer,
     inner: S,
-}
-
-/// What routing comes to.
-enum Routing {
-    To(Box<Routed>),
-    /// An OPTIONS request that no function wants to answer itself.
-    Options {
-        allow: String,
-    },
 }
 
 impl<S> Service<Request<Body>> for Route<S>
 where
-    S: Service<Routed, Response = Reply, Error = Error>,
+    S: Service<Routed, Response = Reply, Error = Error, Future: Unpin>,
 {
-    type Response = Answer;
-    type Error = Error;
-    type Future =
-        Either<Ready<Result<Answer, Error>>, futures_util::future::MapOk<S::Future, fn(Reply) -> Answer>>;
+    type Response = Placed<Answer>;
+    type Error = Placed<Error>;
+    type Future = Either<Ready<Result<Placed<Answer>, Placed<Error>>>, PlacedFuture<S::Future>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Placed<Error>>> {
+        self.inner.poll_ready(cx).map_err(Placed::from)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        use futures_util::TryFutureExt;
-        match route(&self.catalog.load(), request) {
-            Ok(Routing::To(routed)) => {
-                Either::Right(self.inner.call(*routed).map_ok(Answer::Reply as fn(Reply) -> Answer))
+        let catalog = self.here.catalog.load();
+        match route(&catalog, &self.here.sticky, request) {
+            Ok(routed) => {
+                let place = Place { function: Arc::clone(&routed.function), route: Some(routed.route) };
+                Either::Right(PlacedFuture { place: Some(place), inner: self.inner.call(*routed) })
             }
-            Ok(Routing::Options { allow }) => Either::Left(ready(Ok(Answer::Options { allow }))),
-            Err(error) => Either::Left(ready(Err(Error::Route(error)))),
+            Err(outcome) => Either::Left(ready(*outcome)),
         }
     }
 }
 
-fn route(catalog: &Catalog, request: Request<Body>) -> Result<Routing, RouteError> {
+/// What ends here, with an answer or an error.
+type Ended = Box<Result<Placed<Answer>, Placed<Error>>>;
+
+fn route(catalog: &Catalog, sticky: &Sticky, request: Request<Body>) -> Result<Box<Routed>, Ended> {
     let (head, body) = request.into_parts();
-    let target = Target::parse(head.uri.path())?;
-    let function = find(catalog, &target.function)?;
-    let peer = head.extensions.get::<Arc<Peer>>().map(Arc::clone).ok_or(RouteError::NoPeer)?;
+    let nowhere = |error: RouteError| Box::new(Err(Placed::from(Error::Route(error))));
+    let target = Target::parse(head.uri.path()).map_err(|error| nowhere(error.into()))?;
+    let function = catalog
+        .find(&target.function, || sticky.value(&head.headers))
+        .ok_or_else(|| nowhere(RouteError::UnknownFunction(target.function.into_owned())))?;
     let path_start = target.path_start;
+    let (route, params) = match matched(function, &head, path_start) {
+        Ok(matched) => matched,
+        Err(outcome) => {
+            let place = Some(Place { function: Arc::clone(function), route: None });
+            return Err(Box::new(match *outcome {
+                Ok(answer) => Ok(Placed { place, what: answer }),
+                Err(error) => Err(Placed { place, what: Error::Route(error) }),
+            }));
+        }
+    };
+    let peer =
+        head.extensions.get::<Arc<Peer>>().map(Arc::clone).ok_or_else(|| nowhere(RouteError::NoPeer))?;
+    let function = Arc::clone(function);
+    Ok(Box::new(Routed { head, body, function, peer, path_start, route, params }))
+}
+
+type Matched = (usize, Vec<(String, String)>);
+type Unmatched = Result<Answer, RouteError>;
+
+/// The function's route for a request; else an OPTIONS answer that no function wants to give itself, or an error.
+fn matched(function: &Function, head: &Parts, path_start: usize) -> Result<Matched, Box<Unmatched>> {
     let path = &head.uri.path()[path_start..];
     let found = if matches!(path, "" | "/") {
         function.routes.find_root(&head.method)
@@ -123,23 +147,17 @@ fn route(catalog: &Catalog, request: Request<Body>) -> Result<Routing, RouteErro
         function.routes.find(path, &head.method)
     };
     let name = || function.name().to_owned();
-    let (route, params) = match found {
+    Err(Box::new(match found {
         Found::Route(Match { index, params, .. }) => {
             let params = params.iter().map(|(name, value)| (name.to_owned(), value.into_owned())).collect();
-            (index, params)
+            return Ok((index, params));
         }
-        Found::Options { allow } => return Ok(Routing::Options { allow: allow.to_owned() }),
+        Found::Options { allow } => Ok(Answer::Options { allow: allow.to_owned() }),
         Found::MethodNotAllowed { allow } => {
             let (method, allow) = (head.method.clone(), allow.to_owned());
-            return Err(RouteError::MethodNotAllowed { function: name(), method, allow });
+            Err(RouteError::MethodNotAllowed { function: name(), method, allow })
         }
-        Found::BadParameter { name } => return Err(RouteError::BadParameter { name: name.to_owned() }),
-        Found::NotFound => return Err(RouteError::UnknownPath { function: name() }),
-    };
-    let function = Arc::clone(function);
-    Ok(Routing::To(Box::new(Routed { head, body, function, peer, path_start, route, params })))
-}
-
-fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Arc<Function>, RouteError> {
-    catalog.find(name).ok_or_else(|| RouteError::UnknownFunction(name.to_owned()))
+        Found::BadParameter { name } => Err(RouteError::BadParameter { name: name.to_owned() }),
+        Found::NotFound => Err(RouteError::UnknownPath { function: name() }),
+    }))
 }

@@ -91,11 +91,31 @@ fn a_request_without_a_route_loads_nothing() {
     host.wait_for_log(|line| line.message().starts_with("life: init"));
 }
 
+/// The same, with another answer of `fezz_init`.
+fn life_that_answers(code: &str) -> String {
+    LIFE.replace("return 0;", &format!("return {code};"))
+}
+
 #[test]
-fn a_function_that_refuses_to_start_is_500() {
+fn a_function_that_refuses_to_start_is_not_deployed() {
     let host = Host::new();
-    let refusing = LIFE.replace("return 0;", "return 7;");
-    let refusing = c_library(host.root(), "life", &refusing);
+    let refusing = c_library(host.root(), "life", &life_that_answers("7"));
+    let host = host
+        .function("life@1.0.0", &refusing, &[("GET", "/")])
+        .function("fix@latest", &fixture(), ROUTES)
+        .start();
+    host.get("/rpc/life@1.0.0").assert_problem(404);
+    let line = host.wait_for_log(|line| line.message().contains("fezz_init answered 7"));
+    assert_eq!(line.field("function"), "life@1.0.0");
+    host.get("/rpc/fix/ping").assert_status(200);
+}
+
+#[test]
+fn a_function_that_refuses_to_start_in_the_host_alone_is_500() {
+    let host = Host::new();
+    // A probe's data directory is a scratch folder, and not named after the function.
+    let only_in_the_host = "host->data_dir.ptr[host->data_dir.len - 1] == 'e' ? 7 : 0";
+    let refusing = c_library(host.root(), "life", &life_that_answers(only_in_the_host));
     let host = host
         .function("life@1.0.0", &refusing, &[("GET", "/")])
         .function("fix@latest", &fixture(), ROUTES)

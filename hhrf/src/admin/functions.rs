@@ -1,0 +1,145 @@
+//! `/functions`: every folder, what serves from it, and what went wrong there last.
+
+use std::time::SystemTime;
+
+use fezz_manifest::{Methods, Version};
+use serde::Serialize;
+
+use crate::catalog::{Deployment, Registry};
+use crate::resolve::Cache;
+
+/// All functions, and the aliases that are in force.
+#[derive(Debug, Serialize)]
+pub(super) struct List {
+    functions: Vec<Function>,
+    aliases: Vec<Alias>,
+    /// Why `aliases.json` as it is now is not in force.
+    aliases_error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Function {
+    id: String,
+    version: String,
+    digest: Option<String>,
+    state: State,
+    /// Whether its library is loaded, or waits for a call.
+    library: Library,
+    routes: Vec<Route>,
+    in_flight: i64,
+    calls: u64,
+    errors: u64,
+    panics: u64,
+    timeouts: u64,
+    cold_starts: u64,
+    last_deploy: Option<String>,
+    last_error: Option<LastError>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    /// The folder as it is now.
+    Serving,
+    /// The last good state of the folder; `last_error` says why not the present one.
+    ServingPrevious,
+    /// Nothing: it has never been good.
+    Failed,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Library {
+    Loaded,
+    Idle,
+}
+
+#[derive(Debug, Serialize)]
+struct Route {
+    path: String,
+    methods: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct LastError {
+    at: String,
+    message: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Alias {
+    id: String,
+    alias: String,
+    shares: Vec<Share>,
+}
+
+#[derive(Debug, Serialize)]
+struct Share {
+    version: String,
+    weight: u32,
+}
+
+/// Gathers them.
+pub(super) fn list(registry: &Registry, cache: &Cache) -> List {
+    let functions = registry.deployments();
+    let (aliases, aliases_error) = registry.aliases();
+    let share =
+        |share: &fezz_manifest::Share| Share { version: share.version.to_string(), weight: share.weight };
+    List {
+        functions: functions.iter().map(|(name, deployment)| function(name, deployment, cache)).collect(),
+        aliases: aliases
+            .iter()
+            .map(|(id, alias, shares)| Alias {
+                id: id.to_owned(),
+                alias: alias.to_owned(),
+                shares: shares.iter().map(share).collect(),
+            })
+            .collect(),
+        aliases_error,
+    }
+}
+
+fn function(name: &str, deployment: &Deployment, cache: &Cache) -> Function {
+    // Also of a folder whose name is none: it is shown as it is, with its error.
+    let (id, version) = name.split_once('@').unwrap_or((name, ""));
+    let function = deployment.function.as_deref();
+    let stats = deployment.stats();
+    let loaded = function.is_some_and(|function| cache.holds(&function.key));
+    Function {
+        id: id.to_owned(),
+        version: function
+            .map_or_else(|| version.to_owned(), |function| Version::to_string(&function.version)),
+        digest: function.map(|function| function.key.digest.to_string()),
+        state: match (function, &deployment.last_error) {
+            (Some(_), None) => State::Serving,
+            (Some(_), Some(_)) => State::ServingPrevious,
+            (None, _) => State::Failed,
+        },
+        library: if loaded { Library::Loaded } else { Library::Idle },
+        routes: function.map_or_else(Vec::new, |function| function.routes.routes().map(route).collect()),
+        in_flight: stats.in_flight.get(),
+        calls: stats.calls.get(),
+        errors: stats.errors.get(),
+        panics: stats.panics.get(),
+        timeouts: stats.timeouts.get(),
+        cold_starts: stats.cold_starts.get(),
+        last_deploy: deployment.deployed_at.map(timestamp),
+        last_error: deployment
+            .last_error
+            .as_ref()
+            .map(|error| LastError { at: timestamp(error.at), message: error.message.clone() }),
+    }
+}
+
+fn route((path, methods): (&str, &Methods)) -> Route {
+    let methods = match methods {
+        Methods::Any => vec!["ANY".to_owned()],
+        Methods::Only(methods) => methods.iter().map(ToString::to_string).collect(),
+    };
+    Route { path: path.to_owned(), methods }
+}
+
+/// RFC 3339, in UTC.
+fn timestamp(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
+}

@@ -1,0 +1,242 @@
+//! From a dropped folder to a function: the same steps at the start and for every change.
+//!
+//! The manifest is judged, the library read once through one descriptor, checked, copied to the store under its digest
+//! and loaded by a probe process. Nothing that is served changes before all of that has gone well.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fezz_manifest::{Manifest, Problem, Problems, RouteTable};
+
+use super::check::{self, CheckError};
+use super::dropped;
+use super::fingerprint::Fingerprint;
+use super::probe::{ProbeError, Prober, Subject};
+use super::store::{self, Store};
+use super::variables::{Variables, VariablesError};
+use super::{Digest, Function, FunctionKey, Limits, Tag};
+use crate::config::Settings;
+use crate::invoke::Gate;
+use crate::metrics::Stats;
+use crate::serve::ServeError;
+
+const MANIFEST: &str = "fezz.json";
+
+/// Why a folder is not served, or not in its latest state.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeployError {
+    #[error("{MANIFEST} cannot be read: {0}")]
+    ReadManifest(#[source] io::Error),
+    #[error("{MANIFEST}: {0}")]
+    Manifest(#[from] Problems),
+    #[error("its library `{file}` cannot be read: {source}")]
+    ReadLibrary { file: String, source: io::Error },
+    #[error(transparent)]
+    Variables(#[from] VariablesError),
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    #[error("the library cannot be copied to the store: {0}")]
+    Store(#[source] io::Error),
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    #[error("{reason}; this very library was refused before, so it was not tried again")]
+    KnownBad { reason: String },
+    #[error("its data directory cannot be made: {0}")]
+    Data(#[source] io::Error),
+}
+
+impl DeployError {
+    /// Whether the library is at fault, so that only another one can do better. A disk that is full, or a probe that
+    /// could not be started, says nothing about it.
+    const fn is_the_librarys(&self) -> bool {
+        match self {
+            Self::Check(_) => true,
+            Self::Probe(error) => !matches!(error, ProbeError::Run(_)),
+            _ => false,
+        }
+    }
+}
+
+/// What is known of a folder from the last time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    bad: Option<BadLibrary>,
+    pub(crate) stats: Arc<Stats>,
+}
+
+/// A library that failed its check or its probe.
+#[derive(Clone, Debug)]
+struct BadLibrary {
+    digest: Digest,
+    settings: u64,
+    reason: String,
+}
+
+/// Turns folders into functions.
+#[derive(Debug)]
+pub(crate) struct Deployer {
+    folder: PathBuf,
+    data: PathBuf,
+    defaults: Limits,
+    secrets_file: Option<PathBuf>,
+    store: Store,
+    prober: Prober,
+}
+
+impl Deployer {
+    /// # Errors
+    /// Where the store cannot be opened, or the functions folder is not there.
+    pub(crate) fn new(settings: &Settings) -> Result<Self, ServeError> {
+        let functions =
+            |source| ServeError::Functions { folder: settings.functions.display().to_string(), source };
+        let state = |source| ServeError::State { folder: settings.state_dir.display().to_string(), source };
+        Ok(Self {
+            // As the watcher reports it.
+            folder: std::fs::canonicalize(&settings.functions).map_err(functions)?,
+            store: Store::open(&settings.state_dir).map_err(state)?,
+            data: std::path::absolute(settings.state_dir.join("data")).map_err(state)?,
+            defaults: settings.limits.clone(),
+            secrets_file: settings.secrets_file.clone(),
+            prober: Prober::new(settings.probe_timeout, &settings.state_dir).map_err(state)?,
+        })
+    }
+
+    /// The functions folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The names of all folders in the functions folder, in order; hidden ones are passed over.
+    pub(crate) fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // Follows a link: `todos@latest` may be one to a release's folder.
+            if entry.path().is_dir() && !name.starts_with('.') {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// The state of one folder; none where it is gone.
+    pub(crate) fn fingerprint(&self, name: &str) -> Option<Fingerprint> {
+        Fingerprint::of(&self.folder.join(name), self.secrets_file.as_deref()).ok()
+    }
+
+    /// One folder, from its manifest to a function whose library is in the store. What is learned about a bad library
+    /// goes into `known`.
+    pub(crate) async fn deploy(&self, name: &str, known: &mut Known) -> Result<Function, DeployError> {
+        let folder = self.folder.join(name);
+        let text = dropped::read(&folder, MANIFEST).map_err(DeployError::ReadManifest)?;
+        let manifest = Manifest::parse(&text)?;
+        Problems::check(manifest.check_folder(name))?;
+        let routes = RouteTable::new(&manifest.routes)?;
+        let variables = Variables::gather(&manifest, &folder, self.secrets_file.as_ref())?;
+        let file = manifest.library_file_name();
+        let data =
+            dropped::read(&folder, &file).map_err(|source| DeployError::ReadLibrary { file, source })?;
+        let key = FunctionKey {
+            name: name.to_owned(),
+            id: manifest.id.clone(),
+            version: manifest.version.to_string(),
+            digest: store::digest(&data),
+            settings: variables.fingerprint(),
+        };
+        let library = self.admit(&key, &variables, &data, known).await?;
+        let limits = self.limits(&manifest);
+        Ok(Function {
+            route_stats: known.stats.of_routes(&routes),
+            tag: Tag::of(&key),
+            version: manifest.version,
+            data_dir: self.data_dir(&key.id)?,
+            gate: Gate::new(limits.max_concurrency, Arc::clone(&known.stats)),
+            stats: Arc::clone(&known.stats),
+            key: Arc::new(key),
+            routes,
+            variables,
+            library,
+            limits,
+        })
+    }
+
+    /// Brings the library into the store, unless it is there: then it has passed before.
+    async fn admit(
+        &self,
+        key: &FunctionKey,
+        variables: &Variables,
+        data: &[u8],
+        known: &mut Known,
+    ) -> Result<PathBuf, DeployError> {
+        let target = self.store.path(key);
+        if Store::holds(&target, data) {
+            return Ok(target);
+        }
+        let FunctionKey { digest, settings, .. } = *key;
+        if let Some(bad) = known.bad.as_ref().filter(|bad| bad.digest == digest && bad.settings == settings) {
+            return Err(DeployError::KnownBad { reason: bad.reason.clone() });
+        }
+        let passed = self.examine(&target, key, variables, data).await;
+        known.bad = passed.as_ref().err().filter(|error| error.is_the_librarys()).map(|error| BadLibrary {
+            digest,
+            settings,
+            reason: error.to_string(),
+        });
+        passed
+    }
+
+    async fn examine(
+        &self,
+        target: &Path,
+        key: &FunctionKey,
+        variables: &Variables,
+        data: &[u8],
+    ) -> Result<PathBuf, DeployError> {
+        check::library(data)?;
+        let staged = Store::stage(target.to_owned(), data).map_err(DeployError::Store)?;
+        let subject = Subject::new(staged.path(), key, variables);
+        self.prober.check(&subject).await?;
+        staged.admit().map_err(DeployError::Store)
+    }
+
+    fn data_dir(&self, id: &str) -> Result<PathBuf, DeployError> {
+        let folder = self.data.join(id);
+        store::private_folder(&folder).map_err(DeployError::Data)?;
+        Ok(folder)
+    }
+
+    fn limits(&self, manifest: &Manifest) -> Limits {
+        let Limits { timeout, max_body_bytes, max_concurrency } = self.defaults.clone();
+        Limits {
+            timeout: manifest.timeout_ms.map_or(timeout, Duration::from_millis),
+            max_body_bytes: manifest.max_body_bytes.unwrap_or(max_body_bytes),
+            max_concurrency: manifest.max_concurrency.map_or(max_concurrency, |limit| limit as usize),
+        }
+    }
+}
+
+/// One log line for each problem, with its file and, where there is one, its JSON path. `serving` says what answers
+/// meanwhile.
+pub(crate) fn report(folder: &Path, name: &str, error: &DeployError, serving: Option<Digest>) {
+    let folder = folder.join(name);
+    let file = folder.join(MANIFEST);
+    let state = serving.map_or_else(
+        || "not served".to_owned(),
+        |digest| format!("not deployed, {} serves on", digest.short()),
+    );
+    match error {
+        DeployError::Manifest(problems) => {
+            for Problem { path, message } in problems.iter() {
+                tracing::error!(function = name, file = %file.display(), path, "{state}: {message}");
+            }
+        }
+        DeployError::ReadManifest(_) => {
+            tracing::error!(function = name, file = %file.display(), "{state}: {error}");
+        }
+        _ => tracing::error!(function = name, file = %folder.display(), "{state}: {error}"),
+    }
+}
