@@ -20,6 +20,8 @@ const SPARE_THREADS: usize = 16;
 fn main() -> ExitCode {
     match config::command(std::env::args_os()) {
         Command::Probe { scratch } => probe(&scratch),
+        Command::Worker if hhrf::worker() => ExitCode::SUCCESS,
+        Command::Worker => ExitCode::FAILURE,
         Command::Print { text, ok } => {
             print(&text, ok);
             ExitCode::from(if ok { 0 } else { USAGE })

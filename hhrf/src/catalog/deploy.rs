@@ -3,6 +3,7 @@
 //! The manifest is judged, the library read once through one descriptor, checked, copied to the store under its digest
 //! and loaded by a probe process. Nothing that is served changes before all of that has gone well.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::{Digest, Function, FunctionKey, Limits, Tag};
 use crate::config::Settings;
 use crate::invoke::Gate;
 use crate::metrics::Stats;
+use crate::pool::{Defaults, Plan};
 use crate::serve::ServeError;
 
 const MANIFEST: &str = "fezz.json";
@@ -80,6 +82,7 @@ pub(crate) struct Deployer {
     folder: PathBuf,
     data: PathBuf,
     defaults: Limits,
+    isolation: Defaults,
     secrets_file: Option<PathBuf>,
     store: Store,
     prober: Prober,
@@ -98,6 +101,7 @@ impl Deployer {
             store: Store::open(&settings.state_dir).map_err(state)?,
             data: std::path::absolute(settings.state_dir.join("data")).map_err(state)?,
             defaults: settings.limits.clone(),
+            isolation: settings.isolation.clone(),
             secrets_file: settings.secrets_file.clone(),
             prober: Prober::new(settings.probe_timeout, &settings.state_dir).map_err(state)?,
         })
@@ -140,14 +144,15 @@ impl Deployer {
         let file = manifest.library_file_name();
         let data =
             dropped::read(&folder, &file).map_err(|source| DeployError::ReadLibrary { file, source })?;
+        let isolation = self.isolation.plan(&manifest, false);
         let key = FunctionKey {
             name: name.to_owned(),
             id: manifest.id.clone(),
             version: manifest.version.to_string(),
             digest: store::digest(&data),
-            settings: variables.fingerprint(),
+            settings: fingerprint(&variables, isolation.as_ref()),
         };
-        let library = self.admit(&key, &variables, &data, known).await?;
+        let library = self.admit(&key, &variables, isolation.as_ref(), &data, known).await?;
         let limits = self.limits(&manifest);
         Ok(Function {
             route_stats: known.stats.of_routes(&routes),
@@ -158,6 +163,7 @@ impl Deployer {
             stats: Arc::clone(&known.stats),
             key: Arc::new(key),
             routes,
+            isolation,
             variables,
             library,
             limits,
@@ -169,6 +175,7 @@ impl Deployer {
         &self,
         key: &FunctionKey,
         variables: &Variables,
+        isolation: Option<&Plan>,
         data: &[u8],
         known: &mut Known,
     ) -> Result<PathBuf, DeployError> {
@@ -180,7 +187,7 @@ impl Deployer {
         if let Some(bad) = known.bad.as_ref().filter(|bad| bad.digest == digest && bad.settings == settings) {
             return Err(DeployError::KnownBad { reason: bad.reason.clone() });
         }
-        let passed = self.examine(&target, key, variables, data).await;
+        let passed = self.examine(&target, key, variables, isolation, data).await;
         known.bad = passed.as_ref().err().filter(|error| error.is_the_librarys()).map(|error| BadLibrary {
             digest,
             settings,
@@ -194,12 +201,13 @@ impl Deployer {
         target: &Path,
         key: &FunctionKey,
         variables: &Variables,
+        isolation: Option<&Plan>,
         data: &[u8],
     ) -> Result<PathBuf, DeployError> {
         check::library(data)?;
         let staged = Store::stage(target.to_owned(), data).map_err(DeployError::Store)?;
         let subject = Subject::new(staged.path(), key, variables);
-        self.prober.check(&subject).await?;
+        self.prober.check(subject, isolation).await?;
         staged.admit().map_err(DeployError::Store)
     }
 
@@ -217,6 +225,16 @@ impl Deployer {
             max_concurrency: manifest.max_concurrency.map_or(max_concurrency, |limit| limit as usize),
         }
     }
+}
+
+/// What statics may have been made from: a function that is isolated in another way is other code, too.
+fn fingerprint(variables: &Variables, isolation: Option<&Plan>) -> u64 {
+    let variables = variables.fingerprint();
+    isolation.map_or(variables, |plan| {
+        let mut hasher = DefaultHasher::new();
+        (variables, plan).hash(&mut hasher);
+        hasher.finish()
+    })
 }
 
 /// One log line for each problem, with its file and, where there is one, its JSON path. `serving` says what answers

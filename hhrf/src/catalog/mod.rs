@@ -25,6 +25,7 @@ use std::time::Duration;
 use fezz_manifest::{RouteTable, Version};
 
 pub(crate) use deploy::Deployer;
+pub(crate) use probe::own_program;
 pub use probe::run as probe;
 pub(crate) use registry::{Deployment, Registry};
 pub(crate) use retire::retire;
@@ -34,6 +35,7 @@ pub(crate) use watch::{Timing, Watcher};
 
 use crate::invoke::Gate;
 use crate::metrics::{RouteStats, Stats};
+use crate::pool::Plan;
 
 /// SHA-256 of a library.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,7 +69,7 @@ pub(crate) struct FunctionKey {
     pub(crate) id: String,
     pub(crate) version: String,
     pub(crate) digest: Digest,
-    /// Fingerprint of its variables.
+    /// Fingerprint of its variables, and of its isolation.
     pub(crate) settings: u64,
     /// `id@version`, as it stands in logs.
     pub(crate) name: String,
@@ -95,6 +97,8 @@ pub(crate) struct Function {
     pub(crate) version: Version,
     pub(crate) routes: RouteTable,
     pub(crate) limits: Limits,
+    /// How it is isolated; none where it runs in this process.
+    pub(crate) isolation: Option<Plan>,
     pub(crate) variables: Variables,
     pub(crate) data_dir: PathBuf,
     /// The private copy that is loaded.

@@ -23,6 +23,7 @@ fn function(name: &str) -> Arc<Function> {
         version: version.parse().unwrap(),
         routes: RouteTable::new(&[Route { path: "/".to_owned(), methods: Methods::Any }]).unwrap(),
         limits: Limits { timeout: Duration::from_secs(1), max_body_bytes: 1, max_concurrency: 1 },
+        isolation: None,
         variables: Variables::default(),
         data_dir: PathBuf::new(),
         library: PathBuf::new(),

@@ -15,6 +15,8 @@ pub enum Command {
         /// An empty folder for the function to write to.
         scratch: PathBuf,
     },
+    /// Serve one isolated function, as the host's child.
+    Worker,
     /// Print this text and end: help, version, or what is wrong.
     Print {
         /// What to print.
@@ -43,6 +45,12 @@ enum Sub {
     Probe {
         /// An empty folder for the function to write to
         scratch: PathBuf,
+    },
+    /// Serve the function that standard input, a socket, tells of; the host runs this for isolated functions
+    #[command(hide = true)]
+    Worker {
+        /// The function's name, for lists of processes
+        function: Option<String>,
     },
 }
 
@@ -81,6 +89,7 @@ pub fn command(arguments: impl IntoIterator<Item = OsString>) -> Command {
         Ok(CommandLine { command: None, arguments }) => Command::Serve(arguments),
         Ok(CommandLine { command: Some(Sub::Serve(arguments)), .. }) => Command::Serve(arguments),
         Ok(CommandLine { command: Some(Sub::Probe { scratch }), .. }) => Command::Probe { scratch },
+        Ok(CommandLine { command: Some(Sub::Worker { .. }), .. }) => Command::Worker,
         Err(error) => Command::Print { text: error.render().to_string(), ok: !error.use_stderr() },
     }
 }

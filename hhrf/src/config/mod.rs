@@ -4,6 +4,7 @@
 //! that is wrong is said at once.
 
 mod args;
+mod isolation;
 mod judge;
 mod sources;
 
@@ -17,6 +18,7 @@ use tracing_subscriber::filter::Targets;
 pub use args::{Arguments, Command, command};
 
 pub(crate) use crate::catalog::{Limits, Timing};
+pub(crate) use crate::pool::{Defaults, HealthSettings, Plan, PoolSettings};
 pub(crate) use crate::route::Sticky;
 
 /// What the host runs with; `config/hhrf.toml` says what each of them is for.
@@ -47,6 +49,8 @@ pub struct Settings {
     pub(crate) admin: Option<SocketAddr>,
     pub(crate) drain_delay: Duration,
     pub(crate) libraries_warning: usize,
+    pub(crate) isolation: Defaults,
+    pub(crate) pool: PoolSettings,
 }
 
 impl Settings {

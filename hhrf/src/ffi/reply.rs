@@ -1,13 +1,10 @@
 //! A function's answer as the host sees it: checked, and with the function's memory released exactly once.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use fezz_abi::{FezzResponse, FezzSlice, OUTCOME_FAILED, OUTCOME_PANICKED, OUTCOME_RETURNED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::hop_by_hop::HopByHop;
-use crate::resolve::Loaded;
 
 /// An answer that can be sent.
 #[derive(Debug)]
@@ -36,6 +33,8 @@ pub(crate) enum ReplyError {
     Body(usize),
     #[error("the function answered with a body stream, which this host cannot read yet")]
     Stream,
+    #[error("{0}")]
+    Worker(String),
 }
 
 /// The C struct as the function filled it in; released when dropped.
@@ -52,8 +51,11 @@ impl RawReply {
         Self(response)
     }
 
-    /// Checks the answer. Its body is not copied: it keeps the function's memory, and the function loaded.
-    pub(crate) fn into_reply(self, loaded: &Arc<Loaded>) -> Result<Reply, ReplyError> {
+    /// Checks the answer. Its body is not copied: it keeps the function's memory, and what keeps the function loaded.
+    pub(crate) fn into_reply<K>(self, keep: &K) -> Result<Reply, ReplyError>
+    where
+        K: Clone + Send + Sync + 'static,
+    {
         if self.0.body.is_malformed() {
             return Err(ReplyError::Body(self.0.body.len));
         }
@@ -66,7 +68,7 @@ impl RawReply {
         if !self.0.stream.is_null() {
             return Err(ReplyError::Stream);
         }
-        Ok(Reply { status: self.status()?, headers: self.headers()?, body: self.into_body(loaded) })
+        Ok(Reply { status: self.status()?, headers: self.headers()?, body: self.into_body(keep) })
     }
 
     fn status(&self) -> Result<StatusCode, ReplyError> {
@@ -100,11 +102,14 @@ impl RawReply {
         Ok(headers)
     }
 
-    fn into_body(self, loaded: &Arc<Loaded>) -> Bytes {
+    fn into_body<K>(self, keep: &K) -> Bytes
+    where
+        K: Clone + Send + Sync + 'static,
+    {
         if self.0.body.len == 0 {
             return Bytes::new();
         }
-        Bytes::from_owner(ReplyBody { raw: self, _loaded: Arc::clone(loaded) })
+        Bytes::from_owner(ReplyBody { raw: self, _keep: keep.clone() })
     }
 
     fn text(&self) -> String {
@@ -127,12 +132,12 @@ impl Drop for RawReply {
 }
 
 /// The body, as an owner for [`Bytes::from_owner`]. The function is not shut down while an answer of its is on its way.
-struct ReplyBody {
+struct ReplyBody<K> {
     raw: RawReply,
-    _loaded: Arc<Loaded>,
+    _keep: K,
 }
 
-impl AsRef<[u8]> for ReplyBody {
+impl<K> AsRef<[u8]> for ReplyBody<K> {
     fn as_ref(&self) -> &[u8] {
         self.raw.bytes(self.raw.0.body)
     }

@@ -5,6 +5,7 @@
 
 mod body;
 mod gate;
+mod isolated;
 mod runners;
 
 use std::future::Future;
@@ -22,7 +23,8 @@ pub(crate) use runners::Runners;
 
 use crate::error::Error;
 use crate::ffi::{Call, CallParts, Reply, ReplyError};
-use crate::resolve::Resolved;
+use crate::pool::CallError;
+use crate::resolve::{Resolved, Target};
 use crate::route::Routed;
 use runners::Job;
 
@@ -37,6 +39,12 @@ pub(crate) enum InvokeError {
     Deadline { timeout: Duration, abandoned: usize },
     #[error(transparent)]
     Reply(#[from] ReplyError),
+    #[error("the function crashed while it served this request: {0}")]
+    Crashed(String),
+    #[error("the function's worker process could not be started: {0}")]
+    NotStarted(String),
+    #[error("the function crashed too often; calls of it are taken again in {} s", .again.as_secs().max(1))]
+    Resting { again: Duration },
     #[error("the call was lost inside the host; this is a defect of the host")]
     Lost,
 }
@@ -54,14 +62,14 @@ impl Invoke {
     }
 
     async fn run(self, resolved: Resolved) -> Result<Reply, InvokeError> {
-        let Resolved { routed: Routed { head, body, function, peer, path_start, route, params }, loaded } =
+        let Resolved { routed: Routed { head, body, function, peer, path_start, route, params }, target } =
             resolved;
         let limits = &function.limits;
         let body = body::read(body, &head.headers, limits.max_body_bytes, self.body_timeout).await?;
         let permit = function.gate.enter().ok_or(InvokeError::Full { limit: limits.max_concurrency })?;
         let timeout = limits.timeout;
         let deadline = Instant::now() + timeout;
-        let call = Call::new(CallParts {
+        let parts = CallParts {
             function: Arc::clone(&function),
             deadline: Some(deadline),
             peer,
@@ -70,7 +78,12 @@ impl Invoke {
             route,
             params,
             body,
-        });
+        };
+        let loaded = match target {
+            Target::Library(loaded) => loaded,
+            Target::Workers(pool) => return isolated::run(pool, parts, permit, deadline, timeout).await,
+        };
+        let call = Call::new(parts);
         let (answer, wait) = oneshot::channel();
         let mut waiter = Waiter { call: call.clone(), wait };
         self.runners.submit(Job { call, loaded, permit, answer });
@@ -81,6 +94,19 @@ impl Invoke {
                 function.stats.timeouts.inc();
                 Err(InvokeError::Deadline { timeout, abandoned: waiter.abandon() })
             }
+        }
+    }
+}
+
+impl From<CallError> for InvokeError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Resting { again } => Self::Resting { again },
+            CallError::NotStarted(reason) => Self::NotStarted(reason),
+            CallError::Crashed(what) => Self::Crashed(what),
+            CallError::Reply(error) => Self::Reply(error),
+            // The one is told before it gets here, the other to nobody.
+            CallError::Deadline | CallError::Abandoned => Self::Lost,
         }
     }
 }

@@ -36,7 +36,9 @@ pub(crate) struct Stats {
     pub(crate) errors: Counter,
     pub(crate) panics: Counter,
     pub(crate) timeouts: Counter,
-    /// Loads that ran `fezz_init`.
+    /// Workers that crashed.
+    pub(crate) crashes: Counter,
+    /// Loads that ran `fezz_init`, and workers that started.
     pub(crate) cold_starts: Counter,
     /// Calls that hold a permit.
     pub(crate) in_flight: Gauge,
@@ -51,6 +53,7 @@ impl Default for Stats {
             errors: Counter::default(),
             panics: Counter::default(),
             timeouts: Counter::default(),
+            crashes: Counter::default(),
             cold_starts: Counter::default(),
             in_flight: Gauge::default(),
             invocations: durations(),

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::catalog::Function;
 use crate::ffi::{Call, HostTable, Identity, Library, OpenError, Reply, ReplyError};
+use crate::pool::{Environment, Pool, Spec};
 
 /// Why a function could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,15 @@ pub(crate) enum LoadError {
     Open(#[from] OpenError),
     #[error("the function could not be loaded: the host is ending")]
     Ending,
+}
+
+/// Where a function is called.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// In this process.
+    Library(Arc<Loaded>),
+    /// In processes of its own.
+    Workers(Arc<Pool>),
 }
 
 /// A function that can be called. Calls hold it; the last one to drop it shuts the function down.
@@ -59,11 +69,14 @@ pub(crate) struct Loader {
     alive: Mutex<Option<mpsc::Sender<()>>>,
     /// From how many mapped libraries on it warns.
     warn_at: usize,
+    /// What pools are made with.
+    environment: Arc<Environment>,
 }
 
 impl Loader {
-    pub(super) fn new(alive: mpsc::Sender<()>, warn_at: usize) -> Self {
-        Self { mappings: Mutex::default(), alive: Mutex::new(Some(alive)), warn_at }
+    pub(super) fn new(alive: mpsc::Sender<()>, warn_at: usize, environment: Environment) -> Self {
+        let environment = Arc::new(environment);
+        Self { mappings: Mutex::default(), alive: Mutex::new(Some(alive)), warn_at, environment }
     }
 
     /// Loads nothing from here on.
@@ -75,10 +88,16 @@ impl Loader {
         self.alive.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(LoadError::Ending)
     }
 
-    /// Loads the function on a thread that may block: constructors and `fezz_init` take their time.
-    pub(super) async fn load(self: Arc<Self>, function: Arc<Function>) -> Result<Arc<Loaded>, LoadError> {
+    /// Loads the function on a thread that may block: constructors and `fezz_init` take their time. An isolated one
+    /// is loaded by its workers.
+    pub(super) async fn load(self: Arc<Self>, function: Arc<Function>) -> Result<Target, LoadError> {
+        if let Some(plan) = &function.isolation {
+            let pool = Pool::start(Spec::of(&function, plan), Arc::clone(&self.environment), self.alive()?);
+            return Ok(Target::Workers(Arc::new(pool)));
+        }
         let load = move || self.load_blocking(&function).map(Arc::new);
-        tokio::task::spawn_blocking(load).await.unwrap_or(Err(LoadError::Ending))
+        let loaded = tokio::task::spawn_blocking(load).await.unwrap_or(Err(LoadError::Ending));
+        loaded.map(Target::Library)
     }
 
     fn load_blocking(&self, function: &Arc<Function>) -> Result<Loaded, LoadError> {

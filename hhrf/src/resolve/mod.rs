@@ -7,22 +7,21 @@ mod load;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tower::{Layer, Service};
 
 pub(crate) use cache::{AllShutDown, Cache};
-pub(crate) use load::{LoadError, Loaded};
+pub(crate) use load::{LoadError, Loaded, Target};
 
 use crate::error::Error;
 use crate::route::Routed;
 
-/// A request whose function is loaded.
+/// A request whose function is loaded, or has a pool of workers.
 #[derive(Debug)]
 pub(crate) struct Resolved {
     pub(crate) routed: Routed,
-    pub(crate) loaded: Arc<Loaded>,
+    pub(crate) target: Target,
 }
 
 /// Puts the cache before a service that needs loaded functions.
@@ -60,9 +59,9 @@ where
         let cache = self.cache.clone();
         let mut inner = self.inner.clone();
         Box::pin(async move {
-            let loaded =
+            let target =
                 cache.get(&routed.function).await.inspect_err(|_| _ = routed.function.stats.errors.inc())?;
-            inner.call(Resolved { routed, loaded }).await
+            inner.call(Resolved { routed, target }).await
         })
     }
 }

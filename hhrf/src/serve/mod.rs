@@ -17,16 +17,19 @@ pub(crate) use peer::Peer;
 
 use crate::admin::{Admin, Readiness, admin};
 use crate::app::app;
-use crate::catalog::{Catalog, Deployer, Registry, Watcher, retire};
+use crate::catalog::{Catalog, Deployer, Registry, Watcher, own_program, retire};
 use crate::config::Settings;
 use crate::invoke::Runners;
 use crate::metrics::Exporter;
+use crate::pool::{Environment, Spawner};
 use crate::resolve::Cache;
 use connection::Connections;
 use drain::Signals;
 
 /// How long accepting rests after an error, such as no file descriptors being left.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
+/// How often it is looked whether functions that want workers at all times have them.
+const WARM: Duration = Duration::from_millis(200);
 /// Operators and their tools.
 const ADMIN_CONNECTIONS: usize = 64;
 
@@ -74,8 +77,12 @@ pub async fn serve(settings: Settings) -> Result<(), ServeError> {
     let signals = Signals::listen().map_err(ServeError::Signals)?;
     let (listener, address) = listen(settings.listen, "").await?;
     let catalog: Arc<ArcSwap<Catalog>> = Arc::default();
-    let (cache, all_shut_down) =
-        Cache::start(settings.cache_idle, settings.cache_sweep, settings.libraries_warning);
+    let (cache, all_shut_down) = Cache::start(
+        settings.cache_idle,
+        settings.cache_sweep,
+        settings.libraries_warning,
+        environment(&settings),
+    );
     let (sender, replaced) = mpsc::unbounded_channel();
     let registry = Arc::new(Registry::new(Deployer::new(&settings)?, Arc::clone(&catalog), sender));
     let elsewhere = Arc::default();
@@ -97,6 +104,7 @@ pub async fn serve(settings: Settings) -> Result<(), ServeError> {
     registry.rescan().await.map_err(unreadable)?;
     let watching = tokio::spawn(watcher.run());
     tokio::spawn(retire(replaced, Arc::clone(&catalog), cache.clone()));
+    tokio::spawn(keep_warm(Arc::clone(&catalog), cache.clone()));
     let runners = Runners::start(settings.blocking_threads);
     let app = app(&settings, Arc::clone(&catalog), cache.clone(), runners, elsewhere);
     let connections = Connections::new(app, &settings);
@@ -111,6 +119,30 @@ pub async fn serve(settings: Settings) -> Result<(), ServeError> {
     drain::drain(connections.finish(), &cache, all_shut_down, settings.grace).await;
     tracing::info!("ended");
     Ok(())
+}
+
+/// Keeps functions loaded that want workers before anybody calls.
+async fn keep_warm(catalog: Arc<ArcSwap<Catalog>>, cache: Cache) {
+    let mut interval = tokio::time::interval(WARM);
+    loop {
+        interval.tick().await;
+        for function in catalog.load().functions() {
+            if function.isolation.as_ref().is_some_and(|plan| plan.min > 0) {
+                // A pool says itself what goes wrong in it.
+                let _ = cache.get(function).await;
+            }
+        }
+    }
+}
+
+/// What pools of workers are made with.
+fn environment(settings: &Settings) -> Environment {
+    Environment {
+        spawner: Spawner::start(),
+        settings: settings.pool.clone(),
+        program: own_program(),
+        log_level: tracing::level_filters::LevelFilter::current(),
+    }
 }
 
 async fn listen(address: SocketAddr, hint: &'static str) -> Result<(TcpListener, SocketAddr), ServeError> {

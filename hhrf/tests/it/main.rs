@@ -4,6 +4,7 @@ mod connections;
 mod deploy;
 mod http;
 mod http2;
+mod isolation;
 mod lifecycle;
 mod limits;
 mod replies;

@@ -1,0 +1,12 @@
+//! Descriptors that the runtime waits for.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use tokio::io::unix::AsyncFd;
+
+/// Lets the runtime, within which this must be called, wait for a descriptor to be ready.
+pub(crate) fn wait_on(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd is open, and the same one, for as long as it lives; the AsyncFd owns it.
+    Ok(unsafe { AsyncFd::register(fd) }?)
+}

@@ -1,0 +1,209 @@
+//! A place for one call in a worker: a socket, and the protocol on it.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+use super::worker::Worker;
+use crate::ffi::{CallParts, Reply, ReplyError};
+use crate::hop_by_hop::HopByHop;
+use crate::worker::{
+    CHUNK, Encoder, HEADER, Header, INLINE_BODY, Kind, Outcome, ProtocolError, WireResponse,
+};
+
+/// Not more of a body is made room for before it has come.
+const FIRST_ROOM: u64 = 1 << 20;
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ExchangeError {
+    /// The worker was gone before anything of the call reached it.
+    #[error("the worker was gone")]
+    Unsent,
+    #[error("the worker is gone: {0}")]
+    Gone(#[source] io::Error),
+    #[error("the worker closed its socket")]
+    Closed,
+    #[error("the worker sent {0}")]
+    Protocol(#[from] ProtocolError),
+    #[error(transparent)]
+    Reply(#[from] ReplyError),
+}
+
+/// Reads frames as they come.
+#[derive(Debug)]
+pub(super) struct Frames {
+    socket: UnixStream,
+    buffer: BytesMut,
+}
+
+impl Frames {
+    pub(super) fn new(socket: UnixStream) -> Self {
+        Self { socket, buffer: BytesMut::new() }
+    }
+
+    /// The next frame; none where the other side has closed. Nothing is lost where this is dropped half-way.
+    pub(super) async fn next(&mut self) -> Result<Option<(Header, Bytes)>, ExchangeError> {
+        loop {
+            if let Some(bytes) = self.buffer.first_chunk::<HEADER>() {
+                let header = Header::decode(bytes)?;
+                if self.buffer.len() >= HEADER + header.length {
+                    self.buffer.advance(HEADER);
+                    return Ok(Some((header, self.buffer.split_to(header.length).freeze())));
+                }
+                self.buffer.reserve(HEADER + header.length - self.buffer.len());
+            } else {
+                self.buffer.reserve(4096);
+            }
+            match self.socket.read_buf(&mut self.buffer).await {
+                Ok(0) if self.buffer.is_empty() => return Ok(None),
+                Ok(0) => return Err(ProtocolError::Short.into()),
+                Ok(_) => {}
+                Err(error) => return Err(ExchangeError::Gone(error)),
+            }
+        }
+    }
+}
+
+/// See the module. Dropping the last slot of a worker ends it.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(super) worker: Arc<Worker>,
+    pub(super) index: usize,
+    frames: Frames,
+    /// Where frames are put together.
+    scratch: Vec<u8>,
+    calls: u32,
+}
+
+impl Slot {
+    pub(super) fn new(worker: Arc<Worker>, index: usize, socket: UnixStream) -> Self {
+        Self { worker, index, frames: Frames::new(socket), scratch: Vec::new(), calls: 0 }
+    }
+
+    /// The number of the next call: those of a worker's slots differ.
+    pub(super) fn next_id(&mut self) -> u32 {
+        self.calls = self.calls.wrapping_add(1);
+        let slot = u32::try_from(self.index).unwrap_or_default();
+        // 128 slots at most, so that the flags of calls which are close in time are apart.
+        self.calls << 7 | slot
+    }
+
+    /// Makes the call with this number.
+    pub(super) async fn exchange(&mut self, parts: &CallParts, id: u32) -> Result<Reply, ExchangeError> {
+        self.send(parts, id).await?;
+        let (header, payload) = self.next(id).await?;
+        if header.kind != Kind::Response {
+            return Err(ProtocolError::Unexpected { found: header.kind, expected: "a response" }.into());
+        }
+        let mut response = WireResponse::decode(payload)?;
+        if response.body.len() as u64 != response.body_length {
+            response.body = self.body(id, response.body_length).await?;
+        }
+        Ok(reply(response)?)
+    }
+
+    async fn send(&mut self, parts: &CallParts, id: u32) -> Result<(), ExchangeError> {
+        let head = request_head(std::mem::take(&mut self.scratch), parts, id)?;
+        let socket = &mut self.frames.socket;
+        // The first bytes tell whether there is anybody: a call that nobody has seen may go to another worker.
+        let sent = socket.write(&head).await.map_err(|_| ExchangeError::Unsent)?;
+        socket.write_all(&head[sent..]).await.map_err(ExchangeError::Gone)?;
+        self.scratch = head;
+        if parts.body.len() > INLINE_BODY {
+            for chunk in parts.body.chunks(CHUNK) {
+                let header = Header { length: chunk.len(), kind: Kind::Chunk, id }.encode();
+                socket.write_all(&header).await.map_err(ExchangeError::Gone)?;
+                socket.write_all(chunk).await.map_err(ExchangeError::Gone)?;
+            }
+            let end = Header { length: 0, kind: Kind::End, id }.encode();
+            socket.write_all(&end).await.map_err(ExchangeError::Gone)?;
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self, id: u32) -> Result<(Header, Bytes), ExchangeError> {
+        let (header, payload) = self.frames.next().await?.ok_or(ExchangeError::Closed)?;
+        Ok((header.of_call(id)?, payload))
+    }
+
+    async fn body(&mut self, id: u32, length: u64) -> Result<Bytes, ExchangeError> {
+        let room = usize::try_from(length.min(FIRST_ROOM)).unwrap_or_default();
+        let mut body = BytesMut::with_capacity(room);
+        loop {
+            let (header, payload) = self.next(id).await?;
+            match header.kind {
+                Kind::Chunk if (body.len() + payload.len()) as u64 <= length => {
+                    body.extend_from_slice(&payload)
+                }
+                Kind::End if body.len() as u64 == length => return Ok(body.freeze()),
+                Kind::Chunk | Kind::End => return Err(ProtocolError::BodyLength(length).into()),
+                found => {
+                    let expected = "a piece of the body";
+                    return Err(ProtocolError::Unexpected { found, expected }.into());
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.worker.slot_closed();
+    }
+}
+
+fn request_head(buffer: Vec<u8>, parts: &CallParts, id: u32) -> Result<Vec<u8>, ProtocolError> {
+    let mut head = Encoder::new(buffer, Kind::Request, id);
+    head.bytes(parts.head.method.as_str().as_bytes());
+    head.bytes(parts.path().as_bytes());
+    head.bytes(parts.head.uri.query().unwrap_or_default().as_bytes());
+    head.bytes(parts.pattern().as_bytes());
+    head.bytes(parts.header("x-request-id"));
+    head.bytes(parts.header("traceparent"));
+    head.bytes(parts.peer.address_text().as_bytes());
+    let left = parts.time_left().map_or(0, |left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
+    head.number(left);
+    head.pairs(parts.params.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+    let headers: Vec<_> = parts.headers().collect();
+    head.pairs(headers.into_iter());
+    head.number(parts.body.len() as u64);
+    if parts.body.len() <= INLINE_BODY {
+        head.rest(&parts.body);
+    }
+    head.finish()
+}
+
+/// What the worker answered, judged as if the function had answered in this process: a worker that was taken over by
+/// its function may say anything.
+fn reply(response: WireResponse) -> Result<Reply, ReplyError> {
+    let WireResponse { outcome, status, headers, body, .. } = response;
+    let text = || String::from_utf8_lossy(&body).into_owned();
+    match outcome {
+        Outcome::Answered => {}
+        Outcome::Panicked => return Err(ReplyError::Panicked(text())),
+        Outcome::Failed => return Err(ReplyError::Failed(text())),
+        Outcome::Invalid => return Err(ReplyError::Worker(text())),
+    }
+    let code = u16::try_from(status).ok().filter(|code| (200..=599).contains(code));
+    let status = code
+        .and_then(|code| StatusCode::from_u16(code).ok())
+        .ok_or_else(|| ReplyError::Status(u32::try_from(status).unwrap_or(u32::MAX)))?;
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for (index, (name, value)) in headers.into_iter().enumerate() {
+        match (HeaderName::from_bytes(&name), HeaderValue::from_bytes(&value)) {
+            (Ok(name), Ok(value)) => _ = map.append(name, value),
+            _ => {
+                let name = String::from_utf8_lossy(&name).into_owned();
+                return Err(ReplyError::Header { index, name });
+            }
+        }
+    }
+    HopByHop::strip(&mut map);
+    map.remove(http::header::CONTENT_LENGTH);
+    Ok(Reply { status, headers: map, body })
+}
