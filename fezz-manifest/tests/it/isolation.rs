@@ -9,7 +9,7 @@ use crate::{expect_problems, full, parse, with};
 fn without(keys: &[&str]) -> Value {
     let mut json = full();
     for key in keys {
-        json.as_object_mut().unwrap().remove(*key);
+        json.as_object_mut().expect("an object").remove(*key);
     }
     json
 }

@@ -27,7 +27,7 @@ pub(crate) fn faults() -> PathBuf {
 
 /// A host with the function that goes wrong, isolated, and one that does not, as `fix@latest`. A pool does not rest
 /// for long, so that tests need not wait for it.
-fn isolated(more: Value) -> Host {
+fn isolated(more: &Value) -> Host {
     let mut keys = json!({ "isolation": "process", "timeout_ms": 20_000 });
     for (key, value) in more.as_object().expect("an object") {
         keys[key] = value.clone();
@@ -65,7 +65,7 @@ fn attempt(host: &Running, what: &str, argument: &str) -> String {
 
 #[test]
 fn a_function_has_a_process_of_its_own() {
-    let host = isolated(alone()).start();
+    let host = isolated(&alone()).start();
     let worker = pid(&host);
     assert_ne!(worker.as_raw_pid().unsigned_abs(), host.pid());
     assert_eq!(pid(&host), worker, "it is the same for the next call");
@@ -90,7 +90,7 @@ fn its_environment_is_what_it_declares() {
 /// Each of these ends the process, or is ended with it.
 #[test]
 fn a_crash_costs_its_request_and_nothing_else() {
-    let host = isolated(alone()).env("HHRF_WORKER_THREADS", "100").start();
+    let host = isolated(&alone()).env("HHRF_WORKER_THREADS", "100").start();
     for (kind, what) in [
         ("segfault", "SIGSEGV"),
         ("abort", "SIGABRT"),
@@ -135,7 +135,7 @@ fn a_crash_costs_its_request_and_nothing_else() {
 
 #[test]
 fn what_a_crashing_worker_wrote_is_in_the_report() {
-    let host = isolated(alone()).start();
+    let host = isolated(&alone()).start();
     host.get("/rpc/bad@1.0.0/fault/overflow").assert_problem(502);
     let line = host.wait_for_log(|line| line.message().contains("worker crashed"));
     assert!(line.field("stderr").contains("overflowed its stack"), "{line:?}");
@@ -147,7 +147,7 @@ fn what_a_crashing_worker_wrote_is_in_the_report() {
 fn what_hangs_is_ended_at_its_deadline() {
     let mut keys = alone();
     keys["timeout_ms"] = json!(300);
-    let host = isolated(keys).start();
+    let host = isolated(&keys).start();
     for kind in ["loop", "deadlock", "stop"] {
         let worker = pid(&host);
         let begin = Instant::now();
@@ -163,7 +163,7 @@ fn what_hangs_is_ended_at_its_deadline() {
 
 #[test]
 fn a_hundred_calls_that_hang_leave_no_process_behind() {
-    let host = isolated(json!({ "workers": { "max": 4 }, "timeout_ms": 50 })).start();
+    let host = isolated(&json!({ "workers": { "max": 4 }, "timeout_ms": 50 })).start();
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -210,7 +210,7 @@ fn workers_of(host: u32) -> Vec<u32> {
 
 #[test]
 fn descriptors_have_an_end_in_the_worker_and_none_in_the_host() {
-    let host = isolated(alone()).env("HHRF_WORKER_OPEN_FILES", "64").start();
+    let host = isolated(&alone()).env("HHRF_WORKER_OPEN_FILES", "64").start();
     let opened: usize =
         host.get("/rpc/bad@1.0.0/fault/descriptors").assert_status(200).text().parse().expect("a number");
     assert!((1..64).contains(&opened), "{opened}");
@@ -219,7 +219,7 @@ fn descriptors_have_an_end_in_the_worker_and_none_in_the_host() {
 
 #[test]
 fn a_file_has_its_size_and_a_disk_its_end() {
-    let host = isolated(alone()).env("HHRF_WORKER_FILE_BYTES", "5000000").start();
+    let host = isolated(&alone()).env("HHRF_WORKER_FILE_BYTES", "5000000").start();
     // The kernel ends who writes beyond the limit.
     host.get("/rpc/bad@1.0.0/fault/disk").assert_problem(502);
     let line = host.wait_for_log(|line| line.message().contains("worker crashed"));
@@ -229,7 +229,7 @@ fn a_file_has_its_size_and_a_disk_its_end() {
 
 #[test]
 fn the_sandbox_refuses_what_is_not_the_functions_business() {
-    let mut host = isolated(alone());
+    let mut host = isolated(&alone());
     let secret = host.root().join("secret");
     std::fs::write(&secret, "secret").expect("written");
     let secret = secret.to_str().expect("UTF-8").to_owned();
@@ -282,7 +282,7 @@ fn net_may_connect_to_its_ports_alone() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
     let other = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
     let address = listener.local_addr().expect("bound");
-    let host = isolated(json!({ "sandbox": "net", "ports": [address.port()] })).start();
+    let host = isolated(&json!({ "sandbox": "net", "ports": [address.port()] })).start();
     assert_eq!(attempt(&host, "connect", &address.to_string()), "allowed");
     let elsewhere = other.local_addr().expect("bound").to_string();
     assert!(attempt(&host, "connect", &elsewhere).contains("ermission denied"));
@@ -294,7 +294,7 @@ fn net_may_connect_to_its_ports_alone() {
 
 #[test]
 fn off_is_isolated_from_crashes_and_nothing_else() {
-    let host = isolated(json!({ "sandbox": "off", "workers": { "max": 1 } })).start();
+    let host = isolated(&json!({ "sandbox": "off", "workers": { "max": 1 } })).start();
     assert_eq!(attempt(&host, "read", "/etc/passwd"), "allowed");
     assert_eq!(attempt(&host, "exec", ""), "allowed");
     host.get("/rpc/bad@1.0.0/fault/segfault").assert_problem(502);
@@ -303,7 +303,7 @@ fn off_is_isolated_from_crashes_and_nothing_else() {
 
 #[test]
 fn no_worker_outlives_its_host() {
-    let host = isolated(json!({ "workers": { "min": 2, "max": 2 } })).start();
+    let host = isolated(&json!({ "workers": { "min": 2, "max": 2 } })).start();
     let workers = host.until(|host| workers_of(host.pid()), |workers| workers.len() == 2);
     // One of them in the middle of a call.
     let mut client = host.connect();
@@ -315,7 +315,7 @@ fn no_worker_outlives_its_host() {
 
 #[test]
 fn a_worker_that_is_killed_costs_its_call() {
-    let host = isolated(alone()).start();
+    let host = isolated(&alone()).start();
     let worker = pid(&host);
     // While it is idle: nobody notices.
     kill_process(worker, Signal::KILL).expect("killed");
@@ -335,7 +335,7 @@ fn a_worker_that_is_killed_costs_its_call() {
 fn workers_are_started_on_demand_replaced_and_ended() {
     let mut keys = alone();
     keys["workers"] = json!({ "max": 1, "spare": 0 });
-    let host = isolated(keys).env("HHRF_WORKER_MAX_CALLS", "3").env("HHRF_WORKER_IDLE_MS", "400").start();
+    let host = isolated(&keys).env("HHRF_WORKER_MAX_CALLS", "3").env("HHRF_WORKER_IDLE_MS", "400").start();
     assert!(workers_of(host.pid()).is_empty(), "nobody has called yet");
     let pids: Vec<_> = (0..6).map(|_| pid(&host)).collect();
     assert!(pids[0] == pids[1] && pids[1] == pids[2], "{pids:?}");
@@ -347,7 +347,7 @@ fn workers_are_started_on_demand_replaced_and_ended() {
 
 #[test]
 fn calls_wait_for_a_worker_and_too_many_are_503() {
-    let host = isolated(json!({ "workers": { "max": 2 }, "max_concurrency": 6 })).start();
+    let host = isolated(&json!({ "workers": { "max": 2 }, "max_concurrency": 6 })).start();
     thread::scope(|scope| {
         let calls: Vec<_> = (0..6).map(|_| scope.spawn(|| host.get("/rpc/bad@1.0.0/sleep/700"))).collect();
         host.until(|host| host.status("bad@1.0.0")["in_flight"].clone(), |calls| *calls == 6);
@@ -360,7 +360,7 @@ fn calls_wait_for_a_worker_and_too_many_are_503() {
 
 #[test]
 fn a_worker_may_run_several_calls() {
-    let host = isolated(json!({ "workers": { "max": 1 }, "worker_concurrency": 4 })).start();
+    let host = isolated(&json!({ "workers": { "max": 1 }, "worker_concurrency": 4 })).start();
     host.get("/rpc/bad@1.0.0/ping").assert_status(200);
     let begin = Instant::now();
     thread::scope(|scope| {
@@ -405,7 +405,7 @@ fn a_client_that_leaves_cancels_its_call() {
 
 #[test]
 fn many_crashes_open_the_breaker_and_an_answer_closes_it() {
-    let host = isolated(alone()).env("HHRF_BREAKER_CRASHES", "5").start();
+    let host = isolated(&alone()).env("HHRF_BREAKER_CRASHES", "5").start();
     let answers: Vec<Response> = (0..8).map(|_| host.get("/rpc/bad@1.0.0/fault/segfault")).collect();
     let statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
     assert_eq!(statuses, [502, 502, 502, 502, 502, 503, 503, 503]);
@@ -421,7 +421,7 @@ fn many_crashes_open_the_breaker_and_an_answer_closes_it() {
 
 #[test]
 fn a_hundred_crashes_in_a_row_are_a_hundred_lost_requests() {
-    let host = isolated(json!({ "workers": { "max": 2 } })).start();
+    let host = isolated(&json!({ "workers": { "max": 2 } })).start();
     for _ in 0..100 {
         host.get("/rpc/bad@1.0.0/fault/abort").assert_problem(502);
     }
@@ -469,7 +469,7 @@ fn a_constructor_that_aborts_or_hangs_is_an_answer() {
 
 #[test]
 fn a_function_that_is_replaced_takes_its_workers_with_it() {
-    let host = isolated(json!({ "workers": { "min": 1, "max": 1 } })).start();
+    let host = isolated(&json!({ "workers": { "min": 1, "max": 1 } })).start();
     let before = pid(&host);
     let folder = host.host().folder("bad@1.0.0");
     let manifest = std::fs::read_to_string(folder.join("fezz.json")).expect("there");
