@@ -6,7 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fezz_manifest::{Manifest, Problem, Problems, RouteTable};
 
@@ -63,7 +63,25 @@ impl DeployError {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
     bad: Option<BadLibrary>,
+    /// How long the last probe took; zero where there was none.
+    pub(super) probe: Duration,
     pub(crate) stats: Arc<Stats>,
+}
+
+/// How long a folder took to be looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Took {
+    pub(super) whole: Duration,
+    /// In the probe process.
+    pub(super) probe: Duration,
+}
+
+impl Took {
+    /// Both in milliseconds, to the microsecond, for log lines.
+    pub(super) fn millis(self) -> (f64, f64) {
+        let millis = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
+        (millis(self.whole), millis(self.probe))
+    }
 }
 
 /// A library that failed its check or its probe.
@@ -131,6 +149,7 @@ impl Deployer {
     /// One folder, from its manifest to a function whose library is in the store. What is learned about a bad library
     /// goes into `known`.
     pub(crate) async fn deploy(&self, name: &str, known: &mut Known) -> Result<Function, DeployError> {
+        known.probe = Duration::ZERO;
         let folder = self.folder.join(name);
         let text = dropped::read(&folder, MANIFEST).map_err(DeployError::ReadManifest)?;
         let manifest = Manifest::parse(&text)?;
@@ -180,7 +199,7 @@ impl Deployer {
         if let Some(bad) = known.bad.as_ref().filter(|bad| bad.digest == digest && bad.settings == settings) {
             return Err(DeployError::KnownBad { reason: bad.reason.clone() });
         }
-        let passed = self.examine(&target, key, variables, data).await;
+        let passed = self.examine(&target, key, variables, data, &mut known.probe).await;
         known.bad = passed.as_ref().err().filter(|error| error.is_the_librarys()).map(|error| BadLibrary {
             digest,
             settings,
@@ -195,11 +214,15 @@ impl Deployer {
         key: &FunctionKey,
         variables: &Variables,
         data: &[u8],
+        probe: &mut Duration,
     ) -> Result<PathBuf, DeployError> {
         check::library(data)?;
         let staged = Store::stage(target.to_owned(), data).map_err(DeployError::Store)?;
         let subject = Subject::new(staged.path(), key, variables);
-        self.prober.check(&subject).await?;
+        let begin = Instant::now();
+        let verdict = self.prober.check(&subject).await;
+        *probe = begin.elapsed();
+        verdict?;
         staged.admit().map_err(DeployError::Store)
     }
 
@@ -221,7 +244,8 @@ impl Deployer {
 
 /// One log line for each problem, with its file and, where there is one, its JSON path. `serving` says what answers
 /// meanwhile.
-pub(crate) fn report(folder: &Path, name: &str, error: &DeployError, serving: Option<Digest>) {
+pub(super) fn report(folder: &Path, name: &str, error: &DeployError, serving: Option<Digest>, took: Took) {
+    let (took_ms, probe_ms) = took.millis();
     let folder = folder.join(name);
     let file = folder.join(MANIFEST);
     let state = serving.map_or_else(
@@ -237,6 +261,14 @@ pub(crate) fn report(folder: &Path, name: &str, error: &DeployError, serving: Op
         DeployError::ReadManifest(_) => {
             tracing::error!(function = name, file = %file.display(), "{state}: {error}");
         }
-        _ => tracing::error!(function = name, file = %folder.display(), "{state}: {error}"),
+        _ => {
+            tracing::error!(
+                function = name,
+                file = %folder.display(),
+                took_ms,
+                probe_ms,
+                "{state}: {error}"
+            );
+        }
     }
 }

@@ -13,6 +13,7 @@ mod registry;
 mod retire;
 mod snapshot;
 mod store;
+mod turns;
 mod variables;
 mod watch;
 

@@ -1,13 +1,18 @@
 //! The host from outside: the real program, real libraries, real sockets.
 
+mod admin;
 mod connections;
 mod deploy;
+mod function_settings;
 mod http;
 mod http2;
 mod lifecycle;
 mod limits;
 mod replies;
 mod settings;
+mod stage;
+mod swaps;
+mod versions;
 
 use std::path::PathBuf;
 
