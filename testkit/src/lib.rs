@@ -14,6 +14,7 @@ mod load;
 mod log;
 mod numbered;
 mod response;
+mod stage;
 
 pub use build::{binary, c_library, library};
 pub use deploy::{Folder, manifest};
@@ -22,3 +23,4 @@ pub use load::{Load, Outcome};
 pub use log::LogLine;
 pub use numbered::{Numbered, digest};
 pub use response::Response;
+pub use stage::Stage;

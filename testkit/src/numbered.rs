@@ -34,7 +34,12 @@ impl Numbered {
     /// Compiles it in `folder`.
     #[track_caller]
     pub fn new(folder: &Path) -> Self {
-        let library = crate::c_library(folder, "numbered", SOURCE);
+        Self::from_library(&crate::c_library(folder, "numbered", SOURCE))
+    }
+
+    /// Takes a library that was built elsewhere and has the same marks.
+    #[track_caller]
+    pub fn from_library(library: &Path) -> Self {
         Self(std::fs::read(library).expect("the library can be read"))
     }
 

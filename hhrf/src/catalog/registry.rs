@@ -31,6 +31,8 @@ pub(crate) struct Deployment {
     /// What serves: the last good state.
     pub(crate) function: Option<Arc<Function>>,
     pub(crate) deployed_at: Option<SystemTime>,
+    /// How often something new has been served from it.
+    pub(crate) deploys: u64,
     /// Why the folder's present state does not serve, if it does not.
     pub(crate) last_error: Option<LastError>,
     fingerprint: Option<Fingerprint>,
@@ -269,6 +271,7 @@ impl Deployment {
         let (took_ms, probe_ms) = took.millis();
         tracing::info!(function = function.name(), digest = %function.key.digest, took_ms, probe_ms, "serving");
         self.deployed_at = Some(SystemTime::now());
+        self.deploys += 1;
         self.function = Some(Arc::new(function));
         true
     }

@@ -10,7 +10,6 @@ mod lifecycle;
 mod limits;
 mod replies;
 mod settings;
-mod stage;
 mod swaps;
 mod versions;
 

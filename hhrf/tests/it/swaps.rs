@@ -2,12 +2,13 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use fezz_testkit::{Folder, Host, c_library, manifest};
+use fezz_testkit::{Folder, Host, Stage, c_library, manifest};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::stage::Stage;
 use crate::{ROUTES, fixture};
 
 const CLIENTS: usize = 8;
@@ -185,6 +186,34 @@ fn a_probe_that_hangs_holds_up_no_other_deployment() {
     stage.until_serving(3);
     stage.assert_build(3);
     assert!(stage.host.status("hang@1.0.0").is_null(), "its probe is still running");
+
+    // A host that is killed leaves no probe behind.
+    let probes = children(stage.host.pid());
+    assert_eq!(probes.len(), 1, "{probes:?}");
+    stage.host.signal(Signal::KILL);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while probes.iter().any(|probe| is_running(*probe)) {
+        assert!(Instant::now() < deadline, "{probes:?} still run");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The processes that a process has started.
+fn children(parent: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").expect("listed");
+    let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    numbers.filter(|pid| status(*pid).is_some_and(|(_, ppid)| ppid == parent)).collect()
+}
+
+/// State and parent of a process, from proc_pid_stat(5).
+fn status(pid: u32) -> Option<(char, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+fn is_running(pid: u32) -> bool {
+    status(pid).is_some_and(|(state, _)| state != 'Z')
 }
 
 #[test]

@@ -3,41 +3,52 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fezz_testkit::{Folder, Host, Load, Numbered, Running, digest};
+use crate::{Folder, Host, Load, Numbered, Running, digest};
 
 /// Deploying a thousand folders on a busy machine takes its time.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// `f@1.0.0`, build 1, on a host that runs.
-pub(crate) struct Stage {
-    pub(crate) host: Running,
-    pub(crate) builds: Numbered,
-    pub(crate) f: Folder,
+#[derive(Debug)]
+pub struct Stage {
+    /// The host.
+    pub host: Running,
+    /// All builds of the function.
+    pub builds: Numbered,
+    /// The function's folder.
+    pub f: Folder,
 }
 
 impl Stage {
+    /// With a host as it comes, and builds in C.
     #[track_caller]
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Self::start_with(|host| host)
     }
 
     /// The same, on a host that is prepared in some way.
     #[track_caller]
-    pub(crate) fn start_with(prepare: impl FnOnce(Host) -> Host) -> Self {
+    pub fn start_with(prepare: impl FnOnce(Host) -> Host) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        Self::start_with_builds(Numbered::new(folder.path()), prepare)
+    }
+
+    /// The same, with builds of another library.
+    #[track_caller]
+    pub fn start_with_builds(builds: Numbered, prepare: impl FnOnce(Host) -> Host) -> Self {
         let host = Host::new();
-        let builds = Numbered::new(host.root());
         let f = Folder::new(&host.functions(), "f@1.0.0");
         f.create(&builds.build(1));
         Self { host: prepare(host).start(), builds, f }
     }
 
     /// Another folder of the same host.
-    pub(crate) fn folder(&self, name: &str) -> Folder {
+    pub fn folder(&self, name: &str) -> Folder {
         Folder::new(&self.host.host().functions(), name)
     }
 
     /// A constant load on `f`, whose answers must come from the build that was acknowledged last, or from a later one.
-    pub(crate) fn load(&self, clients: usize) -> Load {
+    pub fn load(&self, clients: usize) -> Load {
         let load = Load::start(self.host.address(), "/rpc/f@1.0.0", clients, not_older);
         load.raise_floor(1);
         load.wait_for_answers(clients as u64);
@@ -46,26 +57,27 @@ impl Stage {
 
     /// Waits until the host acknowledges this build of `f`.
     #[track_caller]
-    pub(crate) fn until_serving(&self, build: u64) {
+    pub fn until_serving(&self, build: u64) {
         let digest = digest(&self.builds.build(build));
         self.until(|stage| stage.host.status("f@1.0.0")["digest"] == digest, &format!("build {build}"));
     }
 
     /// Waits until a folder has an error that holds this text.
     #[track_caller]
-    pub(crate) fn until_error(&self, name: &str, text: &str) {
+    pub fn until_error(&self, name: &str, text: &str) {
         let error = |stage: &Self| stage.host.status(name)["last_error"]["message"].to_string();
         self.until(|stage| error(stage).contains(text), &format!("the error `{text}` of {name}"));
     }
 
     /// Waits until the folder as it is now serves.
     #[track_caller]
-    pub(crate) fn until_state(&self, name: &str, state: &str) {
+    pub fn until_state(&self, name: &str, state: &str) {
         self.until(|stage| stage.host.status(name)["state"] == state, &format!("{name} is {state}"));
     }
 
+    /// Waits until this holds.
     #[track_caller]
-    pub(crate) fn until(&self, holds: impl Fn(&Self) -> bool, what: &str) {
+    pub fn until(&self, holds: impl Fn(&Self) -> bool, what: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !holds(self) {
             assert!(
@@ -80,7 +92,7 @@ impl Stage {
 
     /// The one answer of `f` right now.
     #[track_caller]
-    pub(crate) fn assert_build(&self, build: u64) {
+    pub fn assert_build(&self, build: u64) {
         let answer = self.host.get("/rpc/f@1.0.0");
         assert_eq!(Numbered::number(&answer.assert_status(200).body), Some(build), "{answer:?}");
     }
