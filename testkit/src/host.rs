@@ -102,10 +102,15 @@ impl Host {
         self
     }
 
+    /// Where that disk is mounted, as the host sees it.
+    pub fn disk(&self) -> PathBuf {
+        self.root.path().join("disk")
+    }
+
     /// The program that is started: the host, or what makes its disk and then becomes the host.
     fn program(&self) -> Command {
         let Some(size) = &self.disk else { return Command::new(&self.binary) };
-        let disk = self.root.path().join("disk");
+        let disk = self.disk();
         std::fs::create_dir_all(&disk).expect("the disk's folder can be made");
         let mut command = Command::new("unshare");
         if !rustix::process::geteuid().is_root() {

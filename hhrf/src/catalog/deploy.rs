@@ -48,14 +48,22 @@ pub(crate) enum DeployError {
 }
 
 impl DeployError {
-    /// Whether the library is at fault, so that only another one can do better. A disk that is full, or a probe that
-    /// could not be started, says nothing about it.
+    /// Whether the library is at fault, so that only another one can do better.
     const fn is_the_librarys(&self) -> bool {
-        match self {
-            Self::Check(_) => true,
-            Self::Probe(error) => !matches!(error, ProbeError::Run(_)),
-            _ => false,
-        }
+        matches!(self, Self::Check(_) | Self::Probe(_)) && !self.may_pass()
+    }
+
+    /// Whether the same folder may be served another time: a disk is full, a file is being written, `fezz_init` needs a
+    /// server that is down.
+    pub(super) const fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::ReadManifest(_)
+                | Self::ReadLibrary { .. }
+                | Self::Store(_)
+                | Self::Data(_)
+                | Self::Probe(ProbeError::Run(_) | ProbeError::Init(_))
+        )
     }
 }
 

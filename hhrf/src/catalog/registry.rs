@@ -44,6 +44,8 @@ pub(crate) struct Deployment {
 pub(crate) struct LastError {
     pub(crate) at: SystemTime,
     pub(crate) message: String,
+    /// Whether a look at the same folder may end better.
+    may_pass: bool,
 }
 
 /// All folders.
@@ -176,7 +178,9 @@ impl Registry {
             return before.map(|_| Change::Gone { name });
         };
         let before = before.unwrap_or_default();
-        if before.fingerprint.as_ref().is_some_and(|earlier| fingerprint.is_unchanged_since(earlier)) {
+        let is_unchanged =
+            before.fingerprint.as_ref().is_some_and(|earlier| fingerprint.is_unchanged_since(earlier));
+        if is_unchanged && !before.last_error.as_ref().is_some_and(|error| error.may_pass) {
             return None;
         }
         let mut known = before.known;
@@ -242,7 +246,11 @@ impl State {
         match *result {
             Ok(function) => deployment.deployed(function, took),
             Err(error) => {
-                deployment.last_error = Some(LastError { at: SystemTime::now(), message: error.to_string() });
+                deployment.last_error = Some(LastError {
+                    at: SystemTime::now(),
+                    may_pass: error.may_pass(),
+                    message: error.to_string(),
+                });
                 false
             }
         }

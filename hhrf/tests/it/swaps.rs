@@ -342,14 +342,50 @@ fn without_a_watcher_rescans_find_changes() {
 
 #[test]
 fn a_disk_that_is_full_while_copying_leaves_the_last_good_version() {
-    // Room for one library, and not for two.
-    let stage = Stage::start_with(|host| host.state_on_a_disk_of("400k"));
+    // Room for two libraries, until something else takes the room of the second.
+    let stage = Stage::start_with(|host| host.state_on_a_disk_of("800k").env("HHRF_RESCAN_MS", "200"));
+    let disk = stage.host.host().disk();
+    let filling = format!("/proc/{}/root{}/filling", stage.host.pid(), disk.display());
+    fs::write(&filling, vec![1; 400_000]).expect("written");
     let load = stage.load(CLIENTS);
     stage.f.overwrite(&stage.builds.build(2));
     stage.until_error("f@1.0.0", "cannot be copied to the store: No space left on device");
     stage.assert_build(1);
-    // Nothing of the attempt is left, and it says nothing about the library.
-    stage.f.overwrite(&stage.builds.build(1));
-    stage.until_state("f@1.0.0", "serving");
+    // It says nothing about the library: when there is room again, the next rescan deploys it.
+    fs::remove_file(filling).expect("removed");
+    stage.until_serving(2);
     load.stop().assert_flawless();
+}
+
+/// Refuses to start where its data directory has no file `ready`.
+const NEEDS_A_FILE: &str = r#"
+#include "fezz.h"
+#include <stdlib.h>
+#include <unistd.h>
+FEZZ_EXPORT uint32_t fezz_abi_version(void) { return FEZZ_ABI_VERSION; }
+FEZZ_EXPORT int32_t fezz_init(const FezzHost *host) {
+    FezzSlice file = fezz_variable(host, "NEEDS");
+    char path[4096] = {0};
+    for (size_t i = 0; i < file.len && i < sizeof path - 1; i++) path[i] = (char)file.ptr[i];
+    return access(path, F_OK) == 0 ? 0 : 5;
+}
+FEZZ_EXPORT void fezz_fetch(const FezzRequest *request, FezzResponse *response) {
+    (void)request;
+    response->status = 200;
+    response->body = FEZZ_STR("it is there");
+}
+"#;
+
+#[test]
+fn an_init_that_lacks_something_is_tried_again_at_the_next_rescan() {
+    let stage = Stage::start_with(|host| host.env("HHRF_RESCAN_MS", "100"));
+    let needed = stage.host.host().root().join("needed");
+    let library = c_library(stage.host.host().root(), "needs", NEEDS_A_FILE);
+    let folder = stage.folder("needs@1.0.0");
+    folder.create(&fs::read(library).expect("read"));
+    folder.write_manifest(&manifest("needs@1.0.0", &json!({ "env": { "NEEDS": needed } })));
+    stage.until_error("needs@1.0.0", "fezz_init answered 5");
+    fs::write(needed, "").expect("written");
+    stage.until_state("needs@1.0.0", "serving");
+    stage.host.get("/rpc/needs@1.0.0").assert_status(200).assert_text("it is there");
 }
