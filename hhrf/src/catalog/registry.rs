@@ -15,7 +15,6 @@ use tokio::time::{Instant, timeout_at};
 use super::aliases::AliasFile;
 use super::deploy::{self, DeployError, Deployer, Known, Took};
 use super::fingerprint::Fingerprint;
-use super::retire::Replaced;
 use super::turns::{Turn, Turns};
 use super::{Catalog, Function};
 use crate::metrics::Stats;
@@ -37,6 +36,12 @@ pub(crate) struct Deployment {
     pub(crate) last_error: Option<LastError>,
     fingerprint: Option<Fingerprint>,
     known: Known,
+}
+
+/// A catalog that is no longer the current one.
+#[derive(Debug)]
+pub(crate) struct Replaced {
+    pub(crate) catalog: Arc<Catalog>,
 }
 
 /// A failure, and when it was seen.
