@@ -45,7 +45,13 @@ impl Folder {
     /// Makes the folder and puts both files into it.
     #[track_caller]
     pub fn create(&self, library: &[u8]) {
-        fill(&self.path(), &manifest(&self.name, &json!({})), library);
+        self.create_with(library, &json!({}));
+    }
+
+    /// The same, with further keys in `fezz.json`.
+    #[track_caller]
+    pub fn create_with(&self, library: &[u8], more: &Value) {
+        fill(&self.path(), &manifest(&self.name, more), library);
     }
 
     /// Writes `fezz.json` anew.

@@ -33,6 +33,10 @@ pub(crate) enum DeployError {
     Manifest(#[from] Problems),
     #[error("its library `{file}` cannot be read: {source}")]
     ReadLibrary { file: String, source: io::Error },
+    #[error(
+        "the library is not the one that {MANIFEST} is about: `sha256` is {expected}, the library's {found}"
+    )]
+    OtherDigest { expected: String, found: Digest },
     #[error(transparent)]
     Variables(#[from] VariablesError),
     #[error(transparent)]
@@ -167,11 +171,12 @@ impl Deployer {
         let file = manifest.library_file_name();
         let data =
             dropped::read(&folder, &file).map_err(|source| DeployError::ReadLibrary { file, source })?;
+        let digest = expect_digest(&manifest, store::digest(&data))?;
         let key = FunctionKey {
             name: name.to_owned(),
             id: manifest.id.clone(),
             version: manifest.version.to_string(),
-            digest: store::digest(&data),
+            digest,
             settings: variables.fingerprint(),
         };
         let library = self.admit(&key, &variables, &data, known).await?;
@@ -247,6 +252,16 @@ impl Deployer {
             max_body_bytes: manifest.max_body_bytes.unwrap_or(max_body_bytes),
             max_concurrency: manifest.max_concurrency.map_or(max_concurrency, |limit| limit as usize),
         }
+    }
+}
+
+/// The library's digest, unless the manifest says another.
+fn expect_digest(manifest: &Manifest, found: Digest) -> Result<Digest, DeployError> {
+    match &manifest.sha256 {
+        Some(expected) if *expected != found.to_string() => {
+            Err(DeployError::OtherDigest { expected: expected.clone(), found })
+        }
+        _ => Ok(found),
     }
 }
 

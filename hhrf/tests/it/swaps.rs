@@ -134,6 +134,27 @@ fn a_library_that_was_refused_is_not_tried_again_until_it_changes() {
     load.stop().assert_flawless();
 }
 
+#[test]
+fn a_manifest_that_names_a_digest_takes_that_library_only() {
+    let stage = Stage::start();
+    let load = stage.load(CLIENTS);
+    let with_digest =
+        |build| manifest("f@1.0.0", &json!({ "sha256": fezz_testkit::digest(&stage.builds.build(build)) }));
+    stage.f.write_manifest(&with_digest(2));
+    stage.until_error("f@1.0.0", "the library is not the one that fezz.json is about");
+    stage.assert_build(1);
+    stage.f.overwrite(&stage.builds.build(2));
+    stage.until_serving(2);
+    load.raise_floor(2);
+    // The new library before its manifest: it waits.
+    stage.f.overwrite(&stage.builds.build(3));
+    stage.until_error("f@1.0.0", "the library is not the one that fezz.json is about");
+    stage.assert_build(2);
+    stage.f.write_manifest(&with_digest(3));
+    stage.until_serving(3);
+    load.stop().assert_flawless();
+}
+
 /// A constructor, and a function that would answer if the constructor let it.
 fn with_constructor(host: &Host, name: &str, code: &str) -> Vec<u8> {
     let source = format!(

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fezz_testkit::{Folder, LogLine, Numbered, Running, Stage, library};
+use fezz_testkit::{Folder, LogLine, Numbered, Running, Stage, digest, library};
+use serde_json::{Value, json};
 
 /// How often something is done: `short` in the suite, `full` in `just soak`.
 fn length(short: u64, full: u64) -> u64 {
@@ -94,9 +95,9 @@ fn a_source_that_is_rewritten_all_the_time_is_never_mixed() {
 }
 
 /// Drops this library into a new folder, and answers with the line that says what came of it.
-fn drop_in(stage: &Stage, name: &str, library: &[u8]) -> LogLine {
+fn drop_in(stage: &Stage, name: &str, library: &[u8], manifest_keys: &Value) -> LogLine {
     let folder = stage.folder(name);
-    folder.create(library);
+    folder.create_with(library, manifest_keys);
     let outcome =
         |line: &LogLine| line.field("function") == name && !line.message().starts_with("undeployed");
     let line = stage.host.wait_for_log(outcome);
@@ -131,7 +132,7 @@ fn damaged_libraries_by_the_thousand_are_refused_and_the_host_lives() {
     let load = stage.load(2);
     let rust = std::fs::read(library("fezz-numbered")).expect("read");
     let c = stage.builds.build(1);
-    let (mut cut, mut flipped) = (Damaged::default(), Damaged::default());
+    let (mut cut, mut flipped, mut named) = (Damaged::default(), Damaged::default(), Damaged::default());
     // A fixed sequence that looks like chance: a failure can be repeated.
     let mut seed = 1_u64;
     let mut random = |below: usize| {
@@ -140,19 +141,24 @@ fn damaged_libraries_by_the_thousand_are_refused_and_the_host_lives() {
     };
     for number in 0..each {
         let whole = if number % 2 == 0 { &rust } else { &c };
-        let line = drop_in(&stage, &format!("cut-{number}@1.0.0"), &whole[..random(whole.len())]);
+        let line = drop_in(&stage, &format!("cut-{number}@1.0.0"), &whole[..random(whole.len())], &json!({}));
         assert!(line.message().starts_with("not served: "), "{line:?}");
         cut.count(&line);
         let mut bytes = whole.clone();
         // Where the loader looks: most of a library is code and data, which no loader can judge.
         let reach = if number % 4 < 2 { 4096 } else { bytes.len() };
         bytes[random(reach)] ^= 1 << random(8);
-        flipped.count(&drop_in(&stage, &format!("flipped-{number}@1.0.0"), &bytes));
+        flipped.count(&drop_in(&stage, &format!("flipped-{number}@1.0.0"), &bytes, &json!({})));
+        let keys = json!({ "sha256": digest(whole) });
+        let line = drop_in(&stage, &format!("named-{number}@1.0.0"), &bytes, &keys);
+        assert!(line.message().starts_with("not served: "), "{line:?}");
+        named.count(&line);
     }
     load.stop().assert_flawless();
     stage.assert_build(1);
     let bound = 5_000.0;
-    assert!(cut.beyond_probe_ms.iter().chain(&flipped.beyond_probe_ms).all(|time| *time < bound));
+    let times = [&cut.beyond_probe_ms, &flipped.beyond_probe_ms, &named.beyond_probe_ms];
+    assert!(times.into_iter().flatten().all(|time| *time < bound));
     say(&format!(
         "{} cut libraries, all refused; beyond the probe: {}",
         cut.refused,
@@ -164,5 +170,10 @@ fn damaged_libraries_by_the_thousand_are_refused_and_the_host_lives() {
         flipped.refused,
         flipped.accepted,
         spread(flipped.beyond_probe_ms)
+    ));
+    say(&format!(
+        "{} of the same beside a manifest with `sha256`, all refused; beyond the probe: {}",
+        named.refused,
+        spread(named.beyond_probe_ms)
     ));
 }
