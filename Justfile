@@ -41,6 +41,10 @@ bench *arguments:
     cargo build --release --locked -p hhrf -p fezz-bench -p fezz-bench-hello
     cargo run --release --locked -p fezz-bench -- {{ arguments }}
 
+# Deploy by the hundreds under load, at full length (the suite has a short version)
+soak:
+    FEZZ_SOAK=full cargo test --release --locked -p hhrf --test soak -- --nocapture --test-threads 1
+
 _deploy-todos:
     cargo build --release --locked -p example_todosapi
     mkdir -p functions/todos@latest

@@ -31,6 +31,11 @@
 //! }
 //! ```
 //!
+//! A function that is not called for a while is evicted, and loaded again when it is called. Its library stays mapped, so
+//! that statics are as they were, and what they hold must still work: a connection that the other side has closed
+//! meanwhile is not one that does. A deploy of new code or new settings begins with new statics, and so does a restart;
+//! only [`data_dir`] outlives them all.
+//!
 //! A function runs on a thread that may block. A panic in it becomes a 500 and harms nobody else, unless the crate is
 //! built with `panic = "abort"`.
 

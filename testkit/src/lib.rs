@@ -8,11 +8,19 @@
 //! Everything in here panics where it cannot go on, at the caller's line: a test that cannot be set up has failed.
 
 mod build;
+mod deploy;
 mod host;
+mod load;
 mod log;
+mod numbered;
 mod response;
+mod stage;
 
 pub use build::{binary, c_library, library};
+pub use deploy::{Folder, manifest};
 pub use host::{Host, Running};
+pub use load::{Load, Outcome};
 pub use log::LogLine;
+pub use numbered::{Numbered, digest};
 pub use response::Response;
+pub use stage::Stage;

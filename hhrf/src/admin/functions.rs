@@ -36,6 +36,7 @@ struct Function {
     cold_starts: u64,
     /// Its worker processes; null where it runs in the host's own.
     isolation: Option<Isolation>,
+    deploys: u64,
     last_deploy: Option<String>,
     last_error: Option<LastError>,
 }
@@ -158,6 +159,7 @@ fn function(name: &str, deployment: &Deployment, cache: &Cache) -> Function {
         timeouts: stats.timeouts.get(),
         cold_starts: stats.cold_starts.get(),
         isolation: function.and_then(|function| isolation(function, cache)),
+        deploys: deployment.deploys,
         last_deploy: deployment.deployed_at.map(timestamp),
         last_error: deployment
             .last_error

@@ -1,4 +1,4 @@
-//! What a function may call: the host's table, one for each load, kept for the life of the process.
+//! What a function may call: the host's table, one for each mapped library, kept for the life of the process.
 
 use std::ffi::c_void;
 use std::os::unix::ffi::OsStrExt;
@@ -43,8 +43,8 @@ unsafe impl Send for HostTable {}
 unsafe impl Sync for HostTable {}
 
 impl HostTable {
-    /// Makes the table of one load. It is leaked: threads of a function may log after its eviction, and the number of
-    /// loads of a process is bounded.
+    /// Makes the table of one library. It is leaked: threads of a function may log after its eviction, and the number of
+    /// libraries that a process maps is bounded.
     pub(crate) fn leak(identity: Identity) -> &'static Self {
         let name = format!("{}@{}", identity.id, identity.version);
         let mut function = Box::new(Owned { identity, name, variables: Vec::new() });

@@ -3,13 +3,14 @@
 //! [`Library`] knows how a library is opened and what it exports, [`Call`] is a request as a function sees it,
 //! [`Reply`] a function's answer as the host sees it, [`HostTable`] what a function may call. Each owns all that its C
 //! twin points to, so that nothing outside this module can use memory that is gone. [`RemoteCall`] is a request in a
-//! worker process, and [`Shared`] memory that two processes have in common.
+//! worker process, [`Shared`] memory that two processes have in common, and [`lease()`] is a system call.
 
 #![expect(unsafe_code, reason = "calls into function libraries; fezz-abi/include/fezz.h is the contract")]
 
 mod call;
 mod descriptor;
 mod host;
+mod lease;
 mod library;
 mod remote;
 mod reply;
@@ -18,6 +19,7 @@ mod shared;
 pub(crate) use call::{Call, CallParts};
 pub(crate) use descriptor::wait_on;
 pub(crate) use host::{HostTable, Identity};
+pub(crate) use lease::{Lease, lease};
 pub(crate) use library::{Library, OpenError};
 pub(crate) use remote::RemoteCall;
 pub(crate) use reply::{Reply, ReplyError};

@@ -53,6 +53,8 @@ struct State {
     up: bool,
     /// Counts loads: a shutdown is only for the latest.
     generation: u64,
+    /// Made at the first load, and the same for all: other settings are another library.
+    table: Option<&'static HostTable>,
 }
 
 impl Mapping {
@@ -106,12 +108,8 @@ impl Loader {
         let mapping = self.mapping(&function.library);
         let mut state = mapping.lock();
         if !state.up {
-            library.init(HostTable::leak(Identity {
-                id: function.key.id.clone(),
-                version: function.key.version.clone(),
-                data_dir: function.data_dir.clone(),
-                variables: function.variables.clone(),
-            }))?;
+            let table = *state.table.get_or_insert_with(|| table(function));
+            library.init(table)?;
             state.up = true;
             function.stats.cold_starts.inc();
         }
@@ -150,6 +148,15 @@ impl Loader {
         }
         mapping
     }
+}
+
+fn table(function: &Function) -> &'static HostTable {
+    HostTable::leak(Identity {
+        id: function.key.id.clone(),
+        version: function.key.version.clone(),
+        data_dir: function.data_dir.clone(),
+        variables: function.variables.clone(),
+    })
 }
 
 impl Loaded {

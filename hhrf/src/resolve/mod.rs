@@ -4,6 +4,7 @@
 
 mod cache;
 mod load;
+mod retire;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,6 +14,7 @@ use tower::{Layer, Service};
 
 pub(crate) use cache::{AllShutDown, Cache};
 pub(crate) use load::{LoadError, Loaded, Target};
+pub(crate) use retire::retire;
 
 use crate::error::Error;
 use crate::route::Routed;

@@ -17,12 +17,12 @@ pub(crate) use peer::Peer;
 
 use crate::admin::{Admin, Readiness, admin};
 use crate::app::app;
-use crate::catalog::{Catalog, Deployer, Registry, Watcher, own_program, retire};
+use crate::catalog::{Catalog, Deployer, Registry, Watcher, own_program};
 use crate::config::Settings;
 use crate::invoke::Runners;
 use crate::metrics::Exporter;
 use crate::pool::{Environment, Spawner};
-use crate::resolve::Cache;
+use crate::resolve::{Cache, retire};
 use connection::Connections;
 use drain::Signals;
 

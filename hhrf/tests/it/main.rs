@@ -1,7 +1,9 @@
 //! The host from outside: the real program, real libraries, real sockets.
 
+mod admin;
 mod connections;
 mod deploy;
+mod function_settings;
 mod http;
 mod http2;
 mod isolation;
@@ -9,6 +11,8 @@ mod lifecycle;
 mod limits;
 mod replies;
 mod settings;
+mod swaps;
+mod versions;
 
 use std::path::PathBuf;
 
