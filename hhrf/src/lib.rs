@@ -23,8 +23,10 @@ mod resolve;
 mod respond;
 mod route;
 mod serve;
+mod supervise;
 mod worker;
 
 pub use catalog::probe;
 pub use serve::{ServeError, serve};
+pub use supervise::{InheritError, Inherited, supervise};
 pub use worker::run as worker;

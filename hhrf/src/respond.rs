@@ -211,6 +211,7 @@ fn status(error: &Error) -> StatusCode {
         Error::Route(RouteError::MethodNotAllowed { .. }) => StatusCode::METHOD_NOT_ALLOWED,
         Error::Route(RouteError::NoPeer) => StatusCode::INTERNAL_SERVER_ERROR,
         Error::Route(_) => StatusCode::NOT_FOUND,
+        Error::Quarantined(_) => StatusCode::SERVICE_UNAVAILABLE,
         Error::Resolve(_) | Error::Panic(_) => StatusCode::INTERNAL_SERVER_ERROR,
         Error::Invoke(error) => match error {
             InvokeError::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -230,6 +231,7 @@ fn status(error: &Error) -> StatusCode {
 fn detail(error: &Error, status: StatusCode, expose_panics: bool) -> String {
     match error {
         Error::Invoke(InvokeError::Reply(ReplyError::Panicked(_))) if expose_panics => error.to_string(),
+        Error::Quarantined(_) => error.to_string(),
         Error::Invoke(
             InvokeError::Full { .. } | InvokeError::Deadline { .. } | InvokeError::Resting { .. },
         ) => error.to_string(),

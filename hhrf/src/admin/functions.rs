@@ -34,6 +34,8 @@ struct Function {
     panics: u64,
     timeouts: u64,
     cold_starts: u64,
+    /// Why it is not called, if it is not: it has crashed the host too often.
+    quarantined: Option<String>,
     /// Its worker processes; null where it runs in the host's own.
     isolation: Option<Isolation>,
     deploys: u64,
@@ -158,6 +160,7 @@ fn function(name: &str, deployment: &Deployment, cache: &Cache) -> Function {
         panics: stats.panics.get(),
         timeouts: stats.timeouts.get(),
         cold_starts: stats.cold_starts.get(),
+        quarantined: function.and_then(|function| function.quarantined.clone()),
         isolation: function.and_then(|function| isolation(function, cache)),
         deploys: deployment.deploys,
         last_deploy: deployment.deployed_at.map(timestamp),

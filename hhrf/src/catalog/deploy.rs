@@ -23,6 +23,7 @@ use crate::invoke::Gate;
 use crate::metrics::Stats;
 use crate::pool::{Defaults, Plan};
 use crate::serve::ServeError;
+use crate::supervise::Quarantined;
 
 const MANIFEST: &str = "fezz.json";
 
@@ -113,6 +114,8 @@ pub(crate) struct Deployer {
     data: PathBuf,
     defaults: Limits,
     isolation: Defaults,
+    quarantined: Vec<Quarantined>,
+    quarantine_isolates: bool,
     secrets_file: Option<PathBuf>,
     store: Store,
     prober: Prober,
@@ -121,7 +124,7 @@ pub(crate) struct Deployer {
 impl Deployer {
     /// # Errors
     /// Where the store cannot be opened, or the functions folder is not there.
-    pub(crate) fn new(settings: &Settings) -> Result<Self, ServeError> {
+    pub(crate) fn new(settings: &Settings, quarantined: Vec<Quarantined>) -> Result<Self, ServeError> {
         let functions =
             |source| ServeError::Functions { folder: settings.functions.display().to_string(), source };
         let state = |source| ServeError::State { folder: settings.state_dir.display().to_string(), source };
@@ -132,6 +135,8 @@ impl Deployer {
             data: std::path::absolute(settings.state_dir.join("data")).map_err(state)?,
             defaults: settings.limits.clone(),
             isolation: settings.isolation.clone(),
+            quarantined,
+            quarantine_isolates: settings.supervisor.quarantine_isolates,
             secrets_file: settings.secrets_file.clone(),
             prober: Prober::new(settings.probe_timeout, &settings.state_dir).map_err(state)?,
         })
@@ -175,8 +180,9 @@ impl Deployer {
         let file = manifest.library_file_name();
         let data =
             dropped::read(&folder, &file).map_err(|source| DeployError::ReadLibrary { file, source })?;
-        let isolation = self.isolation.plan(&manifest, false);
         let digest = expect_digest(&manifest, store::digest(&data))?;
+        let quarantined = self.quarantined(name, digest);
+        let isolation = self.isolation.plan(&manifest, quarantined.is_some() && self.quarantine_isolates);
         let key = FunctionKey {
             name: name.to_owned(),
             id: manifest.id.clone(),
@@ -195,6 +201,8 @@ impl Deployer {
             stats: Arc::clone(&known.stats),
             key: Arc::new(key),
             routes,
+            // In a process of its own it harms nobody.
+            quarantined: quarantined.filter(|_| isolation.is_none()),
             isolation,
             variables,
             library,
@@ -245,6 +253,13 @@ impl Deployer {
         *probe = begin.elapsed();
         verdict?;
         staged.admit().map_err(DeployError::Store)
+    }
+
+    /// Why this build is in quarantine, if it is.
+    fn quarantined(&self, name: &str, digest: Digest) -> Option<String> {
+        let digest = digest.to_string();
+        let is_it = |found: &&Quarantined| found.name == name && found.digest == digest;
+        self.quarantined.iter().find(is_it).map(|found| found.reason.clone())
     }
 
     fn data_dir(&self, id: &str) -> Result<PathBuf, DeployError> {

@@ -41,6 +41,10 @@ use crate::pool::Plan;
 pub(crate) struct Digest([u8; 32]);
 
 impl Digest {
+    pub(crate) const fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+
     /// Its first 12 hex digits, which tell builds apart well enough for people.
     pub(crate) fn short(self) -> String {
         let mut text = self.to_string();
@@ -98,6 +102,8 @@ pub(crate) struct Function {
     pub(crate) limits: Limits,
     /// How it is isolated; none where it runs in this process.
     pub(crate) isolation: Option<Plan>,
+    /// Why it is not to be called, if it is not: it has crashed the host too often.
+    pub(crate) quarantined: Option<String>,
     pub(crate) variables: Variables,
     pub(crate) data_dir: PathBuf,
     /// The private copy that is loaded.

@@ -24,6 +24,7 @@ fn function(name: &str) -> Arc<Function> {
         routes: RouteTable::new(&[Route { path: "/".to_owned(), methods: Methods::Any }]).unwrap(),
         limits: Limits { timeout: Duration::from_secs(1), max_body_bytes: 1, max_concurrency: 1 },
         isolation: None,
+        quarantined: None,
         variables: Variables::default(),
         data_dir: PathBuf::new(),
         library: PathBuf::new(),

@@ -78,9 +78,29 @@ pub struct Arguments {
     /// auto, text or json [default: auto]
     #[arg(long, value_name = "FORMAT")]
     pub(super) log_format: Option<String>,
+    /// Serve in this very process, for debugging: a crash is the end
+    #[arg(long)]
+    pub(super) no_supervisor: bool,
+    /// Take the sockets from the supervisor that started this process
+    #[arg(long, hide = true)]
+    pub(super) supervised: bool,
     /// File of all settings [default: config/hhrf.toml, where it exists]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// Whether this process was started by a supervisor.
+    #[must_use]
+    pub const fn is_supervised(&self) -> bool {
+        self.supervised
+    }
+
+    /// Whether this process is to be a supervisor.
+    #[must_use]
+    pub const fn wants_supervisor(&self) -> bool {
+        !self.no_supervisor
+    }
 }
 
 /// Reads the command line.

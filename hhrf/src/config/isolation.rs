@@ -1,9 +1,9 @@
-//! The settings of isolation and of the pools of workers.
+//! The settings of isolation, of the pools of workers and of the supervisor.
 
 use fezz_manifest::{MAX_MEMORY_BYTES, MAX_WORKER_CONCURRENCY, MAX_WORKERS, MIN_MEMORY_BYTES};
 
 use super::judge::{HOUR_MS, Judge};
-use super::{Defaults, HealthSettings, Plan, PoolSettings};
+use super::{Defaults, HealthSettings, Plan, PoolSettings, SupervisorSettings};
 use crate::worker::sandbox::{ProcessLimits, Profile};
 
 /// What holds for functions whose `fezz.json` says nothing else.
@@ -55,5 +55,21 @@ pub(super) fn pool(judge: &mut Judge<'_>) -> PoolSettings {
             breaker_crashes: judge.size("breaker_crashes", 1..=1_000_000, 5),
             breaker_window: judge.millis("breaker_window_ms", 1..=HOUR_MS, 30_000),
         },
+    }
+}
+
+/// How the supervisor judges serving processes.
+pub(super) fn supervisor(judge: &mut Judge<'_>) -> SupervisorSettings {
+    SupervisorSettings {
+        quarantine_crashes: u32::try_from(judge.number("quarantine_crashes", 1..=1_000_000, 3))
+            .unwrap_or(u32::MAX),
+        quarantine_isolates: judge.parsed("quarantine", "refuse", |text| match text {
+            "refuse" => Ok(false),
+            "isolate" => Ok(true),
+            _ => Err(format!("`{text}` is no quarantine; write refuse or isolate")),
+        }),
+        watchdog: judge.millis("watchdog_ms", 1_000..=HOUR_MS, 20_000),
+        memory_bytes: judge.number("renew_memory_bytes", 0..=MAX_MEMORY_BYTES, 0),
+        watch_program: judge.boolean("watch_program", true),
     }
 }

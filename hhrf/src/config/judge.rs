@@ -75,6 +75,8 @@ pub(super) fn settings(raw: RawSettings, problems: &mut Vec<String>) -> Settings
         libraries_warning: judge.size("libraries_warning", 1..=1_000_000, 800),
         isolation: super::isolation::defaults(&mut judge),
         pool: super::isolation::pool(&mut judge),
+        supervisor: super::isolation::supervisor(&mut judge),
+        hand_over: judge.millis("hand_over_ms", 0..=HOUR_MS, 5_000),
     };
     judge.unknown();
     settings
@@ -135,7 +137,7 @@ impl Judge<'_> {
         Duration::from_millis(self.number(key, range, default))
     }
 
-    fn boolean(&mut self, key: &'static str, default: bool) -> bool {
+    pub(super) fn boolean(&mut self, key: &'static str, default: bool) -> bool {
         self.value(key, default, |value| match &value.kind {
             ValueKind::Boolean(value) => Ok(*value),
             ValueKind::String(text) if text == "true" => Ok(true),

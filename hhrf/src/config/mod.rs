@@ -20,6 +20,7 @@ pub use args::{Arguments, Command, command};
 pub(crate) use crate::catalog::{Limits, Timing};
 pub(crate) use crate::pool::{Defaults, HealthSettings, Plan, PoolSettings};
 pub(crate) use crate::route::Sticky;
+pub(crate) use crate::supervise::SupervisorSettings;
 
 /// What the host runs with; `config/hhrf.toml` says what each of them is for.
 #[derive(Debug)]
@@ -51,6 +52,9 @@ pub struct Settings {
     pub(crate) libraries_warning: usize,
     pub(crate) isolation: Defaults,
     pub(crate) pool: PoolSettings,
+    pub(crate) supervisor: SupervisorSettings,
+    /// How long a serving process that was handed over from keeps connections that are idle.
+    pub(crate) hand_over: Duration,
 }
 
 impl Settings {

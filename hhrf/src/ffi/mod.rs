@@ -10,6 +10,7 @@
 mod call;
 mod descriptor;
 mod host;
+pub(crate) mod inflight;
 mod lease;
 mod library;
 mod remote;
@@ -17,7 +18,7 @@ mod reply;
 mod shared;
 
 pub(crate) use call::{Call, CallParts};
-pub(crate) use descriptor::wait_on;
+pub(crate) use descriptor::{adopt, wait_on};
 pub(crate) use host::{HostTable, Identity};
 pub(crate) use lease::{Lease, lease};
 pub(crate) use library::{Library, OpenError};

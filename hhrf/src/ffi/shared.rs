@@ -35,6 +35,11 @@ impl Shared {
         Ok(fcntl_add_seals(fd, SealFlags::FUTURE_WRITE | SealFlags::SEAL)?)
     }
 
+    /// Maps what another process has made, to be read and written.
+    pub(crate) fn open(fd: &OwnedFd) -> io::Result<Self> {
+        Self::map(fd, size(fd)?, ProtFlags::READ | ProtFlags::WRITE)
+    }
+
     /// Maps what another process has made, to be read.
     pub(crate) fn open_read_only(fd: &OwnedFd) -> io::Result<Self> {
         Self::map(fd, size(fd)?, ProtFlags::READ)
@@ -81,6 +86,7 @@ mod tests {
         let (host, fd) = Shared::create("test", 4096).unwrap();
         Shared::seal_writes(&fd).unwrap();
         let worker = Shared::open_read_only(&fd).unwrap();
+        assert!(Shared::open(&fd).is_err(), "it can be written by others");
         host.word(1023).store(7, Ordering::Relaxed);
         assert_eq!(worker.word(1023).load(Ordering::Relaxed), 7);
         assert_eq!(worker.word(2047).load(Ordering::Relaxed), 7);

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::catalog::Function;
-use crate::ffi::{Call, HostTable, Identity, Library, OpenError, Reply, ReplyError};
+use crate::ffi::{Call, HostTable, Identity, Library, OpenError, Reply, ReplyError, inflight};
 use crate::pool::{Environment, Pool, Spec};
 
 /// Why a function could not be loaded.
@@ -40,6 +40,8 @@ pub(crate) struct Loaded {
     mapping: Arc<Mapping>,
     generation: u64,
     name: String,
+    /// By which the supervisor knows it.
+    number: u32,
     alive: mpsc::Sender<()>,
     runtime: Handle,
 }
@@ -104,6 +106,8 @@ impl Loader {
 
     fn load_blocking(&self, function: &Arc<Function>) -> Result<Loaded, LoadError> {
         let alive = self.alive()?;
+        let number = inflight::number(function.name(), function.key.digest.bytes());
+        let _inside = inflight::enter(number);
         let library = Library::open(&function.library)?;
         let mapping = self.mapping(&function.library);
         let mut state = mapping.lock();
@@ -122,6 +126,7 @@ impl Loader {
             mapping,
             generation,
             name: function.name().to_owned(),
+            number,
             alive,
             runtime: Handle::current(),
         })
@@ -162,6 +167,7 @@ fn table(function: &Function) -> &'static HostTable {
 impl Loaded {
     /// Runs one call on this thread.
     pub(crate) fn fetch(self: &Arc<Self>, call: &Call) -> Result<Reply, ReplyError> {
+        let _inside = inflight::enter(self.number);
         self.library.fetch(call).into_reply(self)
     }
 }
@@ -170,9 +176,10 @@ impl Drop for Loaded {
     fn drop(&mut self) {
         let (library, mapping, generation) =
             (Arc::clone(&self.library), Arc::clone(&self.mapping), self.generation);
-        let (name, alive) = (std::mem::take(&mut self.name), self.alive.clone());
+        let (name, number, alive) = (std::mem::take(&mut self.name), self.number, self.alive.clone());
         // Not here: this may be a thread that must not block.
         self.runtime.spawn_blocking(move || {
+            let _inside = inflight::enter(number);
             let mut state = mapping.lock();
             if state.up && state.generation == generation {
                 library.shutdown();

@@ -61,6 +61,9 @@ where
         let cache = self.cache.clone();
         let mut inner = self.inner.clone();
         Box::pin(async move {
+            if let Some(reason) = &routed.function.quarantined {
+                return Err(Error::Quarantined(reason.clone()));
+            }
             let target =
                 cache.get(&routed.function).await.inspect_err(|_| _ = routed.function.stats.errors.inc())?;
             inner.call(Resolved { routed, target }).await
