@@ -15,6 +15,7 @@ use axum::body::Body;
 use futures_util::FutureExt;
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
 use serde::Serialize;
 use tower::{Layer, Service};
 
@@ -36,7 +37,7 @@ const DIGEST: HeaderName = HeaderName::from_static("x-fezz-digest");
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// A function's reply.
-    Reply(Reply),
+    Reply(Reply<Body>),
     /// Which methods there are (RFC 9110, section 9.3.7).
     Options { allow: String },
 }
@@ -127,16 +128,16 @@ impl RespondLayer {
     }
 }
 
-fn function_reply(reply: Reply, is_head: bool) -> Response<Body> {
+fn function_reply(reply: Reply<Body>, is_head: bool) -> Response<Body> {
     let Reply { status, headers, body } = reply;
     // RFC 9110, section 8.6: these have no content, and 204 no length either.
     let empty = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let length = body.len();
-    let mut response =
-        Response::new(if is_head || empty || length == 0 { Body::empty() } else { Body::from(body) });
+    // None for a stream, which is dropped unread where it is not sent.
+    let length = body.size_hint().exact();
+    let mut response = Response::new(if is_head || empty { Body::empty() } else { body });
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    if is_head && !empty {
+    if let Some(length) = length.filter(|_| is_head && !empty) {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     response
@@ -181,6 +182,7 @@ fn problem(failed: &Placed<Error>, request_id: &str, expose_panics: bool) -> Res
         Error::Invoke(InvokeError::Resting { again }) => {
             set(&mut response, RETRY_AFTER, &again.as_secs().max(1).to_string());
         }
+        Error::Invoke(InvokeError::Overloaded { .. }) => set(&mut response, RETRY_AFTER, "10"),
         // What is left of these bodies must not be taken for the next request.
         Error::Invoke(InvokeError::Body(_)) => set(&mut response, CONNECTION, "close"),
         _ => {}
@@ -217,7 +219,9 @@ fn status(error: &Error) -> StatusCode {
             InvokeError::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             InvokeError::Body(BodyError::Timeout { .. }) => StatusCode::REQUEST_TIMEOUT,
             InvokeError::Body(BodyError::Broken(_)) => StatusCode::BAD_REQUEST,
-            InvokeError::Full { .. } | InvokeError::Resting { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            InvokeError::Full { .. } | InvokeError::Resting { .. } | InvokeError::Overloaded { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             InvokeError::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
             InvokeError::Reply(ReplyError::Panicked(_) | ReplyError::Failed(_))
             | InvokeError::NotStarted(_)
@@ -233,7 +237,10 @@ fn detail(error: &Error, status: StatusCode, expose_panics: bool) -> String {
         Error::Invoke(InvokeError::Reply(ReplyError::Panicked(_))) if expose_panics => error.to_string(),
         Error::Quarantined(_) => error.to_string(),
         Error::Invoke(
-            InvokeError::Full { .. } | InvokeError::Deadline { .. } | InvokeError::Resting { .. },
+            InvokeError::Full { .. }
+            | InvokeError::Deadline { .. }
+            | InvokeError::Resting { .. }
+            | InvokeError::Overloaded { .. },
         ) => error.to_string(),
         Error::Invoke(InvokeError::Crashed(_)) => {
             "the function crashed while it served this request".to_owned()

@@ -33,6 +33,8 @@ struct Function {
     errors: u64,
     panics: u64,
     timeouts: u64,
+    /// Calls that timed out, or whose clients left, and that are still running.
+    abandoned: usize,
     cold_starts: u64,
     /// Why it is not called, if it is not: it has crashed the host too often.
     quarantined: Option<String>,
@@ -159,6 +161,7 @@ fn function(name: &str, deployment: &Deployment, cache: &Cache) -> Function {
         errors: stats.errors.get(),
         panics: stats.panics.get(),
         timeouts: stats.timeouts.get(),
+        abandoned: function.map_or(0, |function| function.gate.abandoned()),
         cold_starts: stats.cold_starts.get(),
         quarantined: function.and_then(|function| function.quarantined.clone()),
         isolation: function.and_then(|function| isolation(function, cache)),

@@ -19,6 +19,7 @@ use super::store::{self, Store};
 use super::variables::{Variables, VariablesError};
 use super::{Digest, Function, FunctionKey, Limits, Tag};
 use crate::config::Settings;
+use crate::ffi::inflight;
 use crate::invoke::Gate;
 use crate::metrics::Stats;
 use crate::pool::{Defaults, Plan};
@@ -116,6 +117,7 @@ pub(crate) struct Deployer {
     isolation: Defaults,
     quarantined: Vec<Quarantined>,
     quarantine_isolates: bool,
+    abandoned_max: usize,
     secrets_file: Option<PathBuf>,
     store: Store,
     prober: Prober,
@@ -137,6 +139,7 @@ impl Deployer {
             isolation: settings.isolation.clone(),
             quarantined,
             quarantine_isolates: settings.supervisor.quarantine_isolates,
+            abandoned_max: settings.abandoned_max,
             secrets_file: settings.secrets_file.clone(),
             prober: Prober::new(settings.probe_timeout, &settings.state_dir).map_err(state)?,
         })
@@ -197,8 +200,9 @@ impl Deployer {
             tag: Tag::of(&key),
             version: manifest.version,
             data_dir: self.data_dir(&key.id)?,
-            gate: Gate::new(limits.max_concurrency, Arc::clone(&known.stats)),
+            gate: Gate::new(limits.max_concurrency, self.abandoned_max, Arc::clone(&known.stats)),
             stats: Arc::clone(&known.stats),
+            number: inflight::number(&key.name, key.digest.bytes()),
             key: Arc::new(key),
             routes,
             // In a process of its own it harms nobody.

@@ -102,6 +102,8 @@ pub(crate) struct Function {
     pub(crate) limits: Limits,
     /// How it is isolated; none where it runs in this process.
     pub(crate) isolation: Option<Plan>,
+    /// By which the supervisor knows it.
+    pub(crate) number: u32,
     /// Why it is not to be called, if it is not: it has crashed the host too often.
     pub(crate) quarantined: Option<String>,
     pub(crate) variables: Variables,

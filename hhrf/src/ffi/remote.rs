@@ -8,7 +8,17 @@ use bytes::Bytes;
 use fezz_abi::{FezzPair, FezzPairs, FezzRequest, FezzSlice};
 
 use super::Shared;
-use crate::worker::WireRequest;
+use super::upload::Upload;
+use crate::worker::{Incoming, WireRequest};
+
+/// A request's body as the function asked for it.
+#[derive(Debug)]
+pub(crate) enum RemoteBody {
+    /// The whole of it.
+    Whole(Bytes),
+    /// In pieces, as the host sends them.
+    Stream(Incoming),
+}
 
 /// The twin of [`Call`](super::Call) in a worker process; it too lives for as long as anybody counts on it.
 #[derive(Clone, Debug)]
@@ -20,6 +30,8 @@ pub(crate) struct RemoteCall(Arc<Inner>);
 struct Inner {
     request: UnsafeCell<FezzRequest>,
     wire: WireRequest,
+    body: Bytes,
+    upload: Option<Upload<Incoming>>,
     headers: Vec<FezzPair>,
     params: Vec<FezzPair>,
     /// Where the host says that a call is cancelled.
@@ -32,13 +44,19 @@ unsafe impl Send for Inner {}
 unsafe impl Sync for Inner {}
 
 impl RemoteCall {
-    /// The call with this id; its `wire` holds the whole body.
-    pub(crate) fn new(wire: WireRequest, id: u32, cancelled: Arc<Shared>) -> Self {
+    /// The call with this id.
+    pub(crate) fn new(wire: WireRequest, body: RemoteBody, id: u32, cancelled: Arc<Shared>) -> Self {
+        let (body, upload) = match body {
+            RemoteBody::Whole(body) => (body, None),
+            RemoteBody::Stream(incoming) => (Bytes::new(), Some(Upload::new(incoming))),
+        };
         let mut call = Arc::new(Inner {
             request: UnsafeCell::new(EMPTY),
             headers: pairs(&wire.headers),
             params: pairs(&wire.params),
             wire,
+            body,
+            upload,
             cancelled,
         });
         if let Some(inner) = Arc::get_mut(&mut call) {
@@ -55,6 +73,7 @@ impl RemoteCall {
 
 impl Inner {
     fn point(&mut self, id: u32) {
+        let body_stream = self.upload.as_mut().map_or(ptr::null(), Upload::point);
         let wire = &self.wire;
         *self.request.get_mut() = FezzRequest {
             method: FezzSlice::new(&wire.method),
@@ -63,7 +82,8 @@ impl Inner {
             route: FezzSlice::new(&wire.route),
             params: FezzPairs::new(&self.params),
             headers: FezzPairs::new(&self.headers),
-            body: FezzSlice::new(&wire.body),
+            body: FezzSlice::new(&self.body),
+            body_stream,
             request_id: FezzSlice::new(&wire.request_id),
             traceparent: FezzSlice::new(&wire.traceparent),
             client_addr: FezzSlice::new(&wire.client_addr),

@@ -4,12 +4,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::body::Body;
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::slot::{ExchangeError, Slot};
+use super::slot::{Answered, ExchangeError, Slot};
+use super::streaming::Streaming;
 use super::worker::{Kill, Worker};
-use super::{Inner, Pool, describe};
-use crate::ffi::{CallParts, Reply, ReplyError};
+use super::{Inner, Pool, describe, upload};
+use crate::ffi::{CallBody, CallParts, Reply, ReplyError};
+use crate::respond::REQUEST_ID;
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -50,28 +54,90 @@ impl Ticket {
         if self.abandoned.load(Ordering::SeqCst) { Err(CallError::Abandoned) } else { Ok(()) }
     }
 
-    fn end(&self) {
+    pub(super) fn end(&self) {
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
+/// A call to be made.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) parts: CallParts,
+    pub(crate) body: CallBody,
+    pub(crate) ticket: Arc<Ticket>,
+    pub(crate) begin: Instant,
+    pub(crate) deadline: Instant,
+}
+
+/// Where an answer goes.
+pub(crate) type Answer = oneshot::Sender<Result<Reply<Body>, CallError>>;
+
 impl Pool {
-    /// Makes one call, until its deadline at the latest.
-    pub(crate) async fn call(
-        &self,
-        parts: &CallParts,
-        ticket: &Ticket,
-        deadline: Instant,
-    ) -> Result<Reply, CallError> {
-        loop {
-            let slot = self.0.acquire(deadline).await?;
-            match self.0.make(slot, parts, ticket, deadline).await {
-                // Nothing of it had reached the worker.
-                Err(None) => {}
-                Err(Some(error)) => return Err(error),
-                Ok(reply) => return Ok(reply),
+    /// Whether the function reads request bodies as streams. Only a worker knows: the first call waits for one.
+    pub(crate) async fn streams_bodies(&self, deadline: Instant) -> Result<bool, CallError> {
+        if let Some(known) = self.0.streams_bodies.get() {
+            return Ok(*known);
+        }
+        let slot = self.0.acquire(deadline).await?;
+        let streams = slot.worker.streams_bodies();
+        self.0.give_back(slot, false);
+        Ok(*self.0.streams_bodies.get_or_init(|| streams))
+    }
+
+    /// Makes one call and answers it, until its deadline at the latest; and sends the body of its answer for as long as
+    /// that takes. The permit is given back before the answer goes out, or with the end of the body.
+    pub(crate) async fn call(self: Arc<Self>, request: Request, permit: impl Send, answer: Answer) {
+        let Request { parts, mut body, ticket, begin, deadline } = request;
+        let inner = &self.0;
+        let outcome = loop {
+            let slot = match inner.acquire(deadline).await {
+                Ok(slot) => slot,
+                Err(error) => break Err(error),
+            };
+            match inner.make(slot, &parts, body, &ticket, begin, deadline).await {
+                Err(Failed::Unsent(again)) => body = again,
+                Err(Failed::Call(error)) => break Err(error),
+                Ok(made) => break Ok(made),
+            }
+        };
+        match outcome {
+            Ok(Made::Whole(reply)) => {
+                drop(permit);
+                let body = |body: Bytes| if body.is_empty() { Body::empty() } else { Body::from(body) };
+                // Nobody waits any more, or is told.
+                let _ = answer.send(Ok(reply.map(body)));
+            }
+            Ok(Made::Streams(reply, streaming)) => {
+                let (sender, body) = Streaming::channel();
+                let reply = reply.map(|()| Body::new(body));
+                let _ = answer.send(Ok(reply));
+                streaming.run(inner, &parts, &ticket, sender).await;
+                drop(permit);
+            }
+            Err(error) => {
+                drop(permit);
+                let _ = answer.send(Err(error));
             }
         }
+    }
+}
+
+/// A call that has an answer.
+enum Made {
+    Whole(Reply<Bytes>),
+    Streams(Reply<()>, Streaming),
+}
+
+/// A call that has none.
+enum Failed {
+    /// Nothing of it had reached its worker: it may be made elsewhere.
+    Unsent(CallBody),
+    Call(CallError),
+}
+
+impl From<CallError> for Failed {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
     }
 }
 
@@ -98,61 +164,101 @@ impl Inner {
         }
     }
 
-    /// Makes the call in this slot; the error is none where it was not made, and may be made elsewhere.
+    /// Makes the call in this slot.
     async fn make(
         self: &Arc<Self>,
         mut slot: Slot,
         parts: &CallParts,
+        body: CallBody,
         ticket: &Ticket,
+        begin: Instant,
         deadline: Instant,
-    ) -> Result<Reply, Option<CallError>> {
+    ) -> Result<Made, Failed> {
         let worker = Arc::clone(&slot.worker);
         let id = slot.next_id();
         if let Err(abandoned) = ticket.begin(&worker, id) {
             self.give_back(slot, false);
-            return Err(Some(abandoned));
+            return Err(abandoned.into());
         }
-        worker.begin(slot.index, parts.head.headers.get("x-request-id").cloned());
-        let begin = Instant::now();
-        let outcome = tokio::time::timeout_at(deadline.into(), slot.exchange(parts, id)).await;
-        ticket.end();
-        let Ok(outcome) = outcome else {
-            worker.kill(Kill::Deadline);
-            return Err(Some(CallError::Deadline));
+        worker.begin(slot.index, parts.head.headers.get(REQUEST_ID).cloned());
+        let whole = match &body {
+            CallBody::Whole(body) => Some(body),
+            CallBody::Stream(_) => None,
         };
-        match outcome {
-            Err(ExchangeError::Unsent) => {
+        let sent = match &mut slot.sink {
+            Some(sink) => tokio::time::timeout_at(deadline.into(), sink.request(parts, whole, id)).await,
+            None => Ok(Err(ExchangeError::Closed)),
+        };
+        let exchanged = match (sent, body) {
+            (Err(_), _) => Err(None),
+            (Ok(Err(ExchangeError::Unsent)), body) => {
                 worker.finish(slot.index);
-                return Err(None);
+                return Err(Failed::Unsent(body));
             }
-            Err(ExchangeError::Closed | ExchangeError::Gone(_)) => {
-                // It has ended, or has closed what is not its to close.
-                worker.end_now();
+            (Ok(Err(error)), _) => Err(Some(error)),
+            (Ok(Ok(())), CallBody::Whole(_)) => {
+                let answer = tokio::time::timeout_at(deadline.into(), slot.frames.answer(id)).await;
+                answer.map_or(Err(None), |answer| answer.map_err(Some)).map(|answered| (answered, None))
             }
-            Err(ExchangeError::Protocol(error)) => worker.kill(Kill::Protocol(error.to_string())),
-            Err(ExchangeError::Reply(error)) => {
-                self.spec.stats.called(begin.elapsed());
+            (Ok(Ok(())), CallBody::Stream(body)) => upload::with_body(&mut slot, body, id, deadline).await,
+        };
+        let (answered, rest) = match exchanged {
+            Ok(exchanged) => exchanged,
+            Err(None) => {
+                ticket.end();
+                worker.kill(Kill::Deadline);
+                return Err(CallError::Deadline.into());
+            }
+            Err(Some(error)) => {
+                ticket.end();
+                return Err(self.broken(slot, error, begin).await.into());
+            }
+        };
+        match answered {
+            Answered::Whole(reply) => {
+                ticket.end();
+                self.spec.stats.answered(begin.elapsed(), &Ok::<_, ReplyError>(()));
                 self.finish(slot);
-                return Err(Some(error.into()));
+                Ok(Made::Whole(reply))
             }
-            Ok(reply) => {
-                self.spec.stats.called(begin.elapsed());
-                self.finish(slot);
-                return Ok(reply);
+            Answered::Streams(reply) => {
+                self.spec.stats.answered(begin.elapsed(), &Ok::<_, ReplyError>(()));
+                Ok(Made::Streams(reply, Streaming::new(slot, id, rest)))
             }
         }
-        self.spec.stats.called(begin.elapsed());
+    }
+
+    /// What a call that broke off is answered with; and what becomes of its worker.
+    pub(super) async fn broken(
+        self: &Arc<Self>,
+        slot: Slot,
+        error: ExchangeError,
+        begin: Instant,
+    ) -> CallError {
+        let worker = Arc::clone(&slot.worker);
+        match error {
+            ExchangeError::Reply(error) => {
+                let answered = Err::<(), _>(error);
+                self.spec.stats.answered(begin.elapsed(), &answered);
+                self.finish(slot);
+                return answered.map_or_else(CallError::Reply, |()| CallError::Abandoned);
+            }
+            // It has ended, or has closed what is not its to close.
+            ExchangeError::Unsent | ExchangeError::Closed | ExchangeError::Gone(_) => worker.end_now(),
+            ExchangeError::Protocol(error) => worker.kill(Kill::Protocol(error.to_string())),
+        }
+        self.spec.stats.answered(begin.elapsed(), &Ok::<_, ReplyError>(()));
         drop(slot);
-        Err(Some(CallError::Crashed(worker.exited().await.map_or_else(
+        CallError::Crashed(worker.exited().await.map_or_else(
             || "its process is gone".to_owned(),
             |exit| match exit.kill {
                 Some(Kill::Limit(what) | Kill::Protocol(what)) => what,
                 Some(Kill::Deadline | Kill::Retired) | None => describe(exit.status),
             },
-        ))))
+        ))
     }
 
-    fn finish(self: &Arc<Self>, slot: Slot) {
+    pub(super) fn finish(self: &Arc<Self>, slot: Slot) {
         slot.worker.finish(slot.index);
         self.give_back(slot, true);
     }

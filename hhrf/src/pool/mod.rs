@@ -15,18 +15,20 @@ mod process;
 mod slot;
 mod spawner;
 mod status;
+mod streaming;
+mod upload;
 mod usage;
 mod worker;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 use tracing::level_filters::LevelFilter;
 
-pub(crate) use call::{CallError, Ticket};
+pub(crate) use call::{CallError, Request, Ticket};
 pub(crate) use plan::{Defaults, HealthSettings, Plan, PoolSettings};
 pub(crate) use process::describe;
 pub(crate) use spawner::Spawner;
@@ -88,12 +90,14 @@ struct Inner {
     spec: Spec,
     environment: Arc<Environment>,
     state: Mutex<State>,
+    /// Whether the function reads request bodies as streams, once a worker has said so.
+    streams_bodies: OnceLock<bool>,
     /// Held until the last worker has ended.
     alive: mpsc::Sender<()>,
 }
 
 /// A slot, or why there is none.
-type Answer = Result<Slot, CallError>;
+type Found = Result<Slot, CallError>;
 
 #[derive(Debug)]
 struct State {
@@ -102,7 +106,7 @@ struct State {
     workers: Vec<Arc<Worker>>,
     /// Workers that were ordered and are not there yet.
     starting: usize,
-    waiting: VecDeque<oneshot::Sender<Answer>>,
+    waiting: VecDeque<oneshot::Sender<Found>>,
     health: Health,
     crashes: VecDeque<Crash>,
     /// Whether there was a call: without one, no more workers are kept ready than `min`.
@@ -123,7 +127,13 @@ impl Pool {
             called: false,
             closed: false,
         };
-        let inner = Arc::new(Inner { spec, environment, state: Mutex::new(state), alive });
+        let inner = Arc::new(Inner {
+            spec,
+            environment,
+            state: Mutex::new(state),
+            streams_bodies: OnceLock::new(),
+            alive,
+        });
         inner.balance(&mut inner.lock());
         tokio::spawn(sweep(Arc::downgrade(&inner)));
         Self(inner)

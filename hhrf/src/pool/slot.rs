@@ -1,5 +1,6 @@
 //! A place for one call in a worker: a socket, and the protocol on it.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 
@@ -7,12 +8,16 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Notify;
 
 use super::worker::Worker;
-use crate::ffi::{CallParts, Reply, ReplyError};
+use crate::ffi::{CallParts, Reply, ReplyError, TRACEPARENT};
 use crate::hop_by_hop::HopByHop;
+use crate::invoke::BodyReader;
+use crate::respond::REQUEST_ID;
 use crate::worker::{
-    CHUNK, Encoder, HEADER, Header, INLINE_BODY, Kind, Outcome, ProtocolError, WireResponse,
+    CHUNK, Encoder, HEADER, Header, INLINE_BODY, Kind, Outcome, ProtocolError, STREAMED, WireResponse,
 };
 
 /// Not more of a body is made room for before it has come.
@@ -37,12 +42,12 @@ pub(super) enum ExchangeError {
 /// Reads frames as they come.
 #[derive(Debug)]
 pub(super) struct Frames {
-    socket: UnixStream,
+    socket: OwnedReadHalf,
     buffer: BytesMut,
 }
 
 impl Frames {
-    pub(super) fn new(socket: UnixStream) -> Self {
+    pub(super) fn new(socket: OwnedReadHalf) -> Self {
         Self { socket, buffer: BytesMut::new() }
     }
 
@@ -74,15 +79,34 @@ impl Frames {
 pub(crate) struct Slot {
     pub(super) worker: Arc<Worker>,
     pub(super) index: usize,
-    frames: Frames,
+    pub(super) frames: Frames,
+    /// None while a body is being sent.
+    pub(super) sink: Option<Sink>,
+    calls: u32,
+}
+
+/// The way to the worker.
+#[derive(Debug)]
+pub(super) struct Sink {
+    socket: OwnedWriteHalf,
     /// Where frames are put together.
     scratch: Vec<u8>,
-    calls: u32,
+}
+
+/// What a worker has answered.
+#[derive(Debug)]
+pub(super) enum Answered {
+    /// All of it.
+    Whole(Reply<Bytes>),
+    /// Its head; the body comes in frames.
+    Streams(Reply<()>),
 }
 
 impl Slot {
     pub(super) fn new(worker: Arc<Worker>, index: usize, socket: UnixStream) -> Self {
-        Self { worker, index, frames: Frames::new(socket), scratch: Vec::new(), calls: 0 }
+        let (read, write) = socket.into_split();
+        let sink = Some(Sink { socket: write, scratch: Vec::new() });
+        Self { worker, index, frames: Frames::new(read), sink, calls: 0 }
     }
 
     /// The number of the next call: those of a worker's slots differ.
@@ -92,42 +116,89 @@ impl Slot {
         // 128 slots at most, so that the flags of calls which are close in time are apart.
         self.calls << 7 | slot
     }
+}
 
-    /// Makes the call with this number.
-    pub(super) async fn exchange(&mut self, parts: &CallParts, id: u32) -> Result<Reply, ExchangeError> {
-        self.send(parts, id).await?;
-        let (header, payload) = self.next(id).await?;
-        if header.kind != Kind::Response {
-            return Err(ProtocolError::Unexpected { found: header.kind, expected: "a response" }.into());
+impl Sink {
+    /// Sends a call, with its body where that is there already.
+    pub(super) async fn request(
+        &mut self,
+        parts: &CallParts,
+        body: Option<&Bytes>,
+        id: u32,
+    ) -> Result<(), ExchangeError> {
+        let head = request_head(std::mem::take(&mut self.scratch), parts, body, id)?;
+        // The first bytes tell whether there is anybody: a call that nobody has seen may go to another worker.
+        let sent = self.socket.write(&head).await.map_err(|_| ExchangeError::Unsent)?;
+        self.socket.write_all(&head[sent..]).await.map_err(ExchangeError::Gone)?;
+        self.scratch = head;
+        match body {
+            Some(body) if body.len() > INLINE_BODY => {
+                self.chunks(body, id).await?;
+                self.frame(Kind::End, id, b"").await
+            }
+            _ => Ok(()),
         }
-        let mut response = WireResponse::decode(payload)?;
-        if response.body.len() as u64 != response.body_length {
-            response.body = self.body(id, response.body_length).await?;
-        }
-        Ok(reply(response)?)
     }
 
-    async fn send(&mut self, parts: &CallParts, id: u32) -> Result<(), ExchangeError> {
-        let head = request_head(std::mem::take(&mut self.scratch), parts, id)?;
-        let socket = &mut self.frames.socket;
-        // The first bytes tell whether there is anybody: a call that nobody has seen may go to another worker.
-        let sent = socket.write(&head).await.map_err(|_| ExchangeError::Unsent)?;
-        socket.write_all(&head[sent..]).await.map_err(ExchangeError::Gone)?;
-        self.scratch = head;
-        if parts.body.len() > INLINE_BODY {
-            for chunk in parts.body.chunks(CHUNK) {
-                let header = Header { length: chunk.len(), kind: Kind::Chunk, id }.encode();
-                socket.write_all(&header).await.map_err(ExchangeError::Gone)?;
-                socket.write_all(chunk).await.map_err(ExchangeError::Gone)?;
+    /// Sends a body as it comes, until its end, or until there is no use for more.
+    pub(super) async fn body(
+        &mut self,
+        mut body: BodyReader,
+        id: u32,
+        stop: &Notify,
+    ) -> Result<(), ExchangeError> {
+        loop {
+            // A frame that was begun is sent to its end: only waiting for the client may be given up.
+            let piece = tokio::select! {
+                piece = poll_fn(|cx| body.poll_next(cx)) => piece,
+                () = stop.notified() => return self.frame(Kind::Broken, id, b"the call has ended").await,
+            };
+            match piece {
+                Some(Ok(piece)) => self.chunks(&piece, id).await?,
+                Some(Err(error)) => return self.frame(Kind::Broken, id, error.to_string().as_bytes()).await,
+                None => return self.frame(Kind::End, id, b"").await,
             }
-            let end = Header { length: 0, kind: Kind::End, id }.encode();
-            socket.write_all(&end).await.map_err(ExchangeError::Gone)?;
+        }
+    }
+
+    async fn chunks(&mut self, bytes: &Bytes, id: u32) -> Result<(), ExchangeError> {
+        for chunk in bytes.chunks(CHUNK) {
+            self.frame(Kind::Chunk, id, chunk).await?;
         }
         Ok(())
     }
 
-    async fn next(&mut self, id: u32) -> Result<(Header, Bytes), ExchangeError> {
-        let (header, payload) = self.frames.next().await?.ok_or(ExchangeError::Closed)?;
+    async fn frame(&mut self, kind: Kind, id: u32, payload: &[u8]) -> Result<(), ExchangeError> {
+        let header = Header { length: payload.len(), kind, id }.encode();
+        self.socket.write_all(&header).await.map_err(ExchangeError::Gone)?;
+        self.socket.write_all(payload).await.map_err(ExchangeError::Gone)
+    }
+}
+
+impl Frames {
+    /// The answer to the call with this number, as far as it does not come in pieces.
+    pub(super) async fn answer(&mut self, id: u32) -> Result<Answered, ExchangeError> {
+        let (header, payload) = self.of_call(id).await?;
+        if header.kind != Kind::Response {
+            return Err(ProtocolError::Unexpected { found: header.kind, expected: "a response" }.into());
+        }
+        let mut response = WireResponse::decode(payload)?;
+        let (length, mut body) = (response.body_length, std::mem::take(&mut response.body));
+        if length == STREAMED {
+            return Ok(Answered::Streams(reply(response, ())?));
+        }
+        if body.len() as u64 != length {
+            body = self.body(id, length).await?;
+        }
+        match response.outcome {
+            Outcome::Answered => Ok(Answered::Whole(reply(response, body)?)),
+            outcome => Err(failed(outcome, &body).into()),
+        }
+    }
+
+    /// The next frame of this call.
+    pub(super) async fn of_call(&mut self, id: u32) -> Result<(Header, Bytes), ExchangeError> {
+        let (header, payload) = self.next().await?.ok_or(ExchangeError::Closed)?;
         Ok((header.of_call(id)?, payload))
     }
 
@@ -135,10 +206,10 @@ impl Slot {
         let room = usize::try_from(length.min(FIRST_ROOM)).unwrap_or_default();
         let mut body = BytesMut::with_capacity(room);
         loop {
-            let (header, payload) = self.next(id).await?;
+            let (header, payload) = self.of_call(id).await?;
             match header.kind {
                 Kind::Chunk if (body.len() + payload.len()) as u64 <= length => {
-                    body.extend_from_slice(&payload)
+                    body.extend_from_slice(&payload);
                 }
                 Kind::End if body.len() as u64 == length => return Ok(body.freeze()),
                 Kind::Chunk | Kind::End => return Err(ProtocolError::BodyLength(length).into()),
@@ -157,38 +228,45 @@ impl Drop for Slot {
     }
 }
 
-fn request_head(buffer: Vec<u8>, parts: &CallParts, id: u32) -> Result<Vec<u8>, ProtocolError> {
+fn request_head(
+    buffer: Vec<u8>,
+    parts: &CallParts,
+    body: Option<&Bytes>,
+    id: u32,
+) -> Result<Vec<u8>, ProtocolError> {
     let mut head = Encoder::new(buffer, Kind::Request, id);
     head.bytes(parts.head.method.as_str().as_bytes());
     head.bytes(parts.path().as_bytes());
     head.bytes(parts.head.uri.query().unwrap_or_default().as_bytes());
     head.bytes(parts.pattern().as_bytes());
-    head.bytes(parts.header("x-request-id"));
-    head.bytes(parts.header("traceparent"));
+    head.bytes(parts.header(REQUEST_ID));
+    head.bytes(parts.header(TRACEPARENT));
     head.bytes(parts.peer.address_text().as_bytes());
     let left = parts.time_left().map_or(0, |left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
     head.number(left);
     head.pairs(parts.params.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
     let headers: Vec<_> = parts.headers().collect();
     head.pairs(headers.into_iter());
-    head.number(parts.body.len() as u64);
-    if parts.body.len() <= INLINE_BODY {
-        head.rest(&parts.body);
+    head.number(body.map_or(STREAMED, |body| body.len() as u64));
+    if let Some(body) = body.filter(|body| body.len() <= INLINE_BODY) {
+        head.rest(body);
     }
     head.finish()
 }
 
+fn failed(outcome: Outcome, reason: &[u8]) -> ReplyError {
+    let reason = String::from_utf8_lossy(reason).into_owned();
+    match outcome {
+        Outcome::Panicked => ReplyError::Panicked(reason),
+        Outcome::Failed => ReplyError::Failed(reason),
+        Outcome::Answered | Outcome::Invalid => ReplyError::Worker(reason),
+    }
+}
+
 /// What the worker answered, judged as if the function had answered in this process: a worker that was taken over by
 /// its function may say anything.
-fn reply(response: WireResponse) -> Result<Reply, ReplyError> {
-    let WireResponse { outcome, status, headers, body, .. } = response;
-    let text = || String::from_utf8_lossy(&body).into_owned();
-    match outcome {
-        Outcome::Answered => {}
-        Outcome::Panicked => return Err(ReplyError::Panicked(text())),
-        Outcome::Failed => return Err(ReplyError::Failed(text())),
-        Outcome::Invalid => return Err(ReplyError::Worker(text())),
-    }
+fn reply<B>(response: WireResponse, body: B) -> Result<Reply<B>, ReplyError> {
+    let WireResponse { status, headers, .. } = response;
     let code = u16::try_from(status).ok().filter(|code| (200..=599).contains(code));
     let status = code
         .and_then(|code| StatusCode::from_u16(code).ok())

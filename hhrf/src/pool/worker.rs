@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -73,6 +73,7 @@ pub(crate) struct Worker {
     process: Process,
     /// What the worker said that it cannot do, and what the host could not do for it.
     pub(super) enforced: Mutex<Enforced>,
+    streams_bodies: OnceLock<bool>,
     flags: Shared,
     started: Instant,
     calls: AtomicU64,
@@ -121,6 +122,7 @@ pub(super) async fn start(spec: &Spec, environment: &Environment) -> Result<Star
     let worker = Arc::new(Worker {
         process,
         enforced: Mutex::default(),
+        streams_bodies: OnceLock::new(),
         flags,
         started: begun,
         calls: AtomicU64::new(0),
@@ -133,7 +135,10 @@ pub(super) async fn start(spec: &Spec, environment: &Environment) -> Result<Star
         requests: Mutex::new(vec![None; sockets.len()]),
     });
     control.set_nonblocking(true)?;
-    let mut control = Frames::new(UnixStream::from_std(control)?);
+    // Nothing more is said that way.
+    let (control, silent) = UnixStream::from_std(control)?.into_split();
+    silent.forget();
+    let mut control = Frames::new(control);
     let ready = tokio::time::timeout(environment.settings.start, ready(&mut control, &spec.name, pid)).await;
     let ready = match ready {
         Ok(Ok(ready)) => ready,
@@ -154,6 +159,7 @@ pub(super) async fn start(spec: &Spec, environment: &Environment) -> Result<Star
             return Err(StartError::Timeout(environment.settings.start));
         }
     };
+    let _ = worker.streams_bodies.set(ready.streams_bodies);
     enforced.parts.extend(ready.enforced.parts);
     enforced.missing.extend(ready.enforced.missing);
     *worker.enforced.lock().unwrap_or_else(PoisonError::into_inner) = enforced;
@@ -393,6 +399,11 @@ impl Worker {
 
     pub(super) const fn started(&self) -> Instant {
         self.started
+    }
+
+    /// Whether its function reads request bodies as streams.
+    pub(super) fn streams_bodies(&self) -> bool {
+        self.streams_bodies.get().copied().unwrap_or_default()
     }
 
     /// The flag that cancels the call with this number.

@@ -12,7 +12,10 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::catalog::Function;
-use crate::ffi::{Call, HostTable, Identity, Library, OpenError, Reply, ReplyError, inflight};
+use crate::ffi::{
+    Call, HostTable, Identity, Keep, Library, OpenError, Reply, ReplyBody, ReplyError, Task, inflight,
+};
+use crate::invoke::Way;
 use crate::pool::{Environment, Pool, Spec};
 
 /// Why a function could not be loaded.
@@ -106,7 +109,7 @@ impl Loader {
 
     fn load_blocking(&self, function: &Arc<Function>) -> Result<Loaded, LoadError> {
         let alive = self.alive()?;
-        let number = inflight::number(function.name(), function.key.digest.bytes());
+        let number = function.number;
         let _inside = inflight::enter(number);
         let library = Library::open(&function.library)?;
         let mapping = self.mapping(&function.library);
@@ -165,10 +168,26 @@ fn table(function: &Function) -> &'static HostTable {
 }
 
 impl Loaded {
+    /// How its calls are run.
+    pub(crate) fn way(&self) -> Way {
+        if self.library.is_polled() { Way::Polled } else { Way::Blocking }
+    }
+
+    /// Whether the function reads request bodies as streams.
+    pub(crate) fn streams_bodies(&self) -> bool {
+        self.library.streams_bodies()
+    }
+
+    /// Starts a call that is polled; none where calls are made with [`fetch`](Self::fetch).
+    pub(crate) fn start(&self, call: Call) -> Option<Task> {
+        self.library.start(call)
+    }
+
     /// Runs one call on this thread.
-    pub(crate) fn fetch(self: &Arc<Self>, call: &Call) -> Result<Reply, ReplyError> {
+    pub(crate) fn fetch(self: &Arc<Self>, call: &Call) -> Result<Reply<ReplyBody>, ReplyError> {
         let _inside = inflight::enter(self.number);
-        self.library.fetch(call).into_reply(self)
+        let keep: Keep = Arc::<Self>::clone(self);
+        self.library.fetch(call).into_reply(&keep)
     }
 }
 

@@ -55,6 +55,7 @@ where
                 max_headers: settings.max_headers,
                 header_timeout: settings.header_timeout,
                 idle_timeout: settings.idle_timeout,
+                write_timeout: settings.write_timeout,
             }),
             open: GracefulShutdown::new(),
             alive: Arc::default(),
@@ -68,7 +69,7 @@ where
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%address, "TCP_NODELAY: {error}");
         }
-        let (io, state) = guard(stream, Arc::clone(&self.limits));
+        let (io, state) = guard(stream, Arc::clone(&self.limits), reset);
         let peer = Arc::new(Peer::new(address, state));
         let app = self.app.clone();
         let (alive, retiring) = (Arc::clone(&self.alive), Arc::clone(&self.retiring));
@@ -77,10 +78,11 @@ where
             decline_upgrade(&mut request);
             request.extensions_mut().insert(Arc::clone(&peer));
             let in_flight = Arc::clone(peer.state()).begin();
-            let is_last = (request.version() < Version::HTTP_2).then(|| Arc::clone(&retiring));
+            let version = request.version();
+            let is_last = (version < Version::HTTP_2).then(|| Arc::clone(&retiring));
             let answer = app.clone().oneshot(request);
             async move {
-                let mut answer = answer.await?.map(|body| hold(body, in_flight));
+                let mut answer = answer.await?.map(|body| hold(body, in_flight, version));
                 // HTTP/2 has a message of its own for that.
                 if is_last.is_some_and(|is_last| is_last.load(Ordering::Relaxed)) {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -120,14 +122,23 @@ where
 
 /// Holds a call open until a body that is still to be produced has come to its end. One that is whole needs no holding:
 /// all that is left to do is to write it.
-fn hold(body: Body, in_flight: InFlight) -> Body {
+fn hold(body: Body, in_flight: InFlight, version: Version) -> Body {
     if body.size_hint().exact().is_some() {
         return body;
     }
-    Body::new(body.map_frame(move |frame| {
-        let _in_flight = &in_flight;
-        frame
+    Body::new(body.map_err(move |error| {
+        // HTTP/2 resets the stream, and other streams of the connection go on.
+        if version != Version::HTTP_2 {
+            in_flight.break_off();
+        }
+        error
     }))
+}
+
+/// Closing the socket sends RST from now on, and no orderly end.
+fn reset(stream: &TcpStream) {
+    // What cannot be set is only less plain to the client: its last chunk is still missing.
+    let _ = stream.set_zero_linger();
 }
 
 fn http(settings: &Settings) -> Builder<TokioExecutor> {

@@ -24,6 +24,8 @@ pub(crate) struct Setup {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Ready {
     pub(crate) enforced: Enforced,
+    /// Whether the function reads request bodies as streams.
+    pub(crate) streams_bodies: bool,
 }
 
 /// One log record of a worker.
@@ -49,7 +51,7 @@ pub(crate) struct WireRequest {
     pub(crate) time_left_ns: u64,
     pub(crate) params: Vec<(Bytes, Bytes)>,
     pub(crate) headers: Vec<(Bytes, Bytes)>,
-    /// How long the body is, in this frame or in those that follow.
+    /// How long the body is, in this frame or in those that follow; or that nobody knows yet.
     pub(crate) body_length: u64,
     /// The body, where it is in this frame.
     pub(crate) body: Bytes,
@@ -101,6 +103,7 @@ pub(crate) struct WireResponse {
     pub(crate) outcome: Outcome,
     pub(crate) status: u64,
     pub(crate) headers: Vec<(Bytes, Bytes)>,
+    /// As for a request.
     pub(crate) body_length: u64,
     pub(crate) body: Bytes,
 }

@@ -5,12 +5,14 @@
 //! the setup. It ends when the host closes them, and with the host whatever happens.
 
 mod forward;
+mod incoming;
 mod message;
 mod protocol;
 mod run;
 pub(crate) mod sandbox;
 mod serve;
 
+pub(crate) use incoming::Incoming;
 pub(crate) use message::{Outcome, Ready, Record, Setup, WireRequest, WireResponse};
-pub(crate) use protocol::{CHUNK, Encoder, HEADER, Header, INLINE_BODY, Kind, ProtocolError};
+pub(crate) use protocol::{CHUNK, Encoder, HEADER, Header, INLINE_BODY, Kind, ProtocolError, STREAMED};
 pub use run::run;

@@ -14,6 +14,8 @@ pub(crate) const HEADER: usize = 9;
 pub(crate) const MAX_PAYLOAD: usize = 1 << 20;
 /// A body up to this size travels in the frame of its head.
 pub(crate) const INLINE_BODY: usize = 64 << 10;
+/// Stands for the length of a body that is sent as it is made.
+pub(crate) const STREAMED: u64 = u64::MAX;
 /// Bytes of a body in each further frame.
 pub(crate) const CHUNK: usize = 256 << 10;
 

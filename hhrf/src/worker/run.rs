@@ -29,7 +29,10 @@ pub fn run() -> bool {
             return false;
         }
     };
-    let ready = serde_json::to_vec(&Ready { enforced: worker.enforced.clone() });
+    let ready = serde_json::to_vec(&Ready {
+        enforced: worker.enforced.clone(),
+        streams_bodies: worker.library.streams_bodies(),
+    });
     if ready.map_err(io::Error::from).and_then(|ready| send(&control, Kind::Ready, &ready)).is_err() {
         return false;
     }
@@ -86,7 +89,9 @@ impl Worker {
     /// Serves until the host has closed every socket; the first one on this thread, each other on one of its own.
     fn serve(self) -> bool {
         let Self { library, cancelled, sockets, .. } = self;
-        let mut slots = sockets.into_iter().map(|socket| Slot::new(socket, &library, &cancelled));
+        let slots = sockets.into_iter().map(|socket| Slot::new(socket, &library, &cancelled));
+        let Ok(slots) = slots.collect::<io::Result<Vec<_>>>() else { return false };
+        let mut slots = slots.into_iter();
         let Some(first) = slots.next() else { return false };
         let others: Vec<_> = slots.map(|slot| thread::spawn(move || slot.serve())).collect();
         let mut ended = first.serve();
