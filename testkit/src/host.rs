@@ -94,6 +94,13 @@ impl Host {
         self
     }
 
+    /// Starts this program instead of the host that was built.
+    #[must_use]
+    pub fn binary(mut self, program: &Path) -> Self {
+        program.clone_into(&mut self.binary);
+        self
+    }
+
     /// Adds a command-line argument.
     #[must_use]
     pub fn arg(mut self, argument: &str) -> Self {
@@ -226,9 +233,26 @@ impl Running {
         }
     }
 
-    /// Its process id.
+    /// Its process id: that of the supervisor, where it has one.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The id of the process that serves: the latest that the supervisor has started, or the host itself.
+    pub fn serving_pid(&self) -> u32 {
+        let pid = self.pid();
+        let children =
+            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let is_serving = |child: &u32| {
+            let arguments = std::fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+            arguments.split(|byte| *byte == 0).any(|argument| argument == b"--supervised")
+        };
+        children
+            .split_whitespace()
+            .filter_map(|child| child.parse().ok())
+            .filter(is_serving)
+            .max()
+            .unwrap_or(pid)
     }
 
     /// What it was started from.

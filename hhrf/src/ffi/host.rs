@@ -73,10 +73,10 @@ fn pair((name, value): (&str, &str)) -> FezzPair {
 }
 
 /// The target of all records of functions, by which a filter of the host's tells them from its own: `function=debug`.
-const TARGET: &str = "function";
+pub(crate) const TARGET: &str = "function";
 
 /// The most detailed level of records that somebody wants to see; 0 for none.
-fn log_level() -> u32 {
+pub(crate) fn log_level() -> u32 {
     let wanted = [
         (LOG_TRACE, tracing::enabled!(target: TARGET, Level::TRACE)),
         (LOG_DEBUG, tracing::enabled!(target: TARGET, Level::DEBUG)),

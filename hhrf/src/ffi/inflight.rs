@@ -137,11 +137,12 @@ pub(crate) fn beat() {
 
 /// A function's number in the record; the same for the same function, and 0 where there is no record.
 pub(crate) fn number(name: &str, digest: [u8; 32]) -> u32 {
-    static KNOWN: Mutex<Option<HashMap<(String, [u8; 32]), u32>>> = Mutex::new(None);
+    static KNOWN: Mutex<Option<HashMap<Named, u32>>> = Mutex::new(None);
     let Some(record) = record() else { return 0 };
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let known = known.get_or_insert_default();
-    if let Some(number) = known.get(&(name.to_owned(), digest)) {
+    let named = Named { name: name.to_owned(), digest };
+    if let Some(number) = known.get(&named) {
         return *number;
     }
     let index = known.len();
@@ -150,7 +151,7 @@ pub(crate) fn number(name: &str, digest: [u8; 32]) -> u32 {
     }
     write_entry(record, index, name, digest);
     let number = u32::try_from(index + 1).unwrap_or_default();
-    known.insert((name.to_owned(), digest), number);
+    known.insert(named, number);
     record.word(FUNCTIONS).store(number, Ordering::Release);
     number
 }

@@ -121,6 +121,11 @@ impl Library {
         RawReply::new(response)
     }
 
+    /// As [`start`](Self::start), in a worker process.
+    pub(crate) fn start_remote(&self, call: RemoteCall) -> Option<Task> {
+        Some(Task::start_remote(self.fetch_async?, call))
+    }
+
     /// As [`fetch`](Self::fetch), in a worker process.
     pub(crate) fn fetch_remote(&self, call: &RemoteCall) -> RawReply {
         let mut response = FezzResponse::EMPTY;

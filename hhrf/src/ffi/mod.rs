@@ -23,7 +23,7 @@ mod upload;
 
 pub(crate) use call::{Call, CallBody, CallParts, TRACEPARENT};
 pub(crate) use descriptor::{adopt, wait_on};
-pub(crate) use host::{HostTable, Identity};
+pub(crate) use host::{HostTable, Identity, TARGET, log_level};
 pub(crate) use lease::{Lease, lease};
 pub(crate) use library::{Library, OpenError};
 pub(crate) use remote::{RemoteBody, RemoteCall};

@@ -6,13 +6,33 @@ use fezz_abi::bridge::lend;
 use fezz_abi::{FetchAsyncFn, FezzResponse, FezzTask, TASK_PENDING, TASK_READY};
 
 use super::reply::{RawReply, ReplyError};
-use super::{Call, inflight};
+use super::{Call, RemoteCall, inflight};
+
+/// Whose request it is that the task works on.
+#[derive(Debug)]
+enum Owner {
+    Local(Call),
+    /// In a worker process, where the host knows who waits.
+    Remote {
+        _call: RemoteCall,
+    },
+}
+
+impl Owner {
+    /// By which the supervisor knows the function; it is nothing to it what a worker does.
+    fn number(&self) -> u32 {
+        match self {
+            Self::Local(call) => call.function().number,
+            Self::Remote { .. } => 0,
+        }
+    }
+}
 
 /// A running call. Dropping it cancels what is not finished, and ends the borrow of the request.
 #[derive(Debug)]
 pub(crate) struct Task {
     raw: FezzTask,
-    call: Call,
+    call: Owner,
     finished: bool,
 }
 
@@ -27,7 +47,15 @@ impl Task {
         let _inside = inflight::enter(call.function().number);
         // SAFETY: the request is valid for as long as `call` is, the task can be written.
         unsafe { fetch_async(request, &raw mut raw) };
-        Self { raw, call, finished: false }
+        Self { raw, call: Owner::Local(call), finished: false }
+    }
+
+    /// The same in a worker process.
+    pub(super) fn start_remote(fetch_async: FetchAsyncFn, call: RemoteCall) -> Self {
+        let mut raw = FezzTask::EMPTY;
+        // SAFETY: the request is valid for as long as `call` is, the task can be written.
+        unsafe { fetch_async(call.as_raw(), &raw mut raw) };
+        Self { raw, call: Owner::Remote { _call: call }, finished: false }
     }
 
     /// Makes progress on this thread. Not called again when it is ready.
@@ -35,7 +63,7 @@ impl Task {
         let Some(poll) = self.raw.poll else { return self.finish(Err(ReplyError::NotStarted)) };
         let waker = lend(cx.waker());
         let mut response = FezzResponse::EMPTY;
-        let _inside = inflight::enter(self.call.function().number);
+        let _inside = inflight::enter(self.call.number());
         // SAFETY: the task is not finished, and `&mut` makes this thread the only one; waker and response live until
         // it returns.
         let answer = unsafe { poll(self.raw.ctx, &raw const waker, &raw mut response) };
@@ -56,10 +84,12 @@ impl Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        if !self.finished {
-            self.call.cancel();
+        if let Owner::Local(call) = &self.call
+            && !self.finished
+        {
+            call.cancel();
         }
-        let _inside = inflight::enter(self.call.function().number);
+        let _inside = inflight::enter(self.call.number());
         if let Some(drop) = self.raw.drop {
             // SAFETY: once, and `&mut` says that nobody polls.
             unsafe { drop(self.raw.ctx) };

@@ -26,7 +26,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
-use tracing::level_filters::LevelFilter;
 
 pub(crate) use call::{CallError, Request, Ticket};
 pub(crate) use plan::{Defaults, HealthSettings, Plan, PoolSettings};
@@ -48,7 +47,6 @@ pub(crate) struct Environment {
     pub(crate) settings: PoolSettings,
     /// This very program.
     pub(crate) program: PathBuf,
-    pub(crate) log_level: LevelFilter,
 }
 
 /// What a pool knows of its function. Not the function itself, which has to go when nobody but the cache holds it.

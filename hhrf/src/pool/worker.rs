@@ -21,7 +21,7 @@ use super::slot::{Frames, Slot};
 use super::usage::Usage;
 use super::{Environment, Spec};
 use crate::fds;
-use crate::ffi::Shared;
+use crate::ffi::{Shared, TARGET, log_level};
 use crate::worker::sandbox::Enforced;
 use crate::worker::{Encoder, Kind, ProtocolError, Ready, Record, Setup};
 
@@ -118,7 +118,7 @@ pub(super) async fn start(spec: &Spec, environment: &Environment) -> Result<Star
     }
     let (flags, flags_fd) = Shared::create("fezz-calls", FLAGS * size_of::<u32>())?;
     Shared::seal_writes(&flags_fd)?;
-    let sockets = set_up(spec, environment, &control, &flags_fd)?;
+    let sockets = set_up(spec, &control, &flags_fd)?;
     let worker = Arc::new(Worker {
         process,
         enforced: Mutex::default(),
@@ -205,18 +205,13 @@ fn group(spec: &Spec, pid: u32, enforced: &mut Enforced) -> Option<Group> {
 }
 
 /// Tells the worker what to load, and hands over its sockets; answers with the host's ends of them.
-fn set_up(
-    spec: &Spec,
-    environment: &Environment,
-    control: &StdStream,
-    flags: &OwnedFd,
-) -> Result<Vec<StdStream>, StartError> {
+fn set_up(spec: &Spec, control: &StdStream, flags: &OwnedFd) -> Result<Vec<StdStream>, StartError> {
     let setup = Setup {
         library: spec.library.clone(),
         id: spec.id.clone(),
         version: spec.version.clone(),
         data_dir: spec.data_dir.clone(),
-        log_level: environment.log_level.to_string(),
+        log_level: log_level(),
         confinement: spec.plan.confinement(&spec.library, &spec.data_dir),
     };
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -258,17 +253,26 @@ fn log(function: &str, worker: u32, payload: &Bytes) {
     let Ok(record) = serde_json::from_slice::<Record>(payload) else {
         return tracing::warn!(function, worker, "the worker sent a log record that cannot be read");
     };
-    let Record { level, message, module, request_id } = &record;
-    let module = (!module.is_empty()).then_some(module);
-    let request_id = (!request_id.is_empty()).then_some(request_id);
+    let Record { message, line, .. } = &record;
+    let (module, request_id) = (filled(&record.module), filled(&record.request_id));
+    let (file, fields) = (filled(&record.file), filled(&record.fields));
     // tracing wants the level to be known when it compiles, hence a call for each.
-    match level.as_str() {
-        "ERROR" => tracing::error!(function, worker, module, request_id, "{message}"),
-        "WARN" => tracing::warn!(function, worker, module, request_id, "{message}"),
-        "INFO" => tracing::info!(function, worker, module, request_id, "{message}"),
-        "DEBUG" => tracing::debug!(function, worker, module, request_id, "{message}"),
-        _ => tracing::trace!(function, worker, module, request_id, "{message}"),
+    macro_rules! write {
+        ($level:ident) => {
+            tracing::$level!(target: TARGET, function, worker, module, request_id, file, line, fields, "{message}")
+        };
     }
+    match record.level.as_str() {
+        "ERROR" => write!(error),
+        "WARN" => write!(warn),
+        "INFO" => write!(info),
+        "DEBUG" => write!(debug),
+        _ => write!(trace),
+    }
+}
+
+fn filled(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 impl Started {

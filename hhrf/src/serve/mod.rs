@@ -214,12 +214,7 @@ async fn keep_warm(catalog: Arc<ArcSwap<Catalog>>, cache: Cache) {
 
 /// What pools of workers are made with.
 fn environment(settings: &Settings) -> Environment {
-    Environment {
-        spawner: Spawner::start(),
-        settings: settings.pool.clone(),
-        program: own_program(),
-        log_level: tracing::level_filters::LevelFilter::current(),
-    }
+    Environment { spawner: Spawner::start(), settings: settings.pool.clone(), program: own_program() }
 }
 
 pub(crate) async fn listen(

@@ -197,11 +197,11 @@ impl Life {
         }
         let serving = self.serving.take_if(|serving| serving.number == number)?;
         if self.ending.is_some() {
-            return Some(code(status));
+            return Some(code(&status));
         }
         let cannot_begin = status.as_ref().is_ok_and(|status| status.code().is_some_and(|code| code != 0));
         if !self.begun && cannot_begin {
-            return Some(code(status));
+            return Some(code(&status));
         }
         self.crashed(&serving, &how);
         let came_to_something = serving.ready || serving.started.elapsed() >= SETTLED;
@@ -360,7 +360,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// The supervisor ends as its serving process did; a signal is what a shell makes of it.
-fn code(status: io::Result<ExitStatus>) -> ExitCode {
+fn code(status: &io::Result<ExitStatus>) -> ExitCode {
     let Ok(status) = status else { return ExitCode::FAILURE };
     let code = status.code().or_else(|| Some(128 + status.signal()?)).unwrap_or(1);
     u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)

@@ -14,7 +14,15 @@ use super::message::Record;
 use super::protocol::{Encoder, Kind};
 
 /// Sends this process's log records through `socket` from here on, those of `level` and above.
-pub(super) fn start(socket: UnixStream, level: LevelFilter) {
+pub(super) fn start(socket: UnixStream, level: u32) {
+    let level = match level {
+        0 => LevelFilter::OFF,
+        1 => LevelFilter::ERROR,
+        2 => LevelFilter::WARN,
+        3 => LevelFilter::INFO,
+        4 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
     let subscriber = tracing_subscriber::registry().with(Forward(Mutex::new(socket)).with_filter(level));
     // Fails only where there is one already.
     let _ = tracing::subscriber::set_global_default(subscriber);
@@ -24,12 +32,7 @@ struct Forward(Mutex<UnixStream>);
 
 impl<S: Subscriber> Layer<S> for Forward {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut record = Record {
-            level: event.metadata().level().to_string(),
-            message: String::new(),
-            module: String::new(),
-            request_id: String::new(),
-        };
+        let mut record = Record { level: event.metadata().level().to_string(), ..Record::default() };
         event.record(&mut record);
         record.message.truncate(record.message.floor_char_boundary(MAX_MESSAGE));
         let mut encoder = Encoder::new(Vec::new(), Kind::Log, 0);
@@ -50,7 +53,15 @@ impl Visit for Record {
             "message" => value.clone_into(&mut self.message),
             "module" => value.clone_into(&mut self.module),
             "request_id" => value.clone_into(&mut self.request_id),
+            "file" => value.clone_into(&mut self.file),
+            "fields" => value.clone_into(&mut self.fields),
             _ => {}
+        }
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == "line" {
+            self.line = Some(value);
         }
     }
 

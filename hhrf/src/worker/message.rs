@@ -15,8 +15,8 @@ pub(crate) struct Setup {
     pub(crate) id: String,
     pub(crate) version: String,
     pub(crate) data_dir: PathBuf,
-    /// The most detailed level that the host logs, as tracing writes it.
-    pub(crate) log_level: String,
+    /// The most detailed level that the host logs of functions, as the C contract numbers them.
+    pub(crate) log_level: u32,
     pub(crate) confinement: Confinement,
 }
 
@@ -29,13 +29,16 @@ pub(crate) struct Ready {
 }
 
 /// One log record of a worker.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) level: String,
     pub(crate) message: String,
     /// Where in the function it comes from; empty where it did not say.
     pub(crate) module: String,
     pub(crate) request_id: String,
+    pub(crate) file: String,
+    pub(crate) line: Option<u64>,
+    pub(crate) fields: String,
 }
 
 /// A call, as it reaches the worker; all of it shares the frame's memory.

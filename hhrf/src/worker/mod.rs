@@ -7,6 +7,7 @@
 mod forward;
 mod incoming;
 mod message;
+mod polled;
 mod protocol;
 mod run;
 pub(crate) mod sandbox;

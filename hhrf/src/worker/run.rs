@@ -71,7 +71,7 @@ impl Worker {
             Shared::open_read_only(&cancelled).map_err(|error| format!("the worker's memory: {error}"))?;
         let records = control.try_clone().map_err(|error| format!("the worker's log: {error}"))?;
         let enforced = sandbox::enter(&setup.confinement).map_err(|error| error.to_string())?;
-        forward::start(records, setup.log_level.parse().unwrap_or(tracing::level_filters::LevelFilter::INFO));
+        forward::start(records, setup.log_level);
         let library = Library::open(&setup.library).map_err(|error| error.to_string())?;
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

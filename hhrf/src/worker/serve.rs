@@ -8,11 +8,11 @@ use std::thread;
 
 use bytes::Bytes;
 
-use super::incoming;
 use super::message::{Outcome, WireRequest, response_head};
 use super::protocol::{
     CHUNK, Encoder, HEADER, Header, INLINE_BODY, Kind, ProtocolError, STREAMED, read_frame,
 };
+use super::{incoming, polled};
 use crate::ffi::{Keep, Library, RemoteBody, RemoteCall, Reply, ReplyBody, ReplyError, ReplyStream, Shared};
 
 /// Room for the heads of most requests, so that one read is enough for them.
@@ -78,8 +78,9 @@ impl Slot {
 
     fn call(&mut self, id: u32, request: WireRequest, body: RemoteBody) -> io::Result<()> {
         let call = RemoteCall::new(request, body, id, Arc::clone(&self.cancelled));
-        let reply: Answer = self.library.fetch_remote(&call).into_reply(&self.keep);
-        self.answers.answer(id, reply, &|| self.cancelled.word(id as usize).load(Ordering::Relaxed) != 0)
+        let is_cancelled = || self.cancelled.word(id as usize).load(Ordering::Relaxed) != 0;
+        let reply = make(&self.library, &call, &self.keep, &is_cancelled);
+        self.answers.answer(id, reply, &is_cancelled)
     }
 
     /// A call whose body is read while it is made.
@@ -89,9 +90,9 @@ impl Slot {
         thread::scope(|scope| {
             let reading = scope.spawn(|| feeder.feed(source, id));
             let call = RemoteCall::new(request, RemoteBody::Stream(incoming), id, Arc::clone(cancelled));
-            let reply: Answer = library.fetch_remote(&call).into_reply(keep);
-            let answered =
-                answers.answer(id, reply, &|| cancelled.word(id as usize).load(Ordering::Relaxed) != 0);
+            let is_cancelled = || cancelled.word(id as usize).load(Ordering::Relaxed) != 0;
+            let reply = make(library, &call, keep, &is_cancelled);
+            let answered = answers.answer(id, reply, &is_cancelled);
             // The host ends the body when it has the answer, and only then is the socket the next request's.
             discard.discard();
             let read = reading.join().unwrap_or_else(|_| Err(io::Error::other("the reader panicked")));
@@ -118,6 +119,17 @@ impl Slot {
                 other => return Err(unexpected(other, "a piece of the body")),
             }
         }
+    }
+}
+
+/// Makes a call the way in which the function wants it to be made.
+fn make(library: &Library, call: &RemoteCall, keep: &Keep, is_cancelled: &dyn Fn() -> bool) -> Answer {
+    let Some(task) = library.start_remote(call.clone()) else {
+        return library.fetch_remote(call).into_reply(keep);
+    };
+    match polled::run(task, is_cancelled) {
+        Some(reply) => reply.and_then(|reply| reply.into_reply(keep)),
+        None => Err(ReplyError::Worker("the call was cancelled: nobody waits for it any more".to_owned())),
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::io::{Read, Write};
 
-use fezz_testkit::Host;
 use serde_json::json;
 
-use crate::{ROUTES, fixture, running};
+use super::{ROUTES, bare, fixture, running};
 
 #[test]
 fn without_a_path_a_function_answers_at_its_root() {
-    let host = Host::new()
+    let host = bare()
         .function("root@latest", &fixture(), &[("GET", "/ping"), ("GET", "/")])
         .function("first@1.0.0", &fixture(), &[("POST", "/echo"), ("GET", "/describe"), ("GET", "/ping")])
         .start();
@@ -35,7 +34,7 @@ fn what_is_not_there_is_404() {
 
 #[test]
 fn methods_are_matched_and_told() {
-    let host = Host::new().function("fix@latest", &fixture(), &[("GET", "/ping"), ("POST", "/echo")]).start();
+    let host = bare().function("fix@latest", &fixture(), &[("GET", "/ping"), ("POST", "/echo")]).start();
     let refused = host.request("DELETE", "/rpc/fix/ping", &[], b"");
     assert_eq!(refused.assert_problem(405).header("allow"), Some("GET, HEAD, OPTIONS"));
     let refused = host.get("/rpc/fix/echo");
@@ -166,7 +165,7 @@ fn statuses_without_content_have_none() {
 
 #[test]
 fn variables_reach_their_function_only() {
-    let host = Host::new()
+    let host = bare()
         .function_with("one@1.0.0", &fixture(), ROUTES, json!({ "env": { "GREETING": "hello" } }))
         .function_with("two@1.0.0", &fixture(), ROUTES, json!({ "env": { "OTHER": "x" } }))
         .env("GREETING", "the host's")
@@ -177,10 +176,8 @@ fn variables_reach_their_function_only() {
 
 #[test]
 fn functions_of_one_library_share_no_statics() {
-    let host = Host::new()
-        .function("one@1.0.0", &fixture(), ROUTES)
-        .function("two@1.0.0", &fixture(), ROUTES)
-        .start();
+    let host =
+        bare().function("one@1.0.0", &fixture(), ROUTES).function("two@1.0.0", &fixture(), ROUTES).start();
     for count in 1..=3 {
         host.get("/rpc/one@1.0.0/calls").assert_text(&count.to_string());
     }

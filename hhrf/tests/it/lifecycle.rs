@@ -99,7 +99,8 @@ fn calls_end_on_the_code_they_began_with_and_then_it_is_shut_down_once() {
     let (old, new) = (slow_life(&host, "old"), slow_life(&host, "new"));
     let folder = Folder::new(&host.functions(), "life@1.0.0");
     folder.create(&old);
-    let host = host.env("HHRF_LIBRARIES_WARNING", "2").start();
+    // A supervisor would hand over to a process without any.
+    let host = host.env("HHRF_LIBRARIES_WARNING", "2").arg("--no-supervisor").start();
     let mut client = host.connect();
     client.write_all(b"GET /rpc/life@1?slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("sent");
     host.until(|host| host.status("life@1.0.0"), |status| status["in_flight"] == 1);

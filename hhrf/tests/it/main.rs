@@ -7,12 +7,14 @@ mod deploy;
 mod function_settings;
 mod http;
 mod http2;
+mod isolated;
 mod isolation;
 mod lifecycle;
 mod limits;
 mod replies;
 mod settings;
 mod streams;
+mod supervision;
 mod swaps;
 mod versions;
 
@@ -21,6 +23,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fezz_testkit::{Host, Running, library};
+
+/// Whether the tests of this module run with every function in a process of its own: [`isolated`] has them again.
+const ISOLATED: bool = false;
+
+/// A host without functions, not started.
+fn bare() -> Host {
+    Host::new()
+}
 
 /// All routes of the fixture function, for any method.
 const ROUTES: &[(&str, &str)] = &[
@@ -52,7 +62,11 @@ fn fixture() -> PathBuf {
 
 /// A host with the fixture as `fix@latest`, not started.
 fn host() -> Host {
-    Host::new().function("fix@latest", &fixture(), ROUTES)
+    with_fixture(bare())
+}
+
+fn with_fixture(host: Host) -> Host {
+    host.function("fix@latest", &fixture(), ROUTES)
 }
 
 /// All routes of the async fixture, for any method.
@@ -83,7 +97,11 @@ const ASYNC_ROUTES: &[(&str, &str)] = &[
 
 /// A host with the async fixture as `async@1.0.0` and the other one as `fix@latest`, not started.
 fn async_host(more: serde_json::Value) -> Host {
-    host().function_with("async@1.0.0", &library("fezz-fixture-async"), ASYNC_ROUTES, more)
+    with_async(host(), more)
+}
+
+fn with_async(host: Host, more: serde_json::Value) -> Host {
+    host.function_with("async@1.0.0", &library("fezz-fixture-async"), ASYNC_ROUTES, more)
 }
 
 /// Asks again until it is so; a request is the event that is waited for.

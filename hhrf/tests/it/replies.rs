@@ -1,8 +1,8 @@
 //! What functions answer, in C, and what the host makes of answers that cannot be sent.
 
-use fezz_testkit::{Host, c_library, library};
+use fezz_testkit::{c_library, library};
 
-use crate::{ROUTES, fixture};
+use super::{ROUTES, bare, fixture};
 
 /// A function that answers as its path says, in ways that a Rust function cannot.
 const ODD: &str = r#"
@@ -43,7 +43,7 @@ FEZZ_EXPORT void fezz_fetch(const FezzRequest *request, FezzResponse *response) 
 
 #[test]
 fn answers_that_cannot_be_sent_are_502_and_one_log_line() {
-    let host = Host::new();
+    let host = bare();
     let odd = c_library(host.root(), "odd", ODD);
     let host = host
         .function("odd@1.0.0", &odd, &[("GET", "/{case}")])
@@ -64,7 +64,7 @@ fn answers_that_cannot_be_sent_are_502_and_one_log_line() {
 
 #[test]
 fn the_c_example_and_a_rust_function_answer_side_by_side() {
-    let host = Host::new();
+    let host = bare();
     let source = include_str!("../../../examples/c_hello/hello.c");
     let c_hello = c_library(host.root(), "c_hello", source);
     let host = host
@@ -102,7 +102,7 @@ FEZZ_EXPORT void fezz_fetch(const FezzRequest *request, FezzResponse *response) 
     response->release = give_back;
 }
 "#;
-    let host = Host::new();
+    let host = bare();
     let counting = c_library(host.root(), "counting", COUNTING);
     let host = host.function("counting@1.0.0", &counting, &[("ANY", "/")]).start();
     for method in ["GET", "POST"] {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fezz_testkit::Running;
 use serde_json::json;
 
-use crate::{async_host, wait_until};
+use super::{async_host, wait_until};
 
 #[test]
 fn a_streamed_response_arrives_whole() {
@@ -146,7 +146,8 @@ fn read_until(client: &mut TcpStream, end: &str) {
 }
 
 fn resident_kib(host: &Running) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid())).expect("the host runs");
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", host.serving_pid())).expect("the host runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its size is there");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }

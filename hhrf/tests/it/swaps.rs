@@ -209,7 +209,7 @@ fn a_probe_that_hangs_holds_up_no_other_deployment() {
     assert!(stage.host.status("hang@1.0.0").is_null(), "its probe is still running");
 
     // A host that is killed leaves no probe behind.
-    let probes = children(stage.host.pid());
+    let probes = children(stage.host.serving_pid());
     assert_eq!(probes.len(), 1, "{probes:?}");
     stage.host.signal(Signal::KILL);
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -322,8 +322,9 @@ FEZZ_EXPORT void fezz_fetch(const FezzRequest *request, FezzResponse *response) 
 #[test]
 fn an_overflow_of_the_watchers_queue_loses_nothing() {
     // Rescans would find everything, too: not before this test is over.
-    let stage = Stage::start_with(|host| host.env("HHRF_RESCAN_MS", "3600000"));
+    let stage = Stage::start_with(|host| host.env("HHRF_RESCAN_MS", "3600000").arg("--no-supervisor"));
     let load = stage.load(CLIENTS);
+    // A supervisor would let it go on.
     stage.host.signal(Signal::STOP);
     let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").expect("read");
     let queue: usize = queue.trim().parse().expect("a number");
@@ -350,7 +351,8 @@ fn open_files(pid: u32) -> Vec<String> {
 
 #[test]
 fn without_a_watcher_rescans_find_changes() {
-    let watches = |stage: &Stage| open_files(stage.host.pid()).iter().any(|file| file.contains("inotify"));
+    let watches =
+        |stage: &Stage| open_files(stage.host.serving_pid()).iter().any(|file| file.contains("inotify"));
     assert!(watches(&Stage::start()));
     let stage = Stage::start_with(|host| host.arg("--no-watch").env("HHRF_RESCAN_MS", "100"));
     assert!(!watches(&stage));
