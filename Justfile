@@ -45,6 +45,11 @@ bench *arguments:
 soak:
     FEZZ_SOAK=full cargo test --release --locked -p hhrf --test soak -- --nocapture --test-threads 1
 
+# Crashes of every kind under load, and hand-overs, at full length (the suite has short versions)
+chaos:
+    FEZZ_CHAOS=full cargo test --release --locked -p hhrf --test chaos -- --nocapture --test-threads 1
+    FEZZ_CHAOS=full cargo test --release --locked -p hhrf --test it -- --nocapture hand_overs_under_load
+
 _deploy-todos:
     cargo build --release --locked -p example_todosapi
     mkdir -p functions/todos@latest

@@ -12,12 +12,16 @@ pub(super) struct Group(PathBuf);
 impl Group {
     /// A group below the host's own in which no more than this may be used, if this system lets the host make one.
     pub(super) fn new(memory_bytes: u64, threads: u64) -> io::Result<Self> {
-        Self::below(&own_group()?, memory_bytes, threads)
+        Self::below(&delegated(&own_group()?), memory_bytes, threads)
     }
 
     fn below(parent: &Path, memory_bytes: u64, threads: u64) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let controllers = fs::read_to_string(parent.join("cgroup.subtree_control"))?;
+        let control = parent.join("cgroup.subtree_control");
+        let mut controllers = fs::read_to_string(&control)?;
+        if !controllers.contains("memory") && fs::write(&control, "+memory +pids").is_ok() {
+            controllers = fs::read_to_string(&control)?;
+        }
         if !controllers.split_whitespace().any(|controller| controller == "memory") {
             return Err(io::Error::other("the memory controller is not on for the host's subgroups"));
         }
@@ -44,6 +48,13 @@ impl Drop for Group {
     }
 }
 
+/// The group in which the host may make others. With systemd's `DelegateSubgroup=host` the host's own is one of them: a
+/// group has either processes or groups with controllers.
+fn delegated(own: &Path) -> PathBuf {
+    let parent = own.parent().filter(|_| own.file_name().is_some_and(|name| name == "host"));
+    parent.unwrap_or(own).to_owned()
+}
+
 /// The host's group in the one hierarchy of version 2.
 fn own_group() -> io::Result<PathBuf> {
     let groups = fs::read_to_string("/proc/self/cgroup")?;
@@ -57,12 +68,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_hosts_own_subgroup_is_beside_its_workers() {
+        assert_eq!(delegated(Path::new("/g/hhrf.service/host")), Path::new("/g/hhrf.service"));
+        assert_eq!(delegated(Path::new("/g/hhrf.service")), Path::new("/g/hhrf.service"));
+    }
+
+    #[test]
     fn a_group_has_its_limits_and_leaves_with_its_worker() {
         // A folder behaves as the kernel's does, but for what is in a new group.
         let parent = tempfile::tempdir().unwrap();
         let controllers = parent.path().join("cgroup.subtree_control");
+        assert!(Group::below(parent.path(), 1, 1).is_err(), "it is no group");
+        // What the kernel would not turn on stays off: a file takes it as it is written, so that it is not whole words.
         fs::write(&controllers, "cpu pids\n").unwrap();
         assert!(Group::below(parent.path(), 1, 1).unwrap_err().to_string().contains("memory controller"));
+        assert_eq!(fs::read_to_string(&controllers).unwrap(), "+memory +pids");
         fs::write(&controllers, "cpu memory pids\n").unwrap();
         let group = Group::below(parent.path(), 64 << 20, 32).unwrap();
         group.add(7).unwrap();
