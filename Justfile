@@ -38,7 +38,8 @@ doc:
 
 # Measure the host against bare axum, on a quiet machine: see docs/benchmarks.md
 bench *arguments:
-    cargo build --release --locked -p hhrf -p fezz-bench -p fezz-bench-hello
+    cargo build --release --locked -p hhrf -p fezz-bench
+    cargo build --release --locked -p fezz-bench-work --examples
     cargo run --release --locked -p fezz-bench -- {{ arguments }}
 
 _deploy-todos:
