@@ -102,15 +102,16 @@ impl Deployed {
     }
 }
 
+/// As many calls as connections: the default limit would answer some of 512 with 503.
+const ENOUGH: usize = 512;
+
 /// Every function of the workloads.
 pub(super) fn all_functions() -> Result<Deployed, BenchError> {
     let deployed = Deployed::new()?;
-    for id in ["hello", "echo", "json", "todos"] {
-        deployed.add(id, &library(&format!("bench_{id}"))?)?;
+    for id in ["hello", "echo", "json", "todos", "slow"] {
+        deployed.add_limited(id, &library(&format!("bench_{id}"))?, Some(ENOUGH))?;
     }
-    let slow = library("bench_slow")?;
-    deployed.add_limited("slow", &slow, Some(512))?;
-    deployed.add("limited", &slow)?;
+    deployed.add("limited", &library("bench_slow")?)?;
     Ok(deployed)
 }
 
