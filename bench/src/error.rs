@@ -19,6 +19,10 @@ pub(crate) enum BenchError {
     Hung,
     #[error("there is no `{name}` to measure, but {known}")]
     Unknown { name: String, known: String },
+    #[error(
+        "the request path takes more instructions than before: {0}; where that is meant, commit new counts"
+    )]
+    Instructions(String),
     #[error("{row} at {connections} connections: {cause}")]
     Row { row: String, connections: usize, cause: Box<Self> },
 }

@@ -9,6 +9,7 @@ mod error;
 mod exchange;
 mod figure;
 mod histogram;
+mod instructions;
 mod load;
 mod machine;
 mod record;
@@ -61,12 +62,21 @@ enum Command {
     /// Serve the bare axum rows; the benchmark runs this itself
     #[command(hide = true)]
     ServeAxum { data: PathBuf },
+    /// Count the request path's instructions, and hold them against the committed counts
+    Check {
+        /// The committed counts
+        counts: PathBuf,
+        /// Commits these instead
+        #[arg(long)]
+        update: bool,
+    },
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.command {
         Some(Command::ServeAxum { data }) => server::serve_axum(data),
+        Some(Command::Check { counts, update }) => instructions::check(counts, *update),
         None => suite::run(&arguments),
     };
     match result {

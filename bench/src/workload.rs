@@ -77,6 +77,15 @@ pub(crate) fn all(servers: &[Name]) -> Result<Vec<Workload>, BenchError> {
     ])
 }
 
+/// The requests whose instructions are counted.
+pub(crate) fn counted() -> Result<Vec<(&'static str, Exchange)>, BenchError> {
+    Ok(vec![
+        ("hello", hello("/rpc/hello@latest")?),
+        ("echo-1k", echo("/rpc/echo@latest", 1 << 10)?),
+        ("json", json("/rpc/json@latest")?),
+    ])
+}
+
 /// The same request to every server that takes it.
 fn plain(
     servers: &[Name],

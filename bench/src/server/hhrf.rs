@@ -74,7 +74,16 @@ impl Deployed {
 
     /// Starts a host.
     pub(crate) fn start(&self) -> Result<Host, BenchError> {
-        let mut command = Command::new(built("hhrf")?);
+        self.launch(Command::new(built("hhrf")?))
+    }
+
+    /// Starts a host that another program runs.
+    pub(crate) fn start_under(&self, mut runner: Command) -> Result<Host, BenchError> {
+        runner.arg(built("hhrf")?);
+        self.launch(runner)
+    }
+
+    fn launch(&self, mut command: Command) -> Result<Host, BenchError> {
         // Neither a config/hhrf.toml where this was started nor a variable of the caller's makes other than the defaults.
         command.current_dir(self.folder.path());
         for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("HHRF_")) {
@@ -84,6 +93,8 @@ impl Deployed {
             .env("HHRF_LISTEN", "127.0.0.1:0")
             .env("HHRF_ADMIN", "127.0.0.1:0")
             .env("HHRF_LOG_FORMAT", "json")
+            // No load balancer has to notice that a benchmark ends.
+            .env("HHRF_DRAIN_DELAY_MS", "0")
             .envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.arg("--functions").arg(self.folder.path().join("functions"));
         command.arg("--state-dir").arg(self.folder.path().join("state"));
@@ -106,7 +117,7 @@ impl Deployed {
 const ENOUGH: usize = 512;
 
 /// Every function of the workloads.
-pub(super) fn all_functions() -> Result<Deployed, BenchError> {
+pub(crate) fn all_functions() -> Result<Deployed, BenchError> {
     let deployed = Deployed::new()?;
     for id in ["hello", "echo", "json", "todos", "slow"] {
         deployed.add_limited(id, &library(&format!("bench_{id}"))?, Some(ENOUGH))?;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub(crate) use axum::serve as serve_axum;
-pub(crate) use hhrf::{Deployed, Host, answering};
+pub(crate) use hhrf::{Deployed, Host, all_functions, answering};
 
 use crate::error::BenchError;
 
@@ -98,6 +98,17 @@ impl Process {
 
     pub(crate) fn id(&self) -> u32 {
         self.0.id()
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn terminate(&mut self) -> Result<(), BenchError> {
+        let pid = i32::try_from(self.id()).ok().and_then(rustix::process::Pid::from_raw);
+        let ended = pid.map_or(Err(rustix::io::Errno::SRCH), |pid| {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+        });
+        ended.map_err(|error| BenchError::io("ending a server")(error.into()))?;
+        self.0.wait().map_err(BenchError::io("waiting for a server's end"))?;
+        Ok(())
     }
 
     /// Resident memory, in KiB.
