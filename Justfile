@@ -22,7 +22,7 @@ demo: _deploy-todos
     scripts/demo.sh {{ target }}/release/hhrf {{ demo_address }}
 
 # The one gate: format, lints, tests, documentation; warnings are errors
-ci: fmt clippy test doc
+ci: fmt clippy test doc bench-check
 
 # Check the format
 fmt:
@@ -38,12 +38,25 @@ doc:
 
 # Measure the host against bare axum, on a quiet machine: see docs/benchmarks.md
 bench *arguments:
-    cargo build --release --locked -p hhrf -p fezz-bench -p fezz-bench-hello
+    cargo build --release --locked -p hhrf -p fezz-bench
+    cargo build --release --locked -p fezz-bench-work --examples
     cargo run --release --locked -p fezz-bench -- {{ arguments }}
 
 # Deploy by the hundreds under load, at full length (the suite has a short version)
 soak:
     FEZZ_SOAK=full cargo test --release --locked -p hhrf --test soak -- --nocapture --test-threads 1
+
+# Count the request path's instructions, where valgrind is installed: more than the committed counts is an error
+bench-check *arguments:
+    #!/bin/sh
+    set -eu
+    if ! command -v valgrind >/dev/null; then
+        echo "valgrind is not installed: no instructions are counted"
+        exit 0
+    fi
+    cargo build --release --locked -p hhrf -p fezz-bench
+    cargo build --release --locked -p fezz-bench-work --examples
+    cargo run --release --locked -p fezz-bench -- check bench/instructions.json {{ arguments }}
 
 _deploy-todos:
     cargo build --release --locked -p example_todosapi
