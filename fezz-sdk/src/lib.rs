@@ -39,15 +39,35 @@
 //! A function runs on a thread that may block. A panic in it becomes a 500 and harms nobody else, unless the crate is
 //! built with `panic = "abort"`.
 
+mod body;
+mod body_stream;
 pub mod entry;
+mod error;
+mod extract;
+mod handler;
+mod hooks;
 mod host;
+mod logs;
 mod request;
+mod respond;
 mod response;
+mod runtime;
+mod sse;
 
+pub use body::{Body, BoxError};
+pub use body_stream::{BodyStream, BodyStreamError};
 pub use bytes::Bytes;
+pub use error::{FezzError, FieldError};
+pub use extract::{Context, FromRequest, Json, Path, Query};
 pub use fezz_abi as abi;
 pub use fezz_macro::fezz_function;
+pub use handler::Function;
+pub use hooks::{InitOutcome, IntoInitOutcome};
 pub use host::{Host, Level, data_dir, host, log, variable};
 pub use http;
 pub use request::{BodyError, FezzHttpRequest};
+pub use respond::{IntoFezzResponse, IntoFezzResponseParts};
 pub use response::FezzHttpResponse;
+#[cfg(feature = "tokio")]
+pub use runtime::runtime;
+pub use sse::{Event, Sse};

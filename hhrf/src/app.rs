@@ -41,7 +41,7 @@ pub(crate) fn app(
         .layer(refuse) // before anything looks at the request
         .layer(RouteLayer { catalog, sticky }) // Request<Body> becomes Routed
         .layer(ResolveLayer(cache)) // Routed becomes Resolved
-        .service(Invoke::new(runners, settings.body_timeout));
+        .service(Invoke { runners, body_timeout: settings.body_timeout, slow_poll: settings.slow_poll });
     let elsewhere = ServiceBuilder::new().layer(respond).layer(refuse).service(Elsewhere);
 
     let router = Router::new()

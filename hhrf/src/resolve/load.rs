@@ -12,7 +12,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::catalog::Function;
-use crate::ffi::{Call, HostTable, Identity, Library, OpenError, Reply, ReplyError};
+use crate::ffi::{Call, HostTable, Identity, Library, OpenError, Reply, ReplyBody, ReplyError, Task};
+use crate::invoke::Way;
 
 /// Why a function could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -141,8 +142,23 @@ fn table(function: &Function) -> &'static HostTable {
 }
 
 impl Loaded {
+    /// How its calls are run.
+    pub(crate) fn way(&self) -> Way {
+        if self.library.is_polled() { Way::Polled } else { Way::Blocking }
+    }
+
+    /// Whether the function reads request bodies as streams.
+    pub(crate) fn streams_bodies(&self) -> bool {
+        self.library.streams_bodies()
+    }
+
+    /// Starts a call that is polled; none where calls are made with [`fetch`](Self::fetch).
+    pub(crate) fn start(&self, call: Call) -> Option<Task> {
+        self.library.start(call)
+    }
+
     /// Runs one call on this thread.
-    pub(crate) fn fetch(self: &Arc<Self>, call: &Call) -> Result<Reply, ReplyError> {
+    pub(crate) fn fetch(self: &Arc<Self>, call: &Call) -> Result<Reply<ReplyBody>, ReplyError> {
         self.library.fetch(call).into_reply(self)
     }
 }
