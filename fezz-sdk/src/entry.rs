@@ -6,6 +6,8 @@
 #![expect(unsafe_code, reason = "this is the C boundary; see docs/abi.md for the contract it relies on")]
 
 pub(crate) mod current;
+#[cfg(feature = "testing")]
+pub(crate) mod mock;
 mod panics;
 mod reply;
 mod request;

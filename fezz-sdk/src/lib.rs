@@ -53,6 +53,8 @@ mod respond;
 mod response;
 mod runtime;
 mod sse;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use body::{Body, BoxError};
 pub use body_stream::{BodyStream, BodyStreamError};

@@ -35,7 +35,7 @@ impl Host {
     pub fn new() -> Self {
         let root = tempfile::tempdir().expect("a temporary folder can be made");
         std::fs::create_dir(root.path().join("functions")).expect("the functions folder can be made");
-        Self { root, binary: crate::binary("hhrf"), variables: Vec::new(), arguments: Vec::new(), disk: None }
+        Self { root, binary: crate::host_program(), variables: Vec::new(), arguments: Vec::new(), disk: None }
     }
 
     /// Deploys `library` as `id@version`, serving these methods and paths.
@@ -49,13 +49,20 @@ impl Host {
     #[expect(clippy::needless_pass_by_value, reason = "callers write json!({…}) in place")]
     pub fn function_with(self, name: &str, library: &Path, routes: &[(&str, &str)], more: Value) -> Self {
         let (id, version) = name.split_once('@').expect("a function's name is id@version");
-        let file = library.file_name().and_then(|file| file.to_str()).expect("a library has a name");
         let routes: Vec<_> =
             routes.iter().map(|(method, path)| json!({ "path": path, "method": method })).collect();
-        let mut manifest = json!({ "id": id, "version": version, "entry": file, "routes": routes });
+        let mut manifest = json!({ "id": id, "version": version, "routes": routes });
         for (key, value) in more.as_object().expect("further keys are an object") {
             manifest[key] = value.clone();
         }
+        self.deploy(name, library, manifest)
+    }
+
+    /// Deploys `library` as `id@version` with this `fezz.json`, whose `entry` is set.
+    #[track_caller]
+    pub fn deploy(self, name: &str, library: &Path, mut manifest: Value) -> Self {
+        let file = library.file_name().and_then(|file| file.to_str()).expect("a library has a name");
+        manifest["entry"] = file.into();
         let folder = self.folder(name);
         std::fs::copy(library, folder.join(file)).expect("the library can be copied");
         std::fs::write(folder.join("fezz.json"), manifest.to_string()).expect("fezz.json can be written");

@@ -1,5 +1,7 @@
 //! Starts the real host binary, with real libraries, on a port that the kernel chose: for tests.
 //!
+//! Authors of functions use it through `fezz_sdk::testing`.
+//!
 //! ```ignore
 //! let host = Host::new().function("todos@latest", &library("example_todosapi"), &[("GET", "/hello")]).start();
 //! host.get("/rpc/todos@latest/hello").assert_status(200);
@@ -16,7 +18,7 @@ mod numbered;
 mod response;
 mod stage;
 
-pub use build::{binary, c_library, library};
+pub use build::{binary, c_library, host_program, library, own_function};
 pub use deploy::{Folder, manifest};
 pub use host::{Host, Running};
 pub use load::{Load, Outcome};
