@@ -42,6 +42,10 @@ bench *arguments:
     cargo build --release --locked -p fezz-bench-work --examples
     cargo run --release --locked -p fezz-bench -- {{ arguments }}
 
+# The same, and against Deno, Bun, Node, workerd and nginx: those that are there or can be installed
+bench-peers *arguments: _peers
+    just bench --peers {{ arguments }}
+
 # Count the request path's instructions, where valgrind is installed: more than the committed counts is an error
 bench-check *arguments:
     #!/bin/sh
@@ -59,6 +63,9 @@ _deploy-todos:
     mkdir -p functions/todos@latest
     cp {{ target }}/release/{{ library }} functions/todos@latest/
     cp example_todosapi/fezz.json functions/todos@latest/
+
+_peers:
+    @scripts/peers.sh {{ target }}/peers
 
 _needs:
     @scripts/needs.sh
