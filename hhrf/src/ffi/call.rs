@@ -8,11 +8,15 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use fezz_abi::{FezzPair, FezzPairs, FezzRequest, FezzSlice};
+use http::HeaderName;
 use http::request::Parts;
 
 use crate::catalog::Function;
 use crate::hop_by_hop::HopByHop;
+use crate::respond::REQUEST_ID;
 use crate::serve::Peer;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What a call is made from.
 #[derive(Debug)]
@@ -43,7 +47,7 @@ impl CallParts {
         self.function.routes.patterns().nth(self.route).unwrap_or_default()
     }
 
-    fn header(&self, name: &str) -> FezzSlice {
+    fn header(&self, name: &HeaderName) -> FezzSlice {
         self.head.headers.get(name).map_or(FezzSlice::EMPTY, |value| FezzSlice::new(value.as_bytes()))
     }
 }
@@ -127,8 +131,8 @@ impl Inner {
             params: FezzPairs::new(&self.params),
             headers: FezzPairs::new(&self.headers),
             body: FezzSlice::new(&parts.body),
-            request_id: parts.header("x-request-id"),
-            traceparent: parts.header("traceparent"),
+            request_id: parts.header(&REQUEST_ID),
+            traceparent: parts.header(&TRACEPARENT),
             client_addr: FezzSlice::new(parts.peer.address_text().as_bytes()),
             cancelled: &raw const self.cancelled,
             ..EMPTY
