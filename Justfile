@@ -46,6 +46,10 @@ bench *arguments:
 soak:
     FEZZ_SOAK=full cargo test --release --locked -p hhrf --test soak -- --nocapture --test-threads 1
 
+# The same, and against Deno, Bun, Node, workerd and nginx: those that are there or can be installed
+bench-peers *arguments: _peers
+    just bench --peers {{ arguments }}
+
 # Count the request path's instructions, where valgrind is installed: more than the committed counts is an error
 bench-check *arguments:
     #!/bin/sh
@@ -63,6 +67,9 @@ _deploy-todos:
     mkdir -p functions/todos@latest
     cp {{ target }}/release/{{ library }} functions/todos@latest/
     cp example_todosapi/fezz.json functions/todos@latest/
+
+_peers:
+    @scripts/peers.sh {{ target }}/peers
 
 _needs:
     @scripts/needs.sh

@@ -52,6 +52,9 @@ struct Arguments {
     /// What to measure, separated by commas, instead of everything
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Measures other hosts of functions too: those that are found
+    #[arg(long)]
+    peers: bool,
     /// Takes the figures into FOLDER: benchmarks.json, and the tables of benchmarks.md
     #[arg(long, value_name = "FOLDER")]
     record: Option<PathBuf>,

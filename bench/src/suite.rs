@@ -11,7 +11,7 @@ use crate::load::{Load, Traffic};
 use crate::machine::{self, Cores};
 use crate::record::{Record, Run};
 use crate::row::{self, Sample, Verdict};
-use crate::server::{Name, Server};
+use crate::server::{self, Name, Server};
 use crate::workload::{self, RowPlan, Workload};
 use crate::{scale, swap};
 
@@ -23,13 +23,14 @@ const END: &str = "<!-- end of figures -->\n";
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), BenchError> {
     let cores = Cores::plan();
-    let workloads = workload::all(&Name::found())?;
+    let servers = Name::found(arguments.peers);
+    let workloads = workload::all(&servers)?;
     let names: Vec<_> = workloads.iter().map(|workload| workload.name).chain(["scale", "swap"]).collect();
     if let Some(unknown) = arguments.only.iter().find(|name| !names.contains(&name.as_str())) {
         return Err(BenchError::Unknown { name: unknown.clone(), known: names.join(", ") });
     }
     let wanted = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == name);
-    let taken = taken(cores, arguments);
+    let taken = taken(cores, arguments, &servers);
     let mut runs = Vec::new();
     for workload in workloads.iter().filter(|workload| wanted(workload.name)) {
         runs.push(load(workload, cores, arguments, &taken)?);
@@ -56,9 +57,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), BenchError> {
     }
 }
 
-fn taken(cores: Cores, arguments: &Arguments) -> String {
+fn taken(cores: Cores, arguments: &Arguments, servers: &[Name]) -> String {
     let Arguments { rounds, seconds, .. } = arguments;
-    format!("{rounds} rounds of {seconds} s, {}; {}.", cores.describe(), machine::describe())
+    let versions: String = servers
+        .iter()
+        .filter_map(|&name| server::version(name))
+        .map(|version| format!("; {version}"))
+        .collect();
+    format!("{rounds} rounds of {seconds} s, {}; {}{versions}.", cores.describe(), machine::describe())
 }
 
 /// All rounds of one workload.

@@ -2,6 +2,7 @@
 
 mod axum;
 mod hhrf;
+mod peers;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use tempfile::TempDir;
 
 pub(crate) use axum::serve as serve_axum;
 pub(crate) use hhrf::{Deployed, Host, all_functions, answering};
+pub(crate) use peers::version;
 
 use crate::error::BenchError;
 
@@ -25,24 +27,36 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 pub(crate) enum Name {
     BareAxum,
     Hhrf,
+    Deno,
+    Bun,
+    Node,
+    Workerd,
+    Nginx,
 }
 
 impl Name {
-    /// Those that can be started here.
-    pub(crate) fn found() -> Vec<Self> {
-        vec![Self::BareAxum, Self::Hhrf]
+    /// Those that can be started here; peers where they are asked for.
+    pub(crate) fn found(with_peers: bool) -> Vec<Self> {
+        let peers = [Self::Deno, Self::Bun, Self::Node, Self::Workerd, Self::Nginx];
+        let peers = peers.into_iter().filter(|&name| with_peers && peers::program(name).is_some());
+        [Self::BareAxum, Self::Hhrf].into_iter().chain(peers).collect()
     }
 
     pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::BareAxum => "bare axum",
             Self::Hhrf => "hhrf",
+            Self::Deno => "Deno",
+            Self::Bun => "Bun",
+            Self::Node => "Node",
+            Self::Workerd => "workerd",
+            Self::Nginx => "nginx and axum",
         }
     }
 
     /// Whether it can do what this function does.
-    pub(crate) const fn has(self, _function: &str) -> bool {
-        true
+    pub(crate) fn has(self, function: &str) -> bool {
+        !(function == "todos" && matches!(self, Self::Node | Self::Workerd))
     }
 
     /// The ways in which it runs a function: what a row's name ends with, and what the function's.
@@ -76,6 +90,7 @@ impl Server {
                 deployed = Some(all);
                 (address, vec![process])
             }
+            _ => peers::start(name, folder.path())?,
         };
         Ok(Self { name, address, processes, _deployed: deployed, _folder: folder })
     }

@@ -58,7 +58,7 @@ impl CallParts {
         self.function.routes.patterns().nth(self.route).unwrap_or_default()
     }
 
-    fn header(&self, name: HeaderName) -> FezzSlice {
+    fn header(&self, name: &HeaderName) -> FezzSlice {
         self.head.headers.get(name).map_or(FezzSlice::EMPTY, |value| FezzSlice::new(value.as_bytes()))
     }
 }
@@ -158,8 +158,8 @@ impl Inner {
             headers: FezzPairs::new(&self.headers),
             body: FezzSlice::new(&self.body),
             body_stream,
-            request_id: parts.header(REQUEST_ID),
-            traceparent: parts.header(TRACEPARENT),
+            request_id: parts.header(&REQUEST_ID),
+            traceparent: parts.header(&TRACEPARENT),
             client_addr: FezzSlice::new(parts.peer.address_text().as_bytes()),
             cancelled: &raw const self.cancelled,
             ..EMPTY

@@ -10,6 +10,9 @@ use super::ReplyStream;
 use crate::hop_by_hop::HopByHop;
 use crate::resolve::Loaded;
 
+/// What the host adds to an answer's headers, at most: a map that grows is filled twice.
+const HOST_HEADERS: usize = 4;
+
 /// An answer that can be sent.
 #[derive(Debug)]
 pub(crate) struct Reply<B> {
@@ -108,7 +111,7 @@ impl RawReply {
         }
         // SAFETY: not malformed, and the function keeps the pairs valid until the release.
         let pairs = unsafe { self.0.headers.as_slice() };
-        let mut headers = HeaderMap::with_capacity(pairs.len());
+        let mut headers = HeaderMap::with_capacity(pairs.len() + HOST_HEADERS);
         for (index, pair) in pairs.iter().enumerate() {
             let (name, value) = (self.bytes(pair.name), self.bytes(pair.value));
             let malformed = pair.name.is_malformed() || pair.value.is_malformed();

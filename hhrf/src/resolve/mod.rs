@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::future::Either;
 use tower::{Layer, Service};
 
 pub(crate) use cache::{AllShutDown, Cache};
@@ -52,19 +53,22 @@ where
 {
     type Response = S::Response;
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, Error>> + Send>>;
+    type Future = Either<S::Future, Pin<Box<dyn Future<Output = Result<S::Response, Error>> + Send>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, routed: Routed) -> Self::Future {
+        if let Some(loaded) = self.cache.loaded(&routed.function) {
+            return Either::Left(self.inner.call(Resolved { routed, loaded }));
+        }
         let cache = self.cache.clone();
         let mut inner = self.inner.clone();
-        Box::pin(async move {
+        Either::Right(Box::pin(async move {
             let loaded =
                 cache.get(&routed.function).await.inspect_err(|_| _ = routed.function.stats.errors.inc())?;
             inner.call(Resolved { routed, loaded }).await
-        })
+        }))
     }
 }
