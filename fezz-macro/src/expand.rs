@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Error, Ident, ItemFn};
+use syn::{Error, ItemFn};
 
 use crate::parse::Keys;
 
@@ -11,19 +11,25 @@ use crate::parse::Keys;
 pub(crate) fn exports(keys: &Keys, function: &ItemFn) -> TokenStream {
     let name = &function.sig.ident;
     // Without arguments it may be one that makes a router: its type knows, and `fezz_flags` says it.
-    let may_be_polled = function.sig.asyncness.is_some() || function.sig.inputs.is_empty();
-    let fetch_async = may_be_polled.then(|| fetch_async(name));
-    let flags = (function.sig.inputs.is_empty() || keys.stream).then(|| flags(name, keys.stream));
+    let is_open = function.sig.inputs.is_empty();
+    let fetch_async = (is_open || function.sig.asyncness.is_some()).then(fetch_async);
+    let flags = (is_open || keys.stream).then(|| flags(keys.stream));
     let shutdown = keys.shutdown.as_ref().map(shutdown);
     let init = init(keys);
-    let served = served(function);
+    // At the function's name, where the compiler says what is wrong with its types.
+    let entries = quote_spanned! { name.span() => ::fezz_sdk::entry::entries(&#name) };
     quote! {
         #[allow(clippy::needless_pass_by_value, reason = "the host hands the request over")]
         #function
 
+        #[cfg(panic = "abort")]
+        ::core::compile_error!(
+            "a panic would end the host and all of its functions: remove panic = \"abort\" from the profile"
+        );
+
         #[allow(unsafe_code, reason = "exports the symbols of the fezz ABI")]
         const _: () = {
-            #served
+            const ENTRIES: ::fezz_sdk::entry::Entries = #entries;
 
             #[unsafe(no_mangle)]
             extern "C" fn fezz_abi_version() -> u32 {
@@ -40,7 +46,7 @@ pub(crate) fn exports(keys: &Keys, function: &ItemFn) -> TokenStream {
                 response: *mut ::fezz_sdk::abi::FezzResponse,
             ) {
                 // SAFETY: the host gives what the fezz ABI says.
-                unsafe { ::fezz_sdk::entry::fetch(#name, request, response) }
+                unsafe { (ENTRIES.fetch)(request, response) }
             }
 
             #fetch_async
@@ -50,25 +56,11 @@ pub(crate) fn exports(keys: &Keys, function: &ItemFn) -> TokenStream {
     }
 }
 
-/// Says once, at the function's name, what its types do not fulfil, and that panics have to unwind.
-fn served(function: &ItemFn) -> TokenStream {
-    let name = &function.sig.ident;
-    let check = quote_spanned! { name.span() => ::fezz_sdk::entry::is_served(&#name) };
-    quote! {
-        #[cfg(panic = "abort")]
-        ::core::compile_error!(
-            "a panic would end the host and all of its functions: remove panic = \"abort\" from the profile"
-        );
-
-        const _: () = #check;
-    }
-}
-
-fn flags(name: &Ident, stream: bool) -> TokenStream {
+fn flags(stream: bool) -> TokenStream {
     quote! {
         #[unsafe(no_mangle)]
         extern "C" fn fezz_flags() -> u32 {
-            ::fezz_sdk::entry::flags(&#name, #stream)
+            ENTRIES.flags(#stream)
         }
     }
 }
@@ -89,7 +81,7 @@ fn init(keys: &Keys) -> TokenStream {
     }
 }
 
-fn fetch_async(name: &Ident) -> TokenStream {
+fn fetch_async() -> TokenStream {
     quote! {
         #[unsafe(no_mangle)]
         unsafe extern "C" fn fezz_fetch_async(
@@ -97,7 +89,7 @@ fn fetch_async(name: &Ident) -> TokenStream {
             task: *mut ::fezz_sdk::abi::FezzTask,
         ) {
             // SAFETY: the host gives what the fezz ABI says.
-            unsafe { ::fezz_sdk::entry::fetch_async(#name, request, task) }
+            unsafe { (ENTRIES.fetch_async)(request, task) }
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod expand;
+mod library;
 mod parse;
 
 use proc_macro::TokenStream;
@@ -44,7 +45,7 @@ fn attribute(arguments: TokenStream2, item: &TokenStream2) -> TokenStream2 {
     let parsed = parse::keys(arguments).and_then(|keys| {
         let function = parse::function(item)?;
         check::function(&keys, &function)?;
-        Ok((keys, function))
+        library::check(&function.sig.ident).map_or(Ok((keys, function)), Err)
     });
     match parsed {
         Ok((keys, function)) => expand::exports(&keys, &function),

@@ -27,13 +27,13 @@ fn a_plain_function_gets_its_exports() {
             pub fn hello(req: FezzHttpRequest) -> FezzHttpResponse {
                 answer(req)
             }
+            #[cfg(panic = "abort")]
+            ::core::compile_error!(
+                "a panic would end the host and all of its functions: remove panic = \"abort\" from the profile"
+            );
             #[allow(unsafe_code, reason = "exports the symbols of the fezz ABI")]
             const _: () = {
-                #[cfg(panic = "abort")]
-                ::core::compile_error!(
-                    "a panic would end the host and all of its functions: remove panic = \"abort\" from the profile"
-                );
-                const _: () = ::fezz_sdk::entry::is_served(&hello);
+                const ENTRIES: ::fezz_sdk::entry::Entries = ::fezz_sdk::entry::entries(&hello);
                 #[unsafe(no_mangle)]
                 extern "C" fn fezz_abi_version() -> u32 {
                     ::fezz_sdk::entry::abi_version()
@@ -51,7 +51,7 @@ fn a_plain_function_gets_its_exports() {
                     request: *const ::fezz_sdk::abi::FezzRequest,
                     response: *mut ::fezz_sdk::abi::FezzResponse,
                 ) {
-                    unsafe { ::fezz_sdk::entry::fetch(hello, request, response) }
+                    unsafe { (ENTRIES.fetch)(request, response) }
                 }
             };
         "##]],
@@ -68,20 +68,20 @@ fn an_async_function_is_exported_in_both_ways() {
             pub async fn hello(body: BodyStream) -> String {
                 answer(body).await
             }
+            #[cfg(panic = "abort")]
+            ::core::compile_error!(
+                "a panic would end the host and all of its functions: remove panic = \"abort\" from the profile"
+            );
             #[allow(unsafe_code, reason = "exports the symbols of the fezz ABI")]
             const _: () = {
-                #[cfg(panic = "abort")]
-                ::core::compile_error!(
-                    "a panic would end the host and all of its functions: remove panic = \"abort\" from the profile"
-                );
-                const _: () = ::fezz_sdk::entry::is_served(&hello);
+                const ENTRIES: ::fezz_sdk::entry::Entries = ::fezz_sdk::entry::entries(&hello);
                 #[unsafe(no_mangle)]
                 extern "C" fn fezz_abi_version() -> u32 {
                     ::fezz_sdk::entry::abi_version()
                 }
                 #[unsafe(no_mangle)]
                 extern "C" fn fezz_flags() -> u32 {
-                    ::fezz_sdk::entry::flags(&hello, true)
+                    ENTRIES.flags(true)
                 }
                 #[unsafe(no_mangle)]
                 unsafe extern "C" fn fezz_init(host: *const ::fezz_sdk::abi::FezzHost) -> i32 {
@@ -96,14 +96,14 @@ fn an_async_function_is_exported_in_both_ways() {
                     request: *const ::fezz_sdk::abi::FezzRequest,
                     response: *mut ::fezz_sdk::abi::FezzResponse,
                 ) {
-                    unsafe { ::fezz_sdk::entry::fetch(hello, request, response) }
+                    unsafe { (ENTRIES.fetch)(request, response) }
                 }
                 #[unsafe(no_mangle)]
                 unsafe extern "C" fn fezz_fetch_async(
                     request: *const ::fezz_sdk::abi::FezzRequest,
                     task: *mut ::fezz_sdk::abi::FezzTask,
                 ) {
-                    unsafe { ::fezz_sdk::entry::fetch_async(hello, request, task) }
+                    unsafe { (ENTRIES.fetch_async)(request, task) }
                 }
                 #[unsafe(no_mangle)]
                 extern "C" fn fezz_shutdown() {

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::fields::{Fields, Key, string, whole};
+use crate::isolation::{self, MAX_MEMORY_BYTES, MAX_WORKER_CONCURRENCY, MIN_MEMORY_BYTES};
 use crate::json::Json;
 use crate::manifest::{Manifest, Route};
 use crate::problem::{At, Problem, Problems};
@@ -26,7 +27,7 @@ pub(crate) const ID_RULE: &str = "use 1 to 63 of `a-z`, `0-9`, `_` and `-`, with
 pub(crate) const SHA256_PATTERN: &str = "^[0-9a-f]{64}$";
 
 /// The keys of the file, in the order in which the documentation has them.
-pub(crate) const KEYS: [Key; 12] = [
+pub(crate) const KEYS: [Key; 18] = [
     Key::optional("$schema"),
     Key::required("id", r#""todos""#),
     Key::required("version", r#""latest""#),
@@ -39,6 +40,12 @@ pub(crate) const KEYS: [Key; 12] = [
     Key::optional("timeout_ms"),
     Key::optional("max_body_bytes"),
     Key::optional("max_concurrency"),
+    Key::optional("isolation"),
+    Key::optional("workers"),
+    Key::optional("worker_concurrency"),
+    Key::optional("memory_max_bytes"),
+    Key::optional("sandbox"),
+    Key::optional("ports"),
 ];
 
 /// The keys of a route.
@@ -83,6 +90,14 @@ impl<'j> Judge<'j, '_> {
         let timeout_ms = self.number("timeout_ms", 1..=MAX_TIMEOUT_MS);
         let max_body_bytes = self.number("max_body_bytes", 0..=MAX_BODY_BYTES);
         let max_concurrency = self.number("max_concurrency", 1..=MAX_CONCURRENCY.into());
+        let isolation = self.judged("isolation", isolation::isolation);
+        let workers = self.judged("workers", isolation::workers);
+        let worker_concurrency = self.number("worker_concurrency", 1..=MAX_WORKER_CONCURRENCY.into());
+        let memory_max_bytes = self.number("memory_max_bytes", MIN_MEMORY_BYTES..=MAX_MEMORY_BYTES);
+        let sandbox = self.judged("sandbox", isolation::sandbox);
+        let ports = self.fields.get("ports").map(|(at, json)| isolation::ports(json, &at, self.problems));
+        let ports = ports.unwrap_or_default();
+        isolation::agree(sandbox, &ports, self.problems);
         Some(Manifest {
             id: id?,
             version: version?,
@@ -95,6 +110,12 @@ impl<'j> Judge<'j, '_> {
             timeout_ms,
             max_body_bytes,
             max_concurrency: max_concurrency.and_then(|number| u32::try_from(number).ok()),
+            isolation,
+            workers: workers.unwrap_or_default(),
+            worker_concurrency: worker_concurrency.and_then(|number| u32::try_from(number).ok()),
+            memory_max_bytes,
+            sandbox,
+            ports,
         })
     }
 
@@ -129,6 +150,16 @@ impl<'j> Judge<'j, '_> {
     fn number(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<u64> {
         let (at, json) = self.fields.get(key)?;
         whole(json, &at, range, self.problems)
+    }
+
+    /// The value of a key that has a judge of its own.
+    fn judged<T>(
+        &mut self,
+        key: &str,
+        judge: impl FnOnce(&Json, &At, &mut Vec<Problem>) -> Option<T>,
+    ) -> Option<T> {
+        let (at, json) = self.fields.get(key)?;
+        judge(json, &at, self.problems)
     }
 
     /// Puts a problem down for one key, in place of its value.

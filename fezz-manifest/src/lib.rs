@@ -35,6 +35,7 @@ mod entry;
 mod env_file;
 mod fields;
 mod found;
+mod isolation;
 mod json;
 mod manifest;
 mod method;
@@ -50,6 +51,10 @@ pub use aliases::{Aliases, MAX_WEIGHT, Share};
 pub use check::{MAX_BODY_BYTES, MAX_CONCURRENCY, MAX_FILE_BYTES, MAX_ROUTES, MAX_TIMEOUT_MS};
 pub use env_file::{MAX_ENV_FILE_BYTES, parse_env_file};
 pub use found::{Found, Match, Params, ParamsIter};
+pub use isolation::{
+    Isolation, MAX_MEMORY_BYTES, MAX_PORTS, MAX_WORKER_CONCURRENCY, MAX_WORKERS, MIN_MEMORY_BYTES, Sandbox,
+    Workers,
+};
 pub use manifest::{Manifest, Route};
 pub use method::Methods;
 pub use problem::{Problem, Problems};

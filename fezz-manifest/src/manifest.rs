@@ -7,6 +7,9 @@ use schemars::JsonSchema;
 
 use crate::check::{self, MAX_BODY_BYTES, MAX_CONCURRENCY, MAX_ROUTES, MAX_TIMEOUT_MS};
 use crate::entry;
+use crate::isolation::{
+    Isolation, MAX_MEMORY_BYTES, MAX_PORTS, MAX_WORKER_CONCURRENCY, MIN_MEMORY_BYTES, Sandbox, Workers,
+};
 use crate::json;
 use crate::method::Methods;
 use crate::path;
@@ -73,6 +76,30 @@ pub struct Manifest {
     /// How many calls of the function may run at the same time. Without it, the host's setting holds.
     #[schemars(range(min = 1, max = MAX_CONCURRENCY))]
     pub max_concurrency: Option<u32>,
+
+    /// Where the function runs: `none`, in the host's own process, or `process`, in worker processes of its own.
+    /// Without it, the host's setting holds.
+    pub isolation: Option<Isolation>,
+
+    /// How many worker processes an isolated function has. What is not given, the host's settings say.
+    #[schemars(default)]
+    pub workers: Workers,
+
+    /// How many calls one worker process runs at the same time, each on a thread of its own; 1 where it is not
+    /// given. A crash costs all calls of its worker.
+    #[schemars(range(min = 1, max = MAX_WORKER_CONCURRENCY))]
+    pub worker_concurrency: Option<u32>,
+
+    /// The memory that one worker process may take, in bytes. Without it, the host's setting holds.
+    #[schemars(range(min = MIN_MEMORY_BYTES, max = MAX_MEMORY_BYTES))]
+    pub memory_max_bytes: Option<u64>,
+
+    /// What a worker process may do: `strict`, `net` or `off`. Without it, the host's setting holds.
+    pub sandbox: Option<Sandbox>,
+
+    /// The TCP ports that a worker process with the sandbox `net` may connect to.
+    #[schemars(default, length(max = MAX_PORTS), inner(range(min = 1, max = 65535)), extend("uniqueItems" = true))]
+    pub ports: Vec<u16>,
 }
 
 /// One path and the methods that are answered there.

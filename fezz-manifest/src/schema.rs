@@ -70,15 +70,33 @@ pub(crate) fn finish(schema: &mut Schema) {
     let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
         return;
     };
-    for property in properties.values_mut().filter_map(Value::as_object_mut) {
-        property.remove("format");
-        property.remove("default");
-        if let Some(Value::Array(types)) = property.get("type") {
-            let kept = types.iter().find(|kind| *kind != "null").cloned().unwrap_or_default();
-            property.insert("type".to_owned(), kept);
-        }
-    }
+    properties.values_mut().for_each(correct);
     properties.insert("$schema".to_owned(), schema_key());
+}
+
+fn correct(property: &mut Value) {
+    let Some(property) = property.as_object_mut() else { return };
+    property.remove("format");
+    property.remove("default");
+    if let Some(Value::Array(types)) = property.get("type") {
+        let kept = types.iter().find(|kind| *kind != "null").cloned().unwrap_or_default();
+        property.insert("type".to_owned(), kept);
+    }
+    // An optional enum: one of its own words, or null. The key's description says more than the type's.
+    let is_null = |choice: &Value| choice["type"] == "null";
+    if let Some(Value::Array(choices)) = property.get("anyOf")
+        && choices.iter().any(is_null)
+        && let Some(Value::Object(choice)) = choices.iter().find(|choice| !is_null(choice)).cloned()
+    {
+        property.remove("anyOf");
+        choice.into_iter().for_each(|(key, value)| _ = property.entry(key).or_insert(value));
+    }
+    if let Some(items) = property.get_mut("items") {
+        correct(items);
+    }
+    if let Some(Value::Object(inner)) = property.get_mut("properties") {
+        inner.values_mut().for_each(correct);
+    }
 }
 
 /// Descriptions come from doc comments, whose line breaks mean nothing to an editor.

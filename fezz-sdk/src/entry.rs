@@ -20,8 +20,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
 use fezz_abi::{
-    FLAG_BLOCKING, FLAG_BODY_STREAM, FezzHost, FezzLogRecord, FezzPair, FezzPairs, FezzRequest, FezzResponse,
-    FezzSlice, FezzTask,
+    FLAG_BLOCKING, FLAG_BODY_STREAM, FetchAsyncFn, FetchFn, FezzHost, FezzLogRecord, FezzPair, FezzPairs,
+    FezzRequest, FezzResponse, FezzSlice, FezzTask,
 };
 
 use crate::handler::Function;
@@ -45,15 +45,36 @@ pub const fn abi_version() -> u32 {
     fezz_abi::ABI_VERSION
 }
 
-/// Whether a function can be served is up to its types; this is where the compiler says that it cannot.
-pub const fn is_served<F: Function<M>, M>(_: &F) {}
+/// The C entries of one function: what its exported symbols call.
+#[derive(Clone, Copy, Debug)]
+pub struct Entries {
+    /// What `fezz_fetch` does: one call, its panic caught. An `async fn` is waited for.
+    pub fetch: FetchFn,
+    /// What `fezz_fetch_async` does: makes a task of one call.
+    pub fetch_async: FetchAsyncFn,
+    flags: u32,
+}
 
-/// What `fezz_flags` answers for a function, of which the attribute says whether it reads bodies as streams.
+/// The entries of a function. This is the one place where the compiler says that its types cannot be served.
 #[must_use]
-pub const fn flags<F: Function<M>, M>(_: &F, streams_bodies: bool) -> u32 {
-    let blocking = if F::BLOCKING { FLAG_BLOCKING } else { 0 };
-    let stream = if streams_bodies { FLAG_BODY_STREAM } else { 0 };
-    blocking | stream
+pub const fn entries<F: Function<M> + Copy, M>(_: &F) -> Entries {
+    let flags = if F::BLOCKING { FLAG_BLOCKING } else { 0 };
+    Entries { fetch: fetch::<F, M>, fetch_async: fetch_async::<F, M>, flags }
+}
+
+impl Entries {
+    /// What `fezz_flags` answers, given whether the attribute says `stream`.
+    #[must_use]
+    pub const fn flags(&self, streams_bodies: bool) -> u32 {
+        if streams_bodies { self.flags | FLAG_BODY_STREAM } else { self.flags }
+    }
+}
+
+/// The function itself, of which only the type is known in an `extern "C" fn`.
+fn conjure<F: Copy>() -> F {
+    const { assert!(size_of::<F>() == 0, "a function is served, and not a closure that holds something") };
+    // SAFETY: a type without a size, of which `entries` was shown a value, and that may be copied.
+    unsafe { ptr::NonNull::<F>::dangling().read() }
 }
 
 /// What `fezz_init` does: remembers the host's table, starts logging, and runs the author's own part.
@@ -94,11 +115,27 @@ pub fn shutdown(hook: fn()) {
     }
 }
 
-/// What `fezz_fetch` does: one call of `function`, its panic caught. An `async fn` is waited for.
-///
 /// # Safety
 /// `request` and `response` are the host's, valid until this returns, as docs/abi.md says for `fezz_fetch`.
-pub unsafe fn fetch<F: Function<M>, M>(
+unsafe extern "C" fn fetch<F: Function<M> + Copy, M>(
+    request: *const FezzRequest,
+    response: *mut FezzResponse,
+) {
+    // SAFETY: says the caller.
+    unsafe { fetch_with(conjure::<F>(), request, response) };
+}
+
+/// # Safety
+/// `request` is the host's and valid until the task is dropped, `task` until this returns, as docs/abi.md says for
+/// `fezz_fetch_async`.
+unsafe extern "C" fn fetch_async<F: Function<M> + Copy, M>(request: *const FezzRequest, task: *mut FezzTask) {
+    // SAFETY: says the caller.
+    unsafe { fetch_async_with(conjure::<F>(), request, task) };
+}
+
+/// # Safety
+/// As for [`fetch`].
+unsafe fn fetch_with<F: Function<M>, M>(
     function: F,
     request: *const FezzRequest,
     response: *mut FezzResponse,
@@ -121,12 +158,9 @@ pub unsafe fn fetch<F: Function<M>, M>(
     unsafe { write(response, answer) };
 }
 
-/// What `fezz_fetch_async` does: makes a task of one call of `function`.
-///
 /// # Safety
-/// `request` is the host's and valid until the task is dropped, `task` until this returns, as docs/abi.md says for
-/// `fezz_fetch_async`.
-pub unsafe fn fetch_async<F: Function<M>, M>(function: F, request: *const FezzRequest, task: *mut FezzTask) {
+/// As for [`fetch_async`].
+unsafe fn fetch_async_with<F: Function<M>, M>(function: F, request: *const FezzRequest, task: *mut FezzTask) {
     // SAFETY: the caller vouches for the request for the time of this call; `retain` extends that.
     let raw = unsafe { RequestRef::retain(request) };
     // Without a request the host is told that the call cannot be started: `poll` stays null.

@@ -9,7 +9,7 @@ use fezz_sdk::abi::{
     FezzPair, FezzPairs, FezzRequest, FezzResponse, FezzSlice, OUTCOME_FAILED, OUTCOME_PANICKED,
     OUTCOME_RETURNED,
 };
-use fezz_sdk::{Bytes, FezzHttpRequest, FezzHttpResponse, entry};
+use fezz_sdk::{Bytes, FezzHttpRequest, FezzHttpResponse, Function, entry};
 
 /// Retains that have not been taken back yet. Each test thread counts its own.
 static RETAINED: AtomicI32 = AtomicI32::new(0);
@@ -24,7 +24,10 @@ unsafe extern "C" fn release(_: *const FezzRequest) {
 }
 
 /// One call of `function` with this method and body, its answer copied and released.
-fn call(method: &str, body: &[u8], function: fn(FezzHttpRequest) -> FezzHttpResponse) -> (u32, u32, String) {
+fn call<F, M>(method: &str, body: &[u8], function: F) -> (u32, u32, String)
+where
+    F: Function<M> + Copy,
+{
     let slice = |text: &str| FezzSlice::new(text.as_bytes().to_vec().leak());
     let header = |name, value| FezzPair { name: slice(name), value: slice(value) };
     let headers = vec![header("x-a", "1"), header("x-a", "2")].leak();
@@ -49,7 +52,7 @@ fn call(method: &str, body: &[u8], function: fn(FezzHttpRequest) -> FezzHttpResp
     };
     let mut response = FezzResponse::EMPTY;
     // SAFETY: both live until the call returns, and nothing in these tests keeps the request for longer.
-    unsafe { entry::fetch(function, &raw const request, &raw mut response) };
+    unsafe { (entry::entries(&function).fetch)(&raw const request, &raw mut response) };
     // SAFETY: the answer is valid until its release.
     let text = String::from_utf8_lossy(unsafe { response.body.as_bytes() }).into_owned();
     if let Some(release) = response.release {
@@ -78,17 +81,18 @@ fn calls_keep_the_contract() {
     assert_eq!(call("POST", b"the body", describe), (OUTCOME_RETURNED, 200, "the body".to_owned()));
     assert_eq!(RETAINED.load(Ordering::SeqCst), 0, "the request was not given back");
 
-    let (outcome, _, text) = call("GET", b"", |_| panic!("on {}", "purpose"));
+    let (outcome, _, text) =
+        call("GET", b"", |_: FezzHttpRequest| -> FezzHttpResponse { panic!("on {}", "purpose") });
     assert_eq!(outcome, OUTCOME_PANICKED);
     assert!(text.starts_with("on purpose (at ") && text.contains("entry.rs:"), "{text}");
 
-    let (outcome, _, text) = call("GET", b"", |_| FezzHttpResponse::ok().header("a b", "c"));
+    let (outcome, _, text) = call("GET", b"", |_: FezzHttpRequest| FezzHttpResponse::ok().header("a b", "c"));
     assert!(outcome == OUTCOME_FAILED && text.contains("header"), "{outcome} {text}");
 
     let (outcome, _, text) = call("not a method", b"", describe);
     assert!(outcome == OUTCOME_FAILED && text.contains("malformed"), "{outcome} {text}");
 
-    let (outcome, _, _) = call("GET", b"x", |req| {
+    let (outcome, _, _) = call("GET", b"x", |req: FezzHttpRequest| -> FezzHttpResponse {
         let body: Bytes = req.body().clone();
         drop(req);
         panic!("with {} byte in hand", body.len())
@@ -108,7 +112,7 @@ fn an_older_host_gets_no_more_than_it_has_room_for() {
     // SAFETY: both hold as many bytes.
     unsafe { ptr::copy_nonoverlapping(memory.as_ptr(), bytes, memory.len()) };
     // SAFETY: null is a malformed request, and the response's size says how much may be written.
-    unsafe { entry::fetch(describe, ptr::null(), bytes.cast()) };
+    unsafe { (entry::entries(&describe).fetch)(ptr::null(), bytes.cast()) };
     // SAFETY: as many bytes as before.
     unsafe { ptr::copy_nonoverlapping(bytes, memory.as_mut_ptr(), memory.len()) };
     assert!(memory[room..].iter().all(|byte| *byte == 0xAA), "written beyond the room");

@@ -16,6 +16,8 @@ pub(crate) enum Error {
     Route(#[from] RouteError),
     #[error(transparent)]
     Resolve(#[from] Arc<LoadError>),
+    #[error("the function is in quarantine: {0}; deploy another build of it")]
+    Quarantined(String),
     #[error(transparent)]
     Invoke(#[from] InvokeError),
     #[error("the host panicked: {0}")]

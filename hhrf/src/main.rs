@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use hhrf::Inherited;
 use hhrf::config::{self, Command, Settings};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -20,12 +21,16 @@ const SPARE_THREADS: usize = 16;
 fn main() -> ExitCode {
     match config::command(std::env::args_os()) {
         Command::Probe { scratch } => probe(&scratch),
+        Command::Worker if hhrf::worker() => ExitCode::SUCCESS,
+        Command::Worker => ExitCode::FAILURE,
         Command::Print { text, ok } => {
             print(&text, ok);
             ExitCode::from(if ok { 0 } else { USAGE })
         }
         Command::Serve(arguments) => match config::load(&arguments) {
-            Ok(settings) => serve(settings),
+            Ok(settings) if arguments.is_supervised() => supervised(settings),
+            Ok(settings) if arguments.wants_supervisor() => supervise(&settings),
+            Ok(settings) => serve(settings, None),
             Err(problems) => {
                 print(&problems.to_string(), false);
                 ExitCode::from(USAGE)
@@ -34,7 +39,31 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(settings: Settings) -> ExitCode {
+/// Keeps a serving process, which is this program again.
+fn supervise(settings: &Settings) -> ExitCode {
+    hhrf::logging::start(settings);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(hhrf::supervise(settings)),
+        Err(error) => {
+            tracing::error!("the supervisor's runtime cannot be started: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves with what the supervisor hands over.
+fn supervised(settings: Settings) -> ExitCode {
+    match Inherited::receive() {
+        Ok(inherited) => serve(settings, Some(inherited)),
+        Err(error) => {
+            print(&error.to_string(), false);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(settings: Settings, inherited: Option<Inherited>) -> ExitCode {
     hhrf::logging::start(&settings);
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -48,7 +77,7 @@ fn serve(settings: Settings) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(hhrf::serve(settings));
+    let ended = runtime.block_on(hhrf::serve(settings, inherited));
     // Threads that hang in a function are left behind: the process ends without them.
     runtime.shutdown_timeout(Duration::ZERO);
     match ended {

@@ -183,6 +183,10 @@ fn problem(failed: &Placed<Error>, request_id: &str, expose_panics: bool) -> Res
     match error {
         Error::Route(RouteError::MethodNotAllowed { allow, .. }) => set(&mut response, ALLOW, allow),
         Error::Invoke(InvokeError::Full { .. }) => set(&mut response, RETRY_AFTER, "1"),
+        Error::Invoke(InvokeError::Resting { again }) => {
+            set(&mut response, RETRY_AFTER, &again.as_secs().max(1).to_string());
+        }
+        Error::Invoke(InvokeError::Overloaded { .. }) => set(&mut response, RETRY_AFTER, "10"),
         // What is left of these bodies must not be taken for the next request.
         Error::Invoke(InvokeError::Body(_)) => set(&mut response, CONNECTION, "close"),
         _ => {}
@@ -213,17 +217,20 @@ fn status(error: &Error) -> StatusCode {
         Error::Route(RouteError::MethodNotAllowed { .. }) => StatusCode::METHOD_NOT_ALLOWED,
         Error::Route(RouteError::NoPeer) => StatusCode::INTERNAL_SERVER_ERROR,
         Error::Route(_) => StatusCode::NOT_FOUND,
+        Error::Quarantined(_) => StatusCode::SERVICE_UNAVAILABLE,
         Error::Resolve(_) | Error::Panic(_) => StatusCode::INTERNAL_SERVER_ERROR,
         Error::Invoke(error) => match error {
             InvokeError::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             InvokeError::Body(BodyError::Timeout { .. }) => StatusCode::REQUEST_TIMEOUT,
             InvokeError::Body(BodyError::Broken(_)) => StatusCode::BAD_REQUEST,
-            InvokeError::Full { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            InvokeError::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
-            InvokeError::Reply(ReplyError::Panicked(_) | ReplyError::Failed(_)) | InvokeError::Lost => {
-                StatusCode::INTERNAL_SERVER_ERROR
+            InvokeError::Full { .. } | InvokeError::Resting { .. } | InvokeError::Overloaded { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
             }
-            InvokeError::Reply(_) => StatusCode::BAD_GATEWAY,
+            InvokeError::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
+            InvokeError::Reply(ReplyError::Panicked(_) | ReplyError::Failed(_))
+            | InvokeError::NotStarted(_)
+            | InvokeError::Lost => StatusCode::INTERNAL_SERVER_ERROR,
+            InvokeError::Reply(_) | InvokeError::Crashed(_) => StatusCode::BAD_GATEWAY,
         },
     }
 }
@@ -232,7 +239,16 @@ fn status(error: &Error) -> StatusCode {
 fn detail(error: &Error, status: StatusCode, expose_panics: bool) -> String {
     match error {
         Error::Invoke(InvokeError::Reply(ReplyError::Panicked(_))) if expose_panics => error.to_string(),
-        Error::Invoke(InvokeError::Full { .. } | InvokeError::Deadline { .. }) => error.to_string(),
+        Error::Quarantined(_) => error.to_string(),
+        Error::Invoke(
+            InvokeError::Full { .. }
+            | InvokeError::Deadline { .. }
+            | InvokeError::Resting { .. }
+            | InvokeError::Overloaded { .. },
+        ) => error.to_string(),
+        Error::Invoke(InvokeError::Crashed(_)) => {
+            "the function crashed while it served this request".to_owned()
+        }
         _ if status.is_client_error() => error.to_string(),
         _ if status == StatusCode::BAD_GATEWAY => {
             "the function gave an answer that cannot be sent".to_owned()

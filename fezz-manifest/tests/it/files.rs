@@ -43,7 +43,7 @@ fn every_key() {
 #[test]
 fn all_problems_of_a_file_come_at_once() {
     let text = r#"{
-        "id": "Todos", "version": "1.0", "entry": "../libtodos.so", "timeout_ms": 0, "memory": 128, "id": "x",
+        "id": "Todos", "version": "1.0", "entry": "../libtodos.so", "timeout_ms": 0, "cpus": 128, "id": "x",
         "routes": [
             { "path": "/todos/:id", "method": "get" },
             { "path": "/todos/{id}", "methods": ["GET"] },
@@ -56,7 +56,7 @@ fn all_problems_of_a_file_come_at_once() {
         text,
         &[
             ("$.id", "keep one of them"),
-            ("$.memory", "unknown key; remove it, the keys here are $schema, id, version"),
+            ("$.cpus", "unknown key; remove it, the keys here are $schema, id, version"),
             ("$.id", "\"Todos\" is not an id"),
             ("$.version", "`1.0.0`"),
             ("$.entry", "not a path"),

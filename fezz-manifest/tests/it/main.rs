@@ -4,6 +4,7 @@ mod aliases;
 mod env_file;
 mod files;
 mod fuzz;
+mod isolation;
 mod schema;
 mod table;
 mod values;
@@ -30,7 +31,13 @@ fn full() -> Value {
         "secrets": ["API_KEY"],
         "timeout_ms": 5000,
         "max_body_bytes": 1048576,
-        "max_concurrency": 64
+        "max_concurrency": 64,
+        "isolation": "process",
+        "workers": { "min": 1, "max": 4, "spare": 1 },
+        "worker_concurrency": 2,
+        "memory_max_bytes": 134217728,
+        "sandbox": "net",
+        "ports": [5432]
     })
 }
 

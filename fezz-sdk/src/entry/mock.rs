@@ -75,12 +75,12 @@ pub(crate) fn call<F: Function<M>, M>(function: F, parts: Parts) -> Result<Answe
     if F::BLOCKING {
         let mut response = FezzResponse::EMPTY;
         // SAFETY: both live until it returns.
-        unsafe { super::fetch(function, request, &raw mut response) };
+        unsafe { super::fetch_with(function, request, &raw mut response) };
         return read(response);
     }
     let mut task = Task(FezzTask::EMPTY);
     // SAFETY: the request lives until the task is dropped, which is before `mock` is.
-    unsafe { super::fetch_async(function, request, &raw mut task.0) };
+    unsafe { super::fetch_async_with(function, request, &raw mut task.0) };
     let answer = task.wait(timeout);
     if answer.is_none() {
         mock.cancelled.store(1, Ordering::Relaxed);

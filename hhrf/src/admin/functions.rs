@@ -6,7 +6,9 @@ use fezz_manifest::{Methods, Version};
 use serde::Serialize;
 
 use crate::catalog::{Deployment, Registry};
+use crate::pool;
 use crate::resolve::Cache;
+use crate::worker::sandbox::Profile;
 
 /// All functions, and the aliases that are in force.
 #[derive(Debug, Serialize)]
@@ -31,7 +33,13 @@ struct Function {
     errors: u64,
     panics: u64,
     timeouts: u64,
+    /// Calls that timed out, or whose clients left, and that are still running.
+    abandoned: usize,
     cold_starts: u64,
+    /// Why it is not called, if it is not: it has crashed the host too often.
+    quarantined: Option<String>,
+    /// Its worker processes; null where it runs in the host's own.
+    isolation: Option<Isolation>,
     deploys: u64,
     last_deploy: Option<String>,
     last_error: Option<LastError>,
@@ -59,6 +67,36 @@ enum Library {
 struct Route {
     path: String,
     methods: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Isolation {
+    sandbox: Profile,
+    workers: Vec<Worker>,
+    /// Calls that wait for a worker.
+    waiting: usize,
+    /// Whether calls are refused for a while, after too many crashes.
+    resting: bool,
+    /// What really holds for its workers, and what this system cannot give; empty before the first one.
+    enforced: Vec<String>,
+    missing: Vec<String>,
+    crashes: u64,
+    last_crashes: Vec<Crash>,
+}
+
+#[derive(Debug, Serialize)]
+struct Worker {
+    pid: u32,
+    calls: u64,
+    seconds: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Crash {
+    at: String,
+    what: String,
+    request_ids: Vec<String>,
+    stderr: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -123,7 +161,10 @@ fn function(name: &str, deployment: &Deployment, cache: &Cache) -> Function {
         errors: stats.errors.get(),
         panics: stats.panics.get(),
         timeouts: stats.timeouts.get(),
+        abandoned: function.map_or(0, |function| function.gate.abandoned()),
         cold_starts: stats.cold_starts.get(),
+        quarantined: function.and_then(|function| function.quarantined.clone()),
+        isolation: function.and_then(|function| isolation(function, cache)),
         deploys: deployment.deploys,
         last_deploy: deployment.deployed_at.map(timestamp),
         last_error: deployment
@@ -131,6 +172,29 @@ fn function(name: &str, deployment: &Deployment, cache: &Cache) -> Function {
             .as_ref()
             .map(|error| LastError { at: timestamp(error.at), message: error.message.clone() }),
     }
+}
+
+fn isolation(function: &crate::catalog::Function, cache: &Cache) -> Option<Isolation> {
+    let plan = function.isolation.as_ref()?;
+    let status = cache.workers(&function.key).unwrap_or_default();
+    let worker =
+        |worker: pool::WorkerStatus| Worker { pid: worker.pid, calls: worker.calls, seconds: worker.seconds };
+    let crash = |crash: pool::Crash| Crash {
+        at: timestamp(crash.at),
+        what: crash.what,
+        request_ids: crash.requests,
+        stderr: crash.last_lines,
+    };
+    Some(Isolation {
+        sandbox: plan.profile,
+        workers: status.workers.into_iter().map(worker).collect(),
+        waiting: status.waiting,
+        resting: status.resting,
+        enforced: status.enforced,
+        missing: status.missing,
+        crashes: function.stats.crashes.get(),
+        last_crashes: status.crashes.into_iter().map(crash).collect(),
+    })
 }
 
 fn route((path, methods): (&str, &Methods)) -> Route {

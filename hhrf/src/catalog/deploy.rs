@@ -3,6 +3,7 @@
 //! The manifest is judged, the library read once through one descriptor, checked, copied to the store under its digest
 //! and loaded by a probe process. Nothing that is served changes before all of that has gone well.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,9 +19,12 @@ use super::store::{self, Store};
 use super::variables::{Variables, VariablesError};
 use super::{Digest, Function, FunctionKey, Limits, Tag};
 use crate::config::Settings;
+use crate::ffi::inflight;
 use crate::invoke::Gate;
 use crate::metrics::Stats;
+use crate::pool::{Defaults, Plan};
 use crate::serve::ServeError;
+use crate::supervise::Quarantined;
 
 const MANIFEST: &str = "fezz.json";
 
@@ -110,6 +114,10 @@ pub(crate) struct Deployer {
     folder: PathBuf,
     data: PathBuf,
     defaults: Limits,
+    isolation: Defaults,
+    quarantined: Vec<Quarantined>,
+    quarantine_isolates: bool,
+    abandoned_max: usize,
     secrets_file: Option<PathBuf>,
     store: Store,
     prober: Prober,
@@ -118,7 +126,7 @@ pub(crate) struct Deployer {
 impl Deployer {
     /// # Errors
     /// Where the store cannot be opened, or the functions folder is not there.
-    pub(crate) fn new(settings: &Settings) -> Result<Self, ServeError> {
+    pub(crate) fn new(settings: &Settings, quarantined: Vec<Quarantined>) -> Result<Self, ServeError> {
         let functions =
             |source| ServeError::Functions { folder: settings.functions.display().to_string(), source };
         let state = |source| ServeError::State { folder: settings.state_dir.display().to_string(), source };
@@ -128,6 +136,10 @@ impl Deployer {
             store: Store::open(&settings.state_dir).map_err(state)?,
             data: std::path::absolute(settings.state_dir.join("data")).map_err(state)?,
             defaults: settings.limits.clone(),
+            isolation: settings.isolation.clone(),
+            quarantined,
+            quarantine_isolates: settings.supervisor.quarantine_isolates,
+            abandoned_max: settings.abandoned_max,
             secrets_file: settings.secrets_file.clone(),
             prober: Prober::new(settings.probe_timeout, &settings.state_dir).map_err(state)?,
         })
@@ -172,24 +184,30 @@ impl Deployer {
         let data =
             dropped::read(&folder, &file).map_err(|source| DeployError::ReadLibrary { file, source })?;
         let digest = expect_digest(&manifest, store::digest(&data))?;
+        let quarantined = self.quarantined(name, digest);
+        let isolation = self.isolation.plan(&manifest, quarantined.is_some() && self.quarantine_isolates);
         let key = FunctionKey {
             name: name.to_owned(),
             id: manifest.id.clone(),
             version: manifest.version.to_string(),
             digest,
-            settings: variables.fingerprint(),
+            settings: fingerprint(&variables, isolation.as_ref()),
         };
-        let library = self.admit(&key, &variables, &data, known).await?;
+        let library = self.admit(&key, &variables, isolation.as_ref(), &data, known).await?;
         let limits = self.limits(&manifest);
         Ok(Function {
             route_stats: known.stats.of_routes(&routes),
             tag: Tag::of(&key),
             version: manifest.version,
             data_dir: self.data_dir(&key.id)?,
-            gate: Gate::new(limits.max_concurrency, Arc::clone(&known.stats)),
+            gate: Gate::new(limits.max_concurrency, self.abandoned_max, Arc::clone(&known.stats)),
             stats: Arc::clone(&known.stats),
+            number: inflight::number(&key.name, key.digest.bytes()),
             key: Arc::new(key),
             routes,
+            // In a process of its own it harms nobody.
+            quarantined: quarantined.filter(|_| isolation.is_none()),
+            isolation,
             variables,
             library,
             limits,
@@ -201,6 +219,7 @@ impl Deployer {
         &self,
         key: &FunctionKey,
         variables: &Variables,
+        isolation: Option<&Plan>,
         data: &[u8],
         known: &mut Known,
     ) -> Result<PathBuf, DeployError> {
@@ -212,7 +231,7 @@ impl Deployer {
         if let Some(bad) = known.bad.as_ref().filter(|bad| bad.digest == digest && bad.settings == settings) {
             return Err(DeployError::KnownBad { reason: bad.reason.clone() });
         }
-        let passed = self.examine(&target, key, variables, data, &mut known.probe).await;
+        let passed = self.examine(&target, key, variables, isolation, data, &mut known.probe).await;
         known.bad = passed.as_ref().err().filter(|error| error.is_the_librarys()).map(|error| BadLibrary {
             digest,
             settings,
@@ -226,6 +245,7 @@ impl Deployer {
         target: &Path,
         key: &FunctionKey,
         variables: &Variables,
+        isolation: Option<&Plan>,
         data: &[u8],
         probe: &mut Duration,
     ) -> Result<PathBuf, DeployError> {
@@ -233,10 +253,17 @@ impl Deployer {
         let staged = Store::stage(target.to_owned(), data).map_err(DeployError::Store)?;
         let subject = Subject::new(staged.path(), key, variables);
         let begin = Instant::now();
-        let verdict = self.prober.check(&subject).await;
+        let verdict = self.prober.check(subject, isolation).await;
         *probe = begin.elapsed();
         verdict?;
         staged.admit().map_err(DeployError::Store)
+    }
+
+    /// Why this build is in quarantine, if it is.
+    fn quarantined(&self, name: &str, digest: Digest) -> Option<String> {
+        let digest = digest.to_string();
+        let is_it = |found: &&Quarantined| found.name == name && found.digest == digest;
+        self.quarantined.iter().find(is_it).map(|found| found.reason.clone())
     }
 
     fn data_dir(&self, id: &str) -> Result<PathBuf, DeployError> {
@@ -253,6 +280,16 @@ impl Deployer {
             max_concurrency: manifest.max_concurrency.map_or(max_concurrency, |limit| limit as usize),
         }
     }
+}
+
+/// What statics may have been made from: a function that is isolated in another way is other code, too.
+fn fingerprint(variables: &Variables, isolation: Option<&Plan>) -> u64 {
+    let variables = variables.fingerprint();
+    isolation.map_or(variables, |plan| {
+        let mut hasher = DefaultHasher::new();
+        (variables, plan).hash(&mut hasher);
+        hasher.finish()
+    })
 }
 
 /// The library's digest, unless the manifest says another.

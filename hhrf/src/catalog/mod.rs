@@ -25,6 +25,7 @@ use std::time::Duration;
 use fezz_manifest::{RouteTable, Version};
 
 pub(crate) use deploy::Deployer;
+pub(crate) use probe::own_program;
 pub use probe::run as probe;
 pub(crate) use registry::{Deployment, Registry, Replaced};
 pub(crate) use snapshot::Catalog;
@@ -33,12 +34,17 @@ pub(crate) use watch::{Timing, Watcher};
 
 use crate::invoke::Gate;
 use crate::metrics::{RouteStats, Stats};
+use crate::pool::Plan;
 
 /// SHA-256 of a library.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Digest([u8; 32]);
 
 impl Digest {
+    pub(crate) const fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+
     /// Its first 12 hex digits, which tell builds apart well enough for people.
     pub(crate) fn short(self) -> String {
         let mut text = self.to_string();
@@ -66,7 +72,7 @@ pub(crate) struct FunctionKey {
     pub(crate) id: String,
     pub(crate) version: String,
     pub(crate) digest: Digest,
-    /// Fingerprint of its variables.
+    /// Fingerprint of its variables, and of its isolation.
     pub(crate) settings: u64,
     /// `id@version`, as it stands in logs.
     pub(crate) name: String,
@@ -94,6 +100,12 @@ pub(crate) struct Function {
     pub(crate) version: Version,
     pub(crate) routes: RouteTable,
     pub(crate) limits: Limits,
+    /// How it is isolated; none where it runs in this process.
+    pub(crate) isolation: Option<Plan>,
+    /// By which the supervisor knows it.
+    pub(crate) number: u32,
+    /// Why it is not to be called, if it is not: it has crashed the host too often.
+    pub(crate) quarantined: Option<String>,
     pub(crate) variables: Variables,
     pub(crate) data_dir: PathBuf,
     /// The private copy that is loaded.

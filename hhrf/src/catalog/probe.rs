@@ -15,6 +15,8 @@ use super::FunctionKey;
 use super::store;
 use super::variables::Variables;
 use crate::ffi::{HostTable, Identity, Library};
+use crate::pool::Plan;
+use crate::worker::sandbox::{self, Confinement};
 
 /// Begins the line in which the probe process says why it refuses a library; all else is the library's own output.
 const VERDICT: &str = "hhrf-probe: ";
@@ -48,17 +50,26 @@ pub(crate) struct Prober {
     timeout: Duration,
 }
 
+/// The program that this process runs. On Linux it is just that, even after its file was replaced.
+pub(crate) fn own_program() -> PathBuf {
+    let own = PathBuf::from("/proc/self/exe");
+    if own.exists() { own } else { std::env::current_exe().unwrap_or(own) }
+}
+
 impl Prober {
     pub(crate) fn new(timeout: Duration, state: &Path) -> io::Result<Self> {
-        // Linux: this very program, even after its file was replaced.
-        let own = Path::new("/proc/self/exe");
-        let program = if own.exists() { own.to_owned() } else { std::env::current_exe()? };
-        Ok(Self { program, scratch: std::path::absolute(state.join("probe"))?, timeout })
+        Ok(Self { program: own_program(), scratch: std::path::absolute(state.join("probe"))?, timeout })
     }
 
-    /// Loads the library and runs its `fezz_init`, in a process with an empty environment and a time limit.
-    pub(crate) async fn check(&self, subject: &Subject<'_>) -> Result<(), ProbeError> {
+    /// Loads the library and runs its `fezz_init`, in a process with an empty environment and a time limit, and under
+    /// what holds for the function's workers, if it has any.
+    pub(crate) async fn check(
+        &self,
+        mut subject: Subject<'_>,
+        isolation: Option<&Plan>,
+    ) -> Result<(), ProbeError> {
         let scratch = Scratch::new(&self.scratch)?;
+        subject.confinement = isolation.map(|plan| plan.confinement(&subject.library, &scratch.0));
         let mut child = Command::new(&self.program)
             .arg("probe")
             .arg(&scratch.0)
@@ -69,7 +80,7 @@ impl Prober {
             .kill_on_drop(true)
             .spawn()?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
-        let subject = serde_json::to_vec(subject).map_err(io::Error::from)?;
+        let subject = serde_json::to_vec(&subject).map_err(io::Error::from)?;
         let verdict = async {
             if let Some(mut input) = input {
                 // A probe that has died already says so by its status.
@@ -133,6 +144,7 @@ pub(crate) struct Subject<'a> {
     id: Cow<'a, str>,
     version: Cow<'a, str>,
     variables: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    confinement: Option<Confinement>,
 }
 
 impl<'a> Subject<'a> {
@@ -142,6 +154,7 @@ impl<'a> Subject<'a> {
             id: key.id.as_str().into(),
             version: key.version.as_str().into(),
             variables: variables.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            confinement: None,
         }
     }
 }
@@ -173,6 +186,9 @@ const fn end_with_the_host() {}
 fn load(subject: impl io::Read, scratch: &Path) -> Result<(), String> {
     let subject: Subject<'static> = serde_json::from_reader(subject)
         .map_err(|error| format!("the probe cannot read its input: {error}"))?;
+    if let Some(confinement) = &subject.confinement {
+        sandbox::enter(confinement).map_err(|error| error.to_string())?;
+    }
     let library = Library::open(&subject.library).map_err(|error| error.to_string())?;
     let variables =
         subject.variables.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned()));

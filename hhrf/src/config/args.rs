@@ -15,6 +15,8 @@ pub enum Command {
         /// An empty folder for the function to write to.
         scratch: PathBuf,
     },
+    /// Serve one isolated function, as the host's child.
+    Worker,
     /// Print this text and end: help, version, or what is wrong.
     Print {
         /// What to print.
@@ -44,6 +46,12 @@ enum Sub {
         /// An empty folder for the function to write to
         scratch: PathBuf,
     },
+    /// Serve the function that standard input, a socket, tells of; the host runs this for isolated functions
+    #[command(hide = true)]
+    Worker {
+        /// The function's name, for lists of processes
+        function: Option<String>,
+    },
 }
 
 /// The settings that have flags, as they were typed; the environment (HHRF_…) and the file have all of them.
@@ -70,9 +78,29 @@ pub struct Arguments {
     /// auto, text or json [default: auto]
     #[arg(long, value_name = "FORMAT")]
     pub(super) log_format: Option<String>,
+    /// Serve in this very process, for debugging: a crash is the end
+    #[arg(long)]
+    pub(super) no_supervisor: bool,
+    /// Take the sockets from the supervisor that started this process
+    #[arg(long, hide = true)]
+    pub(super) supervised: bool,
     /// File of all settings [default: config/hhrf.toml, where it exists]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// Whether this process was started by a supervisor.
+    #[must_use]
+    pub const fn is_supervised(&self) -> bool {
+        self.supervised
+    }
+
+    /// Whether this process is to be a supervisor.
+    #[must_use]
+    pub const fn wants_supervisor(&self) -> bool {
+        !self.no_supervisor
+    }
 }
 
 /// Reads the command line.
@@ -81,6 +109,7 @@ pub fn command(arguments: impl IntoIterator<Item = OsString>) -> Command {
         Ok(CommandLine { command: None, arguments }) => Command::Serve(arguments),
         Ok(CommandLine { command: Some(Sub::Serve(arguments)), .. }) => Command::Serve(arguments),
         Ok(CommandLine { command: Some(Sub::Probe { scratch }), .. }) => Command::Probe { scratch },
+        Ok(CommandLine { command: Some(Sub::Worker { .. }), .. }) => Command::Worker,
         Err(error) => Command::Print { text: error.render().to_string(), ok: !error.use_stderr() },
     }
 }

@@ -12,7 +12,7 @@ use super::sources::RawSettings;
 use super::{Limits, LogFormat, Settings, Sticky, Timing};
 use crate::logging;
 
-const HOUR_MS: u64 = 3_600_000;
+pub(super) const HOUR_MS: u64 = 3_600_000;
 const GIB: u64 = 1 << 30;
 
 /// Builds the settings; what is wrong is added to `problems`, and has its default here.
@@ -32,6 +32,7 @@ pub(super) fn settings(raw: RawSettings, problems: &mut Vec<String>) -> Settings
             max_body_bytes: judge.number("max_body_bytes", 0..=4 * GIB, 10 << 20),
             max_concurrency: judge.size("max_concurrency", 1..=65_536, 256),
         },
+        abandoned_max: judge.size("abandoned_max", 1..=65_536, 64),
         blocking_threads: judge.size("blocking_threads", 1..=8192, 512),
         slow_poll: judge.millis("slow_poll_ms", 1..=HOUR_MS, 100),
         max_connections: judge.size("max_connections", 1..=1_000_000, 10_000),
@@ -75,12 +76,16 @@ pub(super) fn settings(raw: RawSettings, problems: &mut Vec<String>) -> Settings
         }),
         drain_delay: judge.millis("drain_delay_ms", 0..=HOUR_MS, 1_000),
         libraries_warning: judge.size("libraries_warning", 1..=1_000_000, 800),
+        isolation: super::isolation::defaults(&mut judge),
+        pool: super::isolation::pool(&mut judge),
+        supervisor: super::isolation::supervisor(&mut judge),
+        hand_over: judge.millis("hand_over_ms", 0..=HOUR_MS, 5_000),
     };
     judge.unknown();
     settings
 }
 
-struct Judge<'a> {
+pub(super) struct Judge<'a> {
     raw: RawSettings,
     problems: &'a mut Vec<String>,
     known: Vec<&'static str>,
@@ -109,12 +114,17 @@ impl Judge<'_> {
         })
     }
 
-    fn parsed<T>(&mut self, key: &'static str, default: &str, read: impl Fn(&str) -> Result<T, String>) -> T {
+    pub(super) fn parsed<T>(
+        &mut self,
+        key: &'static str,
+        default: &str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> T {
         let default = read(default).expect("the default is valid");
         self.value(key, default, |value| read(&as_text(value)?))
     }
 
-    fn number(&mut self, key: &'static str, range: RangeInclusive<u64>, default: u64) -> u64 {
+    pub(super) fn number(&mut self, key: &'static str, range: RangeInclusive<u64>, default: u64) -> u64 {
         self.value(key, default, |value| {
             let expected =
                 || format!("`{value}` is not a whole number from {} to {}", range.start(), range.end());
@@ -122,15 +132,15 @@ impl Judge<'_> {
         })
     }
 
-    fn size(&mut self, key: &'static str, range: RangeInclusive<u64>, default: u64) -> usize {
+    pub(super) fn size(&mut self, key: &'static str, range: RangeInclusive<u64>, default: u64) -> usize {
         usize::try_from(self.number(key, range, default)).unwrap_or(usize::MAX)
     }
 
-    fn millis(&mut self, key: &'static str, range: RangeInclusive<u64>, default: u64) -> Duration {
+    pub(super) fn millis(&mut self, key: &'static str, range: RangeInclusive<u64>, default: u64) -> Duration {
         Duration::from_millis(self.number(key, range, default))
     }
 
-    fn boolean(&mut self, key: &'static str, default: bool) -> bool {
+    pub(super) fn boolean(&mut self, key: &'static str, default: bool) -> bool {
         self.value(key, default, |value| match &value.kind {
             ValueKind::Boolean(value) => Ok(*value),
             ValueKind::String(text) if text == "true" => Ok(true),

@@ -4,6 +4,7 @@
 //! that is wrong is said at once.
 
 mod args;
+mod isolation;
 mod judge;
 mod sources;
 
@@ -17,7 +18,9 @@ use tracing_subscriber::filter::Targets;
 pub use args::{Arguments, Command, command};
 
 pub(crate) use crate::catalog::{Limits, Timing};
+pub(crate) use crate::pool::{Defaults, HealthSettings, Plan, PoolSettings};
 pub(crate) use crate::route::Sticky;
+pub(crate) use crate::supervise::SupervisorSettings;
 
 /// What the host runs with; `config/hhrf.toml` says what each of them is for.
 #[derive(Debug)]
@@ -30,6 +33,7 @@ pub struct Settings {
     pub(crate) expose_panics: bool,
     pub(crate) limits: Limits,
     pub(crate) blocking_threads: usize,
+    pub(crate) abandoned_max: usize,
     pub(crate) slow_poll: Duration,
     pub(crate) max_connections: usize,
     pub(crate) max_headers: usize,
@@ -49,6 +53,11 @@ pub struct Settings {
     pub(crate) admin: Option<SocketAddr>,
     pub(crate) drain_delay: Duration,
     pub(crate) libraries_warning: usize,
+    pub(crate) isolation: Defaults,
+    pub(crate) pool: PoolSettings,
+    pub(crate) supervisor: SupervisorSettings,
+    /// How long a serving process that was handed over from keeps connections that are idle.
+    pub(crate) hand_over: Duration,
 }
 
 impl Settings {

@@ -66,7 +66,7 @@ fn collect(source: &impl Source, name: &str, problems: &mut Vec<String>) -> BTre
 }
 
 fn flags(arguments: &Arguments) -> BTreeMap<String, Value> {
-    let Arguments { functions, listen, admin, state_dir, log, log_format, no_watch, config: _ } = arguments;
+    let Arguments { functions, listen, admin, state_dir, log, log_format, no_watch, .. } = arguments;
     let watch = no_watch.then(|| "false".to_owned());
     [
         ("functions", functions),

@@ -4,7 +4,7 @@ use std::cell::UnsafeCell;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fezz_abi::{FezzPair, FezzPairs, FezzRequest, FezzSlice};
@@ -19,7 +19,7 @@ use crate::respond::REQUEST_ID;
 use crate::serve::Peer;
 
 /// W3C Trace Context.
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What a call is made from.
 #[derive(Debug)]
@@ -47,19 +47,33 @@ pub(crate) enum CallBody {
 impl CallParts {
     /// The path below the function's prefix. Where the client named none it is that of the route that was chosen for
     /// it, which has no parameters.
-    fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         match self.head.uri.path().get(self.path_start..) {
             None | Some("" | "/") => self.pattern(),
             Some(path) => path,
         }
     }
 
-    fn pattern(&self) -> &str {
+    pub(crate) fn pattern(&self) -> &str {
         self.function.routes.patterns().nth(self.route).unwrap_or_default()
     }
 
-    fn header(&self, name: &HeaderName) -> FezzSlice {
-        self.head.headers.get(name).map_or(FezzSlice::EMPTY, |value| FezzSlice::new(value.as_bytes()))
+    /// A header's first value; empty where there is none.
+    pub(crate) fn header(&self, name: &HeaderName) -> &[u8] {
+        self.head.headers.get(name).map_or(&[], |value| value.as_bytes())
+    }
+
+    /// The headers that travel on, in order.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let hop_by_hop = HopByHop::of(&self.head.headers);
+        let headers = self.head.headers.iter().filter(move |(name, _)| !hop_by_hop.contains(name));
+        headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
+    }
+
+    /// How much of its time is left, at least a nanosecond; none where it has no deadline.
+    pub(crate) fn time_left(&self) -> Option<Duration> {
+        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        self.deadline.map(|deadline| left(deadline).max(Duration::from_nanos(1)))
     }
 }
 
@@ -75,7 +89,7 @@ struct Inner {
     cancelled: AtomicU32,
     parts: CallParts,
     body: Bytes,
-    upload: Option<Upload>,
+    upload: Option<Upload<BodyReader>>,
     headers: Vec<FezzPair>,
     params: Vec<FezzPair>,
 }
@@ -114,10 +128,8 @@ impl Call {
 
     /// The request, its remaining time filled in. Called once, by the thread that is about to make the call.
     pub(super) fn begin(&self) -> *const FezzRequest {
-        let left = self.0.parts.deadline.map_or(0, |deadline| {
-            let left = deadline.saturating_duration_since(Instant::now()).as_nanos();
-            u64::try_from(left).unwrap_or(u64::MAX).max(1)
-        });
+        let left = self.0.parts.time_left();
+        let left = left.map_or(0, |left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
         // From the Arc's own pointer, so that `retain` may reach the whole of Inner through it.
         let inner = Arc::as_ptr(&self.0);
         // SAFETY: `inner` points at a live Inner.
@@ -158,8 +170,8 @@ impl Inner {
             headers: FezzPairs::new(&self.headers),
             body: FezzSlice::new(&self.body),
             body_stream,
-            request_id: parts.header(&REQUEST_ID),
-            traceparent: parts.header(&TRACEPARENT),
+            request_id: FezzSlice::new(parts.header(&REQUEST_ID)),
+            traceparent: FezzSlice::new(parts.header(&TRACEPARENT)),
             client_addr: FezzSlice::new(parts.peer.address_text().as_bytes()),
             cancelled: &raw const self.cancelled,
             ..EMPTY
@@ -168,16 +180,8 @@ impl Inner {
 }
 
 fn header_pairs(parts: &CallParts) -> Vec<FezzPair> {
-    let hop_by_hop = HopByHop::of(&parts.head.headers);
     let mut pairs = Vec::with_capacity(parts.head.headers.len());
-    pairs.extend(
-        parts
-            .head
-            .headers
-            .iter()
-            .filter(|(name, _)| !hop_by_hop.contains(name))
-            .map(|(name, value)| pair(name.as_str().as_bytes(), value.as_bytes())),
-    );
+    pairs.extend(parts.headers().map(|(name, value)| pair(name, value)));
     pairs
 }
 
@@ -185,7 +189,7 @@ fn pair(name: &[u8], value: &[u8]) -> FezzPair {
     FezzPair { name: FezzSlice::new(name), value: FezzSlice::new(value) }
 }
 
-const EMPTY: FezzRequest = FezzRequest {
+pub(super) const EMPTY: FezzRequest = FezzRequest {
     size: size_of::<FezzRequest>(),
     method: FezzSlice::EMPTY,
     path: FezzSlice::EMPTY,

@@ -11,7 +11,7 @@ use fezz_abi::{
 use libloading::os::unix::{Library as RawLibrary, RTLD_LOCAL, RTLD_NOW};
 
 use super::reply::RawReply;
-use super::{Call, HostTable, Task};
+use super::{Call, HostTable, RemoteCall, Task};
 
 /// Never unmap: std's thread-local destructors would point into unmapped code (rust-lang/rust#91979).
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -118,6 +118,14 @@ impl Library {
         let request = call.begin();
         // SAFETY: the request is valid for as long as `call` is, the response can be written.
         unsafe { (self.fetch)(request, &raw mut response) };
+        RawReply::new(response)
+    }
+
+    /// As [`fetch`](Self::fetch), in a worker process.
+    pub(crate) fn fetch_remote(&self, call: &RemoteCall) -> RawReply {
+        let mut response = FezzResponse::EMPTY;
+        // SAFETY: the request is valid for as long as `call` is, the response can be written.
+        unsafe { (self.fetch)(call.as_raw(), &raw mut response) };
         RawReply::new(response)
     }
 }

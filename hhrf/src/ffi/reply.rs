@@ -1,5 +1,6 @@
 //! A function's answer as the host sees it: checked, and with the function's memory released exactly once.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,7 +9,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::ReplyStream;
 use crate::hop_by_hop::HopByHop;
-use crate::resolve::Loaded;
+
+/// What a function's memory needs to be there: while it is held, the function is not shut down.
+pub(crate) type Keep = Arc<dyn Any + Send + Sync>;
 
 /// What the host adds to an answer's headers, at most: a map that grows is filled twice.
 const HOST_HEADERS: usize = 4;
@@ -56,6 +59,8 @@ pub(crate) enum ReplyError {
     Body(usize),
     #[error("the function's body stream is a misaligned pointer")]
     Stream,
+    #[error("{0}")]
+    Worker(String),
     #[error("the function did not start its asynchronous call")]
     NotStarted,
     #[error("the function's poll gave answer {0}, which this host does not know")]
@@ -76,8 +81,8 @@ impl RawReply {
         Self(response)
     }
 
-    /// Checks the answer. Its body is not copied: it keeps the function's memory, and the function loaded.
-    pub(crate) fn into_reply(self, loaded: &Arc<Loaded>) -> Result<Reply<ReplyBody>, ReplyError> {
+    /// Checks the answer. Its body is not copied: it keeps the function's memory, and what keeps the function loaded.
+    pub(crate) fn into_reply(self, keep: &Keep) -> Result<Reply<ReplyBody>, ReplyError> {
         if self.0.body.is_malformed() {
             return Err(ReplyError::Body(self.0.body.len));
         }
@@ -90,7 +95,7 @@ impl RawReply {
         if !self.0.stream.is_aligned() {
             return Err(ReplyError::Stream);
         }
-        Ok(Reply { status: self.status()?, headers: self.headers()?, body: self.into_body(loaded) })
+        Ok(Reply { status: self.status()?, headers: self.headers()?, body: self.into_body(keep) })
     }
 
     /// The body as a stream, where it is one.
@@ -130,14 +135,14 @@ impl RawReply {
         Ok(headers)
     }
 
-    fn into_body(self, loaded: &Arc<Loaded>) -> ReplyBody {
+    fn into_body(self, keep: &Keep) -> ReplyBody {
         if !self.0.stream.is_null() {
-            return ReplyBody::Stream(ReplyStream::new(self, Arc::clone(loaded)));
+            return ReplyBody::Stream(ReplyStream::new(self, Arc::clone(keep)));
         }
         if self.0.body.len == 0 {
             return ReplyBody::Whole(Bytes::new());
         }
-        ReplyBody::Whole(Bytes::from_owner(WholeBody { raw: self, _loaded: Arc::clone(loaded) }))
+        ReplyBody::Whole(Bytes::from_owner(WholeBody { raw: self, _keep: Arc::clone(keep) }))
     }
 
     fn text(&self) -> String {
@@ -162,7 +167,7 @@ impl Drop for RawReply {
 /// The body, as an owner for [`Bytes::from_owner`]. The function is not shut down while an answer of its is on its way.
 struct WholeBody {
     raw: RawReply,
-    _loaded: Arc<Loaded>,
+    _keep: Keep,
 }
 
 impl AsRef<[u8]> for WholeBody {

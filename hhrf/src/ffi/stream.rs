@@ -10,8 +10,7 @@ use fezz_abi::{
     FezzChunk, FezzStream, FezzWaker, STREAM_BLOCKING, STREAM_END, STREAM_ERROR, STREAM_PENDING, STREAM_READY,
 };
 
-use super::reply::RawReply;
-use crate::resolve::Loaded;
+use super::reply::{Keep, RawReply};
 
 /// Why a stream broke off. The client has had status and headers by then.
 #[derive(Debug, thiserror::Error)]
@@ -38,13 +37,13 @@ pub(crate) type Piece = Option<Result<Bytes, StreamError>>;
 pub(crate) struct ReplyStream {
     /// Owns what `FezzStream` points to.
     raw: RawReply,
-    loaded: Arc<Loaded>,
+    keep: Keep,
 }
 
 impl ReplyStream {
     /// `raw` has a stream.
-    pub(super) const fn new(raw: RawReply, loaded: Arc<Loaded>) -> Self {
-        Self { raw, loaded }
+    pub(super) const fn new(raw: RawReply, keep: Keep) -> Self {
+        Self { raw, keep }
     }
 
     /// Whether it has to be pulled on a thread that may block.
@@ -92,7 +91,7 @@ impl ReplyStream {
         if chunk.0.data.len == 0 {
             return Bytes::new();
         }
-        Bytes::from_owner(OwnedChunk { chunk, _loaded: Arc::clone(&self.loaded) })
+        Bytes::from_owner(OwnedChunk { chunk, _keep: Arc::clone(&self.keep) })
     }
 }
 
@@ -121,7 +120,7 @@ impl Drop for RawChunk {
 /// A piece, as an owner for [`Bytes::from_owner`]. The function is not shut down while a piece of its is on its way.
 struct OwnedChunk {
     chunk: RawChunk,
-    _loaded: Arc<Loaded>,
+    _keep: Keep,
 }
 
 impl AsRef<[u8]> for OwnedChunk {

@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 use fezz_abi::bridge::lend;
 use fezz_abi::{FetchAsyncFn, FezzResponse, FezzTask, TASK_PENDING, TASK_READY};
 
-use super::Call;
 use super::reply::{RawReply, ReplyError};
+use super::{Call, inflight};
 
 /// A running call. Dropping it cancels what is not finished, and ends the borrow of the request.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ impl Task {
     pub(super) fn start(fetch_async: FetchAsyncFn, call: Call) -> Self {
         let mut raw = FezzTask::EMPTY;
         let request = call.begin();
+        let _inside = inflight::enter(call.function().number);
         // SAFETY: the request is valid for as long as `call` is, the task can be written.
         unsafe { fetch_async(request, &raw mut raw) };
         Self { raw, call, finished: false }
@@ -34,6 +35,7 @@ impl Task {
         let Some(poll) = self.raw.poll else { return self.finish(Err(ReplyError::NotStarted)) };
         let waker = lend(cx.waker());
         let mut response = FezzResponse::EMPTY;
+        let _inside = inflight::enter(self.call.function().number);
         // SAFETY: the task is not finished, and `&mut` makes this thread the only one; waker and response live until
         // it returns.
         let answer = unsafe { poll(self.raw.ctx, &raw const waker, &raw mut response) };
@@ -57,6 +59,7 @@ impl Drop for Task {
         if !self.finished {
             self.call.cancel();
         }
+        let _inside = inflight::enter(self.call.function().number);
         if let Some(drop) = self.raw.drop {
             // SAFETY: once, and `&mut` says that nobody polls.
             unsafe { drop(self.raw.ctx) };

@@ -14,20 +14,32 @@ use fezz_abi::{
 
 use crate::invoke::BodyReader;
 
-/// A [`FezzStream`] over a body that is still arriving. Its address must not change once `raw` was handed out.
-#[derive(Debug)]
-pub(super) struct Upload {
-    raw: FezzStream,
-    /// The contract has one caller at a time; a function that breaks it waits here.
-    body: Mutex<BodyReader>,
+/// A body that comes in pieces.
+pub(crate) trait Pieces: Send {
+    /// The next piece, or why there is none; not called again after an end or an error.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>>;
 }
 
-impl Upload {
-    pub(super) const fn new(body: BodyReader) -> Self {
+impl Pieces for BodyReader {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
+        self.poll_next(cx).map(|piece| piece.map(|piece| piece.map_err(|error| error.to_string())))
+    }
+}
+
+/// A [`FezzStream`] over a body that is still arriving. Its address must not change once `raw` was handed out.
+#[derive(Debug)]
+pub(super) struct Upload<B> {
+    raw: FezzStream,
+    /// The contract has one caller at a time; a function that breaks it waits here.
+    body: Mutex<B>,
+}
+
+impl<B: Pieces> Upload<B> {
+    pub(super) const fn new(body: B) -> Self {
         let raw = FezzStream {
             size: size_of::<FezzStream>(),
             ctx: ptr::null_mut(),
-            next_chunk: Some(next_chunk),
+            next_chunk: Some(next_chunk::<B>),
             flags: 0,
             reserved: 0,
         };
@@ -42,13 +54,17 @@ impl Upload {
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
         let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
-        body.poll_next(cx).map(|piece| piece.map(|piece| piece.map_err(|error| error.to_string())))
+        body.poll_piece(cx)
     }
 }
 
-unsafe extern "C" fn next_chunk(ctx: *mut c_void, waker: *const FezzWaker, chunk: *mut FezzChunk) -> u32 {
+unsafe extern "C" fn next_chunk<B: Pieces>(
+    ctx: *mut c_void,
+    waker: *const FezzWaker,
+    chunk: *mut FezzChunk,
+) -> u32 {
     // SAFETY: the context of `point`, in a request that is valid for as long as this may be called.
-    let upload = unsafe { &*ctx.cast_const().cast::<Upload>() };
+    let upload = unsafe { &*ctx.cast_const().cast::<Upload<B>>() };
     // SAFETY: null, or the function's waker, lent for the time of this call.
     let piece = match unsafe { waker.as_ref() } {
         Some(waker) => {

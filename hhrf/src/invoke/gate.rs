@@ -1,7 +1,7 @@
 //! How many calls a function runs at once, and how many of them nobody waits for any more.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -12,6 +12,9 @@ use crate::metrics::Stats;
 pub(crate) struct Gate {
     permits: Arc<Semaphore>,
     abandoned: AtomicUsize,
+    /// With how many abandoned calls no more are made.
+    abandoned_max: usize,
+    overloaded: AtomicBool,
     stats: Arc<Stats>,
 }
 
@@ -24,9 +27,10 @@ pub(crate) struct Permit {
 }
 
 impl Gate {
-    pub(crate) fn new(max_concurrency: usize, stats: Arc<Stats>) -> Self {
+    pub(crate) fn new(max_concurrency: usize, abandoned_max: usize, stats: Arc<Stats>) -> Self {
         let permits = Arc::new(Semaphore::new(max_concurrency.min(Semaphore::MAX_PERMITS)));
-        Self { permits, abandoned: AtomicUsize::new(0), stats }
+        let (abandoned, overloaded) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Self { permits, abandoned, abandoned_max, overloaded, stats }
     }
 
     /// A permit, if one is free.
@@ -34,6 +38,29 @@ impl Gate {
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
         self.stats.in_flight.inc();
         Some(Permit { _permit: permit, stats: Arc::clone(&self.stats) })
+    }
+
+    /// How many calls are running that nobody waits for, where they are so many that no more may be made: each keeps a
+    /// thread from other functions. It is over when half of them have ended.
+    pub(crate) fn overload(&self) -> Option<usize> {
+        let abandoned = self.abandoned.load(Ordering::Relaxed);
+        if self.overloaded.load(Ordering::Relaxed) {
+            if abandoned <= self.abandoned_max / 2 {
+                self.overloaded.store(false, Ordering::Relaxed);
+                return None;
+            }
+            return Some(abandoned);
+        }
+        let is_too_much = abandoned >= self.abandoned_max;
+        if is_too_much {
+            self.overloaded.store(true, Ordering::Relaxed);
+        }
+        is_too_much.then_some(abandoned)
+    }
+
+    /// How many running calls nobody waits for.
+    pub(crate) fn abandoned(&self) -> usize {
+        self.abandoned.load(Ordering::Relaxed)
     }
 
     /// Counts a running call that nobody waits for any more, until it ends; answers with how many there are.

@@ -6,6 +6,7 @@
 mod blocking;
 mod body;
 mod gate;
+mod isolated;
 mod polled;
 mod runners;
 mod stream;
@@ -25,7 +26,8 @@ pub(crate) use runners::Runners;
 
 use crate::error::Error;
 use crate::ffi::{Call, CallBody, CallParts, Reply, ReplyError};
-use crate::resolve::{Loaded, Resolved};
+use crate::pool::Pool;
+use crate::resolve::{Loaded, Resolved, Target};
 use crate::route::Routed;
 use gate::Permit;
 
@@ -40,6 +42,16 @@ pub(crate) enum InvokeError {
     Deadline { timeout: Duration, abandoned: usize },
     #[error(transparent)]
     Reply(#[from] ReplyError),
+    #[error("the function crashed while it served this request: {0}")]
+    Crashed(String),
+    #[error("the function's worker process could not be started: {0}")]
+    NotStarted(String),
+    #[error("the function crashed too often; calls of it are taken again in {} s", .again.as_secs().max(1))]
+    Resting { again: Duration },
+    #[error(
+        "{abandoned} calls of the function are still running that nobody waits for: no more are made until some of them have ended"
+    )]
+    Overloaded { abandoned: usize },
     #[error("the call was lost inside the host; this is a defect of the host")]
     Lost,
 }
@@ -65,6 +77,17 @@ struct Admitted {
     deadline: Instant,
 }
 
+/// The same, before it is known where it will run.
+#[derive(Debug)]
+struct Opened {
+    parts: CallParts,
+    body: CallBody,
+    permit: Permit,
+    timeout: Duration,
+    begin: Instant,
+    deadline: Instant,
+}
+
 /// The innermost service of the stack.
 #[derive(Clone, Debug)]
 pub(crate) struct Invoke {
@@ -77,12 +100,14 @@ pub(crate) struct Invoke {
 
 impl Invoke {
     async fn run(self, resolved: Resolved) -> Result<Reply<Body>, InvokeError> {
-        let loaded = Arc::clone(&resolved.loaded);
-        let admitted = self.admit(resolved).await?;
-        let stats = Arc::clone(&admitted.call.function().stats);
-        let reply = match loaded.way() {
-            Way::Blocking => blocking::run(admitted, &self.runners).await,
-            Way::Polled => polled::run(admitted, self.slow_poll, &self.runners).await,
+        let Resolved { routed, target } = resolved;
+        let stats = Arc::clone(&routed.function.stats);
+        if let Some(abandoned) = routed.function.gate.overload() {
+            return Err(InvokeError::Overloaded { abandoned });
+        }
+        let reply = match target {
+            Target::Library(loaded) => self.in_process(routed, loaded).await,
+            Target::Workers(pool) => self.isolated(routed, pool).await,
         };
         if let Err(InvokeError::Deadline { .. }) = reply {
             stats.timeouts.inc();
@@ -90,14 +115,31 @@ impl Invoke {
         reply
     }
 
+    async fn in_process(&self, routed: Routed, loaded: Arc<Loaded>) -> Result<Reply<Body>, InvokeError> {
+        let opened = self.open(routed, loaded.streams_bodies()).await?;
+        let Opened { parts, body, permit, timeout, begin, deadline } = opened;
+        let way = loaded.way();
+        let admitted = Admitted { loaded, permit, call: Call::new(parts, body), timeout, begin, deadline };
+        match way {
+            Way::Blocking => blocking::run(admitted, &self.runners).await,
+            Way::Polled => polled::run(admitted, self.slow_poll, &self.runners).await,
+        }
+    }
+
+    async fn isolated(&self, routed: Routed, pool: Arc<Pool>) -> Result<Reply<Body>, InvokeError> {
+        let timeout = routed.function.limits.timeout;
+        let streams = pool.streams_bodies(Instant::now() + timeout).await;
+        let streams = streams.map_err(|error| isolated::invoke_error(error, timeout))?;
+        isolated::run(pool, self.open(routed, streams).await?).await
+    }
+
     /// Reads the body, unless the function does, and takes a permit: in this order, so that a slow client does not keep
     /// a place from others.
-    async fn admit(&self, resolved: Resolved) -> Result<Admitted, InvokeError> {
-        let Resolved { routed: Routed { head, body, function, peer, path_start, route, params }, loaded } =
-            resolved;
+    async fn open(&self, routed: Routed, streams_bodies: bool) -> Result<Opened, InvokeError> {
+        let Routed { head, body, function, peer, path_start, route, params } = routed;
         let (max_body_bytes, limit) = (function.limits.max_body_bytes, function.limits.max_concurrency);
         let body = BodyReader::new(body, &head.headers, max_body_bytes, self.body_timeout)?;
-        let body = if loaded.streams_bodies() {
+        let body = if streams_bodies {
             CallBody::Stream(body.with_timer())
         } else {
             CallBody::Whole(body.read().await?)
@@ -107,7 +149,7 @@ impl Invoke {
         let begin = Instant::now();
         let deadline = begin + timeout;
         let parts = CallParts { function, deadline: Some(deadline), peer, head, path_start, route, params };
-        Ok(Admitted { loaded, permit, call: Call::new(parts, body), timeout, begin, deadline })
+        Ok(Opened { parts, body, permit, timeout, begin, deadline })
     }
 }
 

@@ -13,7 +13,7 @@ use axum::body::Body;
 use super::runners::Runners;
 use super::stream::streamed;
 use super::{Admitted, InvokeError};
-use crate::ffi::{Call, RawReply, Reply, ReplyError, Task};
+use crate::ffi::{Call, Keep, RawReply, Reply, ReplyError, Task};
 
 /// Makes the call and waits for its answer.
 pub(super) async fn run(
@@ -28,7 +28,8 @@ pub(super) async fn run(
     let Ok((raw, end)) = tokio::time::timeout_at(deadline.into(), polling).await else {
         return Err(InvokeError::Deadline { timeout, abandoned: 0 });
     };
-    let reply = raw.and_then(|raw| raw.into_reply(&loaded));
+    let keep: Keep = loaded;
+    let reply = raw.and_then(|raw| raw.into_reply(&keep));
     call.function().stats.answered(end - begin, &reply);
     Ok(reply?.map(|body| streamed(body, &call, Some(permit), runners)))
 }

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::gate::Permit;
 use super::runners::{Runners, Work};
+use crate::ffi::inflight;
 use crate::ffi::{Call, Piece, ReplyBody, ReplyStream, StreamError};
 
 /// The body for the client. What is whole needs no permit any more.
@@ -81,7 +82,9 @@ impl Pull {
     pub(super) fn run(self) {
         let Self { mut source, answer } = self;
         if !answer.is_closed() {
+            let inside = inflight::enter(source.call.function().number);
             let piece = source.stream.next_blocking();
+            drop(inside);
             // Without a receiver the client is gone, and the stream is dropped here.
             let _ = answer.send((source, piece));
         }
@@ -93,7 +96,9 @@ impl StreamBody {
         loop {
             match std::mem::replace(&mut self.state, State::Done) {
                 State::Polled(mut source) => {
+                    let inside = inflight::enter(source.call.function().number);
                     let piece = source.stream.poll_next(cx);
+                    drop(inside);
                     return match piece {
                         Poll::Ready(piece) => Poll::Ready(self.keep(State::Polled, source, piece)),
                         Poll::Pending => {

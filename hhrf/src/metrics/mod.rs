@@ -38,9 +38,11 @@ pub(crate) struct Stats {
     pub(crate) errors: Counter,
     pub(crate) panics: Counter,
     pub(crate) timeouts: Counter,
+    /// Workers that crashed.
+    pub(crate) crashes: Counter,
     /// Polls of an asynchronous call that blocked their thread.
     pub(crate) slow_polls: Counter,
-    /// Loads that ran `fezz_init`.
+    /// Loads that ran `fezz_init`, and workers that started.
     pub(crate) cold_starts: Counter,
     /// Calls that hold a permit.
     pub(crate) in_flight: Gauge,
@@ -55,6 +57,7 @@ impl Default for Stats {
             errors: Counter::default(),
             panics: Counter::default(),
             timeouts: Counter::default(),
+            crashes: Counter::default(),
             slow_polls: Counter::default(),
             cold_starts: Counter::default(),
             in_flight: Gauge::default(),

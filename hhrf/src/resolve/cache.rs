@@ -7,8 +7,9 @@ use futures_util::FutureExt;
 use moka::future::Cache as Moka;
 use tokio::sync::mpsc;
 
-use super::load::{LoadError, Loaded, Loader};
+use super::load::{LoadError, Loader, Target};
 use crate::catalog::{Function, FunctionKey};
+use crate::pool::{Environment, PoolStatus};
 
 /// A cache with a time to idle, in which a function that many requests miss at once is loaded once.
 #[derive(Clone, Debug)]
@@ -16,7 +17,7 @@ pub(crate) struct Cache(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    loaded: Moka<Arc<FunctionKey>, Arc<Loaded>>,
+    loaded: Moka<Arc<FunctionKey>, Target>,
     loader: Arc<Loader>,
 }
 
@@ -27,7 +28,12 @@ pub(crate) struct AllShutDown(mpsc::Receiver<()>);
 impl Cache {
     /// Functions leave after `idle` without a call. moka has no thread of its own, so that somebody has to sweep: a
     /// task does, each `sweep`.
-    pub(crate) fn start(idle: Duration, sweep: Duration, warn_at: usize) -> (Self, AllShutDown) {
+    pub(crate) fn start(
+        idle: Duration,
+        sweep: Duration,
+        warn_at: usize,
+        environment: Environment,
+    ) -> (Self, AllShutDown) {
         let loaded = Moka::builder().time_to_idle(idle).build();
         let (alive, all_shut_down) = mpsc::channel(1);
         let swept = loaded.clone();
@@ -39,17 +45,17 @@ impl Cache {
                 swept.run_pending_tasks().await;
             }
         });
-        let loader = Arc::new(Loader::new(alive, warn_at));
+        let loader = Arc::new(Loader::new(alive, warn_at, environment));
         (Self(Arc::new(Inner { loaded, loader })), AllShutDown(all_shut_down))
     }
 
     /// The function, where the cache has it at hand, which is without waiting.
-    pub(crate) fn loaded(&self, function: &Function) -> Option<Arc<Loaded>> {
+    pub(crate) fn at_hand(&self, function: &Function) -> Option<Target> {
         self.0.loaded.get(&function.key).now_or_never().flatten()
     }
 
-    /// The loaded function, from the cache or from its library.
-    pub(crate) async fn get(&self, function: &Arc<Function>) -> Result<Arc<Loaded>, Arc<LoadError>> {
+    /// The function, from the cache or from its library.
+    pub(crate) async fn get(&self, function: &Arc<Function>) -> Result<Target, Arc<LoadError>> {
         let load = Arc::clone(&self.0.loader).load(Arc::clone(function));
         self.0.loaded.try_get_with(Arc::clone(&function.key), load).await
     }
@@ -63,6 +69,16 @@ impl Cache {
     /// Whether a function is loaded.
     pub(crate) fn holds(&self, key: &Arc<FunctionKey>) -> bool {
         self.0.loaded.contains_key(key)
+    }
+
+    /// The workers of a function, where it is isolated and has any.
+    pub(crate) fn workers(&self, key: &Arc<FunctionKey>) -> Option<PoolStatus> {
+        // Not `get`, which would count as a use.
+        let found = self.0.loaded.iter().find(|(found, _)| **found == *key);
+        match found {
+            Some((_, Target::Workers(pool))) => Some(pool.status()),
+            _ => None,
+        }
     }
 
     /// How many libraries this process has ever mapped.

@@ -12,8 +12,11 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::catalog::Function;
-use crate::ffi::{Call, HostTable, Identity, Library, OpenError, Reply, ReplyBody, ReplyError, Task};
+use crate::ffi::{
+    Call, HostTable, Identity, Keep, Library, OpenError, Reply, ReplyBody, ReplyError, Task, inflight,
+};
 use crate::invoke::Way;
+use crate::pool::{Environment, Pool, Spec};
 
 /// Why a function could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +27,15 @@ pub(crate) enum LoadError {
     Ending,
 }
 
+/// Where a function is called.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// In this process.
+    Library(Arc<Loaded>),
+    /// In processes of its own.
+    Workers(Arc<Pool>),
+}
+
 /// A function that can be called. Calls hold it; the last one to drop it shuts the function down.
 #[derive(Debug)]
 pub(crate) struct Loaded {
@@ -31,6 +43,8 @@ pub(crate) struct Loaded {
     mapping: Arc<Mapping>,
     generation: u64,
     name: String,
+    /// By which the supervisor knows it.
+    number: u32,
     alive: mpsc::Sender<()>,
     runtime: Handle,
 }
@@ -62,11 +76,14 @@ pub(crate) struct Loader {
     alive: Mutex<Option<mpsc::Sender<()>>>,
     /// From how many mapped libraries on it warns.
     warn_at: usize,
+    /// What pools are made with.
+    environment: Arc<Environment>,
 }
 
 impl Loader {
-    pub(super) fn new(alive: mpsc::Sender<()>, warn_at: usize) -> Self {
-        Self { mappings: Mutex::default(), alive: Mutex::new(Some(alive)), warn_at }
+    pub(super) fn new(alive: mpsc::Sender<()>, warn_at: usize, environment: Environment) -> Self {
+        let environment = Arc::new(environment);
+        Self { mappings: Mutex::default(), alive: Mutex::new(Some(alive)), warn_at, environment }
     }
 
     /// Loads nothing from here on.
@@ -78,14 +95,22 @@ impl Loader {
         self.alive.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(LoadError::Ending)
     }
 
-    /// Loads the function on a thread that may block: constructors and `fezz_init` take their time.
-    pub(super) async fn load(self: Arc<Self>, function: Arc<Function>) -> Result<Arc<Loaded>, LoadError> {
+    /// Loads the function on a thread that may block: constructors and `fezz_init` take their time. An isolated one
+    /// is loaded by its workers.
+    pub(super) async fn load(self: Arc<Self>, function: Arc<Function>) -> Result<Target, LoadError> {
+        if let Some(plan) = &function.isolation {
+            let pool = Pool::start(Spec::of(&function, plan), Arc::clone(&self.environment), self.alive()?);
+            return Ok(Target::Workers(Arc::new(pool)));
+        }
         let load = move || self.load_blocking(&function).map(Arc::new);
-        tokio::task::spawn_blocking(load).await.unwrap_or(Err(LoadError::Ending))
+        let loaded = tokio::task::spawn_blocking(load).await.unwrap_or(Err(LoadError::Ending));
+        loaded.map(Target::Library)
     }
 
     fn load_blocking(&self, function: &Arc<Function>) -> Result<Loaded, LoadError> {
         let alive = self.alive()?;
+        let number = function.number;
+        let _inside = inflight::enter(number);
         let library = Library::open(&function.library)?;
         let mapping = self.mapping(&function.library);
         let mut state = mapping.lock();
@@ -104,6 +129,7 @@ impl Loader {
             mapping,
             generation,
             name: function.name().to_owned(),
+            number,
             alive,
             runtime: Handle::current(),
         })
@@ -159,7 +185,9 @@ impl Loaded {
 
     /// Runs one call on this thread.
     pub(crate) fn fetch(self: &Arc<Self>, call: &Call) -> Result<Reply<ReplyBody>, ReplyError> {
-        self.library.fetch(call).into_reply(self)
+        let _inside = inflight::enter(self.number);
+        let keep: Keep = Arc::<Self>::clone(self);
+        self.library.fetch(call).into_reply(&keep)
     }
 }
 
@@ -167,9 +195,10 @@ impl Drop for Loaded {
     fn drop(&mut self) {
         let (library, mapping, generation) =
             (Arc::clone(&self.library), Arc::clone(&self.mapping), self.generation);
-        let (name, alive) = (std::mem::take(&mut self.name), self.alive.clone());
+        let (name, number, alive) = (std::mem::take(&mut self.name), self.number, self.alive.clone());
         // Not here: this may be a thread that must not block.
         self.runtime.spawn_blocking(move || {
+            let _inside = inflight::enter(number);
             let mut state = mapping.lock();
             if state.up && state.generation == generation {
                 library.shutdown();

@@ -8,24 +8,23 @@ mod retire;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
 use tower::{Layer, Service};
 
 pub(crate) use cache::{AllShutDown, Cache};
-pub(crate) use load::{LoadError, Loaded};
+pub(crate) use load::{LoadError, Loaded, Target};
 pub(crate) use retire::retire;
 
 use crate::error::Error;
 use crate::route::Routed;
 
-/// A request whose function is loaded.
+/// A request whose function is loaded, or has a pool of workers.
 #[derive(Debug)]
 pub(crate) struct Resolved {
     pub(crate) routed: Routed,
-    pub(crate) loaded: Arc<Loaded>,
+    pub(crate) target: Target,
 }
 
 /// Puts the cache before a service that needs loaded functions.
@@ -60,15 +59,21 @@ where
     }
 
     fn call(&mut self, routed: Routed) -> Self::Future {
-        if let Some(loaded) = self.cache.loaded(&routed.function) {
-            return Either::Left(self.inner.call(Resolved { routed, loaded }));
+        let function = &routed.function;
+        if function.quarantined.is_none()
+            && let Some(target) = self.cache.at_hand(function)
+        {
+            return Either::Left(self.inner.call(Resolved { routed, target }));
         }
         let cache = self.cache.clone();
         let mut inner = self.inner.clone();
         Either::Right(Box::pin(async move {
-            let loaded =
+            if let Some(reason) = &routed.function.quarantined {
+                return Err(Error::Quarantined(reason.clone()));
+            }
+            let target =
                 cache.get(&routed.function).await.inspect_err(|_| _ = routed.function.stats.errors.inc())?;
-            inner.call(Resolved { routed, loaded }).await
+            inner.call(Resolved { routed, target }).await
         }))
     }
 }

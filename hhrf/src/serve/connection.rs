@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use http::{Request, Response, Version};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -24,6 +26,8 @@ use crate::guard::{self, InFlight, decline_upgrade, guard};
 /// An HTTP/2 client that does not answer a ping for this long is gone.
 const PING_TIMEOUT: Duration = Duration::from_secs(4);
 const MAX_STREAMS: u32 = 256;
+/// How often it is looked whether connections are left.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Serves connections, and knows those that are open.
 pub(super) struct Connections<A> {
@@ -31,6 +35,10 @@ pub(super) struct Connections<A> {
     http: Builder<TokioExecutor>,
     limits: Arc<guard::Limits>,
     open: GracefulShutdown,
+    /// Counted by the connections that are open.
+    alive: Arc<()>,
+    /// Whether each answer is to be the last one of its connection.
+    retiring: Arc<AtomicBool>,
 }
 
 impl<A> Connections<A>
@@ -50,6 +58,8 @@ where
                 write_timeout: settings.write_timeout,
             }),
             open: GracefulShutdown::new(),
+            alive: Arc::default(),
+            retiring: Arc::default(),
         }
     }
 
@@ -64,14 +74,23 @@ where
         // hyper calls a connection's service from its task alone. The application is always ready, and a clone of it
         // for each request is not needed.
         let app = RefCell::new(self.app.clone());
+        let (alive, retiring) = (Arc::clone(&self.alive), Arc::clone(&self.retiring));
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             decline_upgrade(&mut request);
             request.extensions_mut().insert(Arc::clone(&peer));
             let in_flight = Arc::clone(peer.state()).begin();
             let version = request.version();
+            let is_last = (version < Version::HTTP_2).then(|| Arc::clone(&retiring));
             let answer = app.borrow_mut().call(request);
-            async move { Ok::<_, Infallible>(answer.await?.map(|body| hold(body, in_flight, version))) }
+            async move {
+                let mut answer = answer.await?.map(|body| hold(body, in_flight, version));
+                // HTTP/2 has a message of its own for that.
+                if is_last.is_some_and(|is_last| is_last.load(Ordering::Relaxed)) {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
+            }
         });
         let connection = self.http.serve_connection_with_upgrades(TokioIo::new(io), service).into_owned();
         let connection = self.open.watch(connection);
@@ -80,8 +99,18 @@ where
             if let Err(error) = connection.await {
                 tracing::debug!(%address, "connection ended: {error}");
             }
-            drop(place);
+            drop((place, alive));
         });
+    }
+
+    /// Lets every connection end with its next answer; waits for a while until all have. One that was closed while its
+    /// client was about to use it would be an error there.
+    pub(super) async fn retire(&self, patience: Duration) {
+        self.retiring.store(true, Ordering::Relaxed);
+        let deadline = Instant::now() + patience;
+        while Arc::strong_count(&self.alive) > 1 && Instant::now() < deadline {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Closes idle connections and lets the others finish what they serve.

@@ -7,6 +7,7 @@ mod deploy;
 mod function_settings;
 mod http;
 mod http2;
+mod isolation;
 mod lifecycle;
 mod limits;
 mod replies;

@@ -1,0 +1,75 @@
+//! The settings of isolation, of the pools of workers and of the supervisor.
+
+use fezz_manifest::{MAX_MEMORY_BYTES, MAX_WORKER_CONCURRENCY, MAX_WORKERS, MIN_MEMORY_BYTES};
+
+use super::judge::{HOUR_MS, Judge};
+use super::{Defaults, HealthSettings, Plan, PoolSettings, SupervisorSettings};
+use crate::worker::sandbox::{ProcessLimits, Profile};
+
+/// What holds for functions whose `fezz.json` says nothing else.
+pub(super) fn defaults(judge: &mut Judge<'_>) -> Defaults {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let workers = u64::from(MAX_WORKERS);
+    Defaults {
+        isolated: judge.parsed("isolation", "none", |text| match text {
+            "none" => Ok(false),
+            "process" => Ok(true),
+            _ => Err(format!("`{text}` is no isolation; write none or process")),
+        }),
+        plan: Plan {
+            min: judge.size("workers_min", 0..=workers, 0),
+            max: judge.size("workers_max", 1..=workers, cores.min(workers)),
+            spare: judge.size("workers_spare", 0..=workers, 1),
+            concurrency: judge.size("worker_concurrency", 1..=MAX_WORKER_CONCURRENCY.into(), 1),
+            profile: judge.parsed("sandbox", "strict", |text| match text {
+                "strict" => Ok(Profile::Strict),
+                "off" => Ok(Profile::Off),
+                _ => Err(format!("`{text}` is no sandbox for every function; write strict or off")),
+            }),
+            ports: Vec::new(),
+            limits: ProcessLimits {
+                memory_bytes: judge.number(
+                    "memory_max_bytes",
+                    MIN_MEMORY_BYTES..=MAX_MEMORY_BYTES,
+                    512 << 20,
+                ),
+                open_files: judge.number("worker_open_files", 16..=1_048_576, 512),
+                cpu_seconds: judge.number("worker_cpu_seconds", 1..=86_400, 3_600),
+                file_bytes: judge.number("worker_file_bytes", 0..=MAX_MEMORY_BYTES, 1 << 30),
+            },
+            threads: judge.number("worker_threads", 1..=65_536, 256),
+        },
+    }
+}
+
+/// What holds for every pool.
+pub(super) fn pool(judge: &mut Judge<'_>) -> PoolSettings {
+    PoolSettings {
+        start: judge.millis("worker_start_ms", 1..=HOUR_MS, 5_000),
+        idle: judge.millis("worker_idle_ms", 1..=24 * HOUR_MS, 300_000),
+        max_calls: judge.number("worker_max_calls", 1..=1_000_000_000, 10_000),
+        health: HealthSettings {
+            backoff: judge.millis("worker_backoff_ms", 0..=HOUR_MS, 10),
+            backoff_max: judge.millis("worker_backoff_max_ms", 0..=HOUR_MS, 5_000),
+            reset: judge.millis("worker_backoff_reset_ms", 1..=HOUR_MS, 30_000),
+            breaker_crashes: judge.size("breaker_crashes", 1..=1_000_000, 5),
+            breaker_window: judge.millis("breaker_window_ms", 1..=HOUR_MS, 30_000),
+        },
+    }
+}
+
+/// How the supervisor judges serving processes.
+pub(super) fn supervisor(judge: &mut Judge<'_>) -> SupervisorSettings {
+    SupervisorSettings {
+        quarantine_crashes: u32::try_from(judge.number("quarantine_crashes", 1..=1_000_000, 3))
+            .unwrap_or(u32::MAX),
+        quarantine_isolates: judge.parsed("quarantine", "refuse", |text| match text {
+            "refuse" => Ok(false),
+            "isolate" => Ok(true),
+            _ => Err(format!("`{text}` is no quarantine; write refuse or isolate")),
+        }),
+        watchdog: judge.millis("watchdog_ms", 1_000..=HOUR_MS, 20_000),
+        memory_bytes: judge.number("renew_memory_bytes", 0..=MAX_MEMORY_BYTES, 0),
+        watch_program: judge.boolean("watch_program", true),
+    }
+}

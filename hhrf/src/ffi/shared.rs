@@ -1,0 +1,94 @@
+//! Numbers that two processes share: memory behind a descriptor, seen as atomics.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicU32;
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, ftruncate, memfd_create};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+/// A mapping of memory that another process may have mapped too. It starts as zeroes.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    start: NonNull<u8>,
+    length: usize,
+}
+
+// SAFETY: the memory is only ever reached as atomics.
+unsafe impl Send for Shared {}
+// SAFETY: as for Send.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// New memory of this many bytes, and the descriptor that another process maps. Its size is sealed, so that nobody
+    /// can take it away from under a reader.
+    pub(crate) fn create(name: &str, length: usize) -> io::Result<(Self, OwnedFd)> {
+        let fd = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        ftruncate(&fd, length as u64)?;
+        fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW)?;
+        Ok((Self::map(&fd, length, ProtFlags::READ | ProtFlags::WRITE)?, fd))
+    }
+
+    /// From here on, whoever maps the memory anew can only read it.
+    pub(crate) fn seal_writes(fd: &OwnedFd) -> io::Result<()> {
+        Ok(fcntl_add_seals(fd, SealFlags::FUTURE_WRITE | SealFlags::SEAL)?)
+    }
+
+    /// Maps what another process has made, to be read and written.
+    pub(crate) fn open(fd: &OwnedFd) -> io::Result<Self> {
+        Self::map(fd, size(fd)?, ProtFlags::READ | ProtFlags::WRITE)
+    }
+
+    /// Maps what another process has made, to be read.
+    pub(crate) fn open_read_only(fd: &OwnedFd) -> io::Result<Self> {
+        Self::map(fd, size(fd)?, ProtFlags::READ)
+    }
+
+    fn map(fd: impl AsFd, length: usize, protection: ProtFlags) -> io::Result<Self> {
+        // SAFETY: a new mapping, where the kernel likes it.
+        let start = unsafe { mmap(ptr::null_mut(), length, protection, MapFlags::SHARED, fd, 0) }?;
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { start, length })
+    }
+
+    /// The number with this index, of those that fit; an index beyond starts again from the first.
+    pub(crate) fn word(&self, index: usize) -> &AtomicU32 {
+        let index = index % (self.length / size_of::<u32>());
+        // SAFETY: within the mapping.
+        let place = unsafe { self.start.as_ptr().add(index * size_of::<u32>()) };
+        // SAFETY: aligned, as the mapping is to pages; mapped for as long as `self`; and only ever reached as atomics.
+        unsafe { AtomicU32::from_ptr(place.cast()) }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: the mapping that `map` made, which nobody uses any more: what was borrowed from it borrowed `self`.
+        // An error would leave it mapped, which harms nobody.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.length) };
+    }
+}
+
+fn size(fd: &OwnedFd) -> io::Result<usize> {
+    let size = usize::try_from(fstat(fd)?.st_size).ok().filter(|size| *size >= size_of::<u64>());
+    size.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    #[test]
+    fn both_sides_see_the_same_numbers() {
+        let (host, fd) = Shared::create("test", 4096).unwrap();
+        Shared::seal_writes(&fd).unwrap();
+        let worker = Shared::open_read_only(&fd).unwrap();
+        assert!(Shared::open(&fd).is_err(), "it can be written by others");
+        host.word(1023).store(7, Ordering::Relaxed);
+        assert_eq!(worker.word(1023).load(Ordering::Relaxed), 7);
+        assert_eq!(worker.word(2047).load(Ordering::Relaxed), 7);
+    }
+}

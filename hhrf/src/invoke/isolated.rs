@@ -1,0 +1,59 @@
+//! A call of a function that has processes of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use tokio::sync::oneshot;
+
+use super::{InvokeError, Opened};
+use crate::ffi::Reply;
+use crate::pool::{CallError, Pool, Request, Ticket};
+
+/// Makes the call in a task of its own: whoever waits may go at any time, and the call has to end in good order.
+pub(super) async fn run(pool: Arc<Pool>, opened: Opened) -> Result<Reply<Body>, InvokeError> {
+    let Opened { parts, body, permit, timeout, begin, deadline } = opened;
+    let stats = Arc::clone(&parts.function.stats);
+    let ticket = Arc::new(Ticket::default());
+    let mut waiter = Waiter(Some(Arc::clone(&ticket)));
+    let (answer, wait) = oneshot::channel();
+    let request = Request { parts, body, ticket, begin, deadline };
+    tokio::spawn(async move { pool.call(request, permit, answer).await });
+    let answer = wait.await;
+    // A body that is still being made is abandoned by who takes it.
+    waiter.0 = None;
+    match answer {
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(error)) => {
+            if !matches!(error, CallError::Reply(_) | CallError::Deadline) {
+                stats.errors.inc();
+            }
+            Err(invoke_error(error, timeout))
+        }
+        Err(_) => Err(InvokeError::Lost),
+    }
+}
+
+/// The same, in the words of this stage.
+pub(super) fn invoke_error(error: CallError, timeout: Duration) -> InvokeError {
+    match error {
+        CallError::Resting { again } => InvokeError::Resting { again },
+        CallError::NotStarted(reason) => InvokeError::NotStarted(reason),
+        CallError::Crashed(what) => InvokeError::Crashed(what),
+        CallError::Reply(error) => InvokeError::Reply(error),
+        CallError::Deadline => InvokeError::Deadline { timeout, abandoned: 0 },
+        // Nobody is told.
+        CallError::Abandoned => InvokeError::Lost,
+    }
+}
+
+/// The side that waits; the call is told when it goes.
+struct Waiter(Option<Arc<Ticket>>);
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        if let Some(ticket) = &self.0 {
+            ticket.abandon();
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! The pool of one isolated function: worker processes, started on demand, kept ready, and replaced when they are worn
+//! out or have crashed.
+//!
+//! A call takes a slot of a worker, or waits for one; how many may wait is the function's `max_concurrency`. A call that
+//! was sent is never sent again. A worker that hangs is killed at the call's deadline, and so is one that says what is
+//! not the protocol or uses more than it may. The pool is what the cache holds of an isolated function: when it leaves,
+//! so do its workers, and their memory with them.
+
+mod call;
+mod cgroup;
+mod health;
+mod output;
+mod plan;
+mod process;
+mod slot;
+mod spawner;
+mod status;
+mod streaming;
+mod upload;
+mod usage;
+mod worker;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::level_filters::LevelFilter;
+
+pub(crate) use call::{CallError, Request, Ticket};
+pub(crate) use plan::{Defaults, HealthSettings, Plan, PoolSettings};
+pub(crate) use process::describe;
+pub(crate) use spawner::Spawner;
+pub(crate) use status::{Crash, PoolStatus, WorkerStatus};
+use worker::{Exit, Kill};
+
+use crate::catalog::{Digest, Function, Variables};
+use crate::metrics::Stats;
+use health::Health;
+use slot::Slot;
+use worker::{StartError, Started, Worker};
+
+/// What every pool of this process has in common.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    pub(crate) spawner: Spawner,
+    pub(crate) settings: PoolSettings,
+    /// This very program.
+    pub(crate) program: PathBuf,
+    pub(crate) log_level: LevelFilter,
+}
+
+/// What a pool knows of its function. Not the function itself, which has to go when nobody but the cache holds it.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    pub(crate) version: String,
+    pub(crate) digest: Digest,
+    pub(crate) library: PathBuf,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) variables: Variables,
+    pub(crate) plan: Plan,
+    pub(crate) stats: Arc<Stats>,
+}
+
+impl Spec {
+    pub(crate) fn of(function: &Function, plan: &Plan) -> Self {
+        Self {
+            name: function.name().to_owned(),
+            id: function.key.id.clone(),
+            version: function.key.version.clone(),
+            digest: function.key.digest,
+            library: function.library.clone(),
+            data_dir: function.data_dir.clone(),
+            variables: function.variables.clone(),
+            plan: plan.clone(),
+            stats: Arc::clone(&function.stats),
+        }
+    }
+}
+
+/// A running pool. Dropping it ends its workers.
+#[derive(Debug)]
+pub(crate) struct Pool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    spec: Spec,
+    environment: Arc<Environment>,
+    state: Mutex<State>,
+    /// Whether the function reads request bodies as streams, once a worker has said so.
+    streams_bodies: OnceLock<bool>,
+    /// Held until the last worker has ended.
+    alive: mpsc::Sender<()>,
+}
+
+/// A slot, or why there is none.
+type Found = Result<Slot, CallError>;
+
+#[derive(Debug)]
+struct State {
+    /// The latest one to come back is the first to go out, so that those which are not needed stay idle.
+    idle: Vec<(Instant, Slot)>,
+    workers: Vec<Arc<Worker>>,
+    /// Workers that were ordered and are not there yet.
+    starting: usize,
+    waiting: VecDeque<oneshot::Sender<Found>>,
+    health: Health,
+    crashes: VecDeque<Crash>,
+    /// Whether there was a call: without one, no more workers are kept ready than `min`.
+    called: bool,
+    closed: bool,
+}
+
+impl Pool {
+    /// A pool with its first workers on their way. Must be called within a runtime.
+    pub(crate) fn start(spec: Spec, environment: Arc<Environment>, alive: mpsc::Sender<()>) -> Self {
+        let state = State {
+            idle: Vec::new(),
+            workers: Vec::new(),
+            starting: 0,
+            waiting: VecDeque::new(),
+            health: Health::new(environment.settings.health.clone()),
+            crashes: VecDeque::new(),
+            called: false,
+            closed: false,
+        };
+        let inner = Arc::new(Inner {
+            spec,
+            environment,
+            state: Mutex::new(state),
+            streams_bodies: OnceLock::new(),
+            alive,
+        });
+        inner.balance(&mut inner.lock());
+        tokio::spawn(sweep(Arc::downgrade(&inner)));
+        Self(inner)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.closed = true;
+        state.waiting.clear();
+        state.workers.iter().for_each(|worker| worker.retire());
+        // Their workers end with the last of their slots.
+        let idle = std::mem::take(&mut state.idle);
+        drop(state);
+        drop(idle);
+    }
+}
+
+/// Ends workers that nobody has needed for a while.
+async fn sweep(pool: std::sync::Weak<Inner>) {
+    let Some(idle) = pool.upgrade().map(|inner| inner.environment.settings.idle) else { return };
+    loop {
+        tokio::time::sleep((idle / 4).max(Duration::from_millis(10))).await;
+        let Some(inner) = pool.upgrade() else { return };
+        let surplus = inner.lock().surplus(Instant::now(), idle, inner.spec.plan.min);
+        drop(surplus);
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Orders as many workers as are wanted and not there.
+    fn balance(self: &Arc<Self>, state: &mut State) {
+        if state.closed || state.health.is_open() {
+            return;
+        }
+        let plan = &self.spec.plan;
+        let live = state.live();
+        let slots = live * plan.concurrency;
+        let idle = state.idle.iter().filter(|(_, slot)| slot.worker.is_live()).count();
+        let busy = slots.saturating_sub(idle) + state.waiting.len();
+        let spare = if state.called { plan.spare } else { 0 };
+        let wanted = (busy.div_ceil(plan.concurrency) + spare).clamp(plan.min, plan.max);
+        for _ in live + state.starting..wanted {
+            state.starting += 1;
+            let rest = state.health.rest(Instant::now());
+            tokio::spawn(Arc::clone(self).add_worker(rest));
+        }
+    }
+
+    /// Starts a worker after a rest, and looks after it until its end.
+    async fn add_worker(self: Arc<Self>, rest: Duration) {
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
+        }
+        if self.lock().closed {
+            return;
+        }
+        let begin = Instant::now();
+        match worker::start(&self.spec, &self.environment).await {
+            Ok(started) => self.started(started, begin).await,
+            Err(error) => self.not_started(&error),
+        }
+    }
+
+    async fn started(self: Arc<Self>, mut started: Started, begin: Instant) {
+        let worker = Arc::clone(&started.worker);
+        self.spec.stats.cold_starts.inc();
+        let missing = worker.enforced.lock().unwrap_or_else(PoisonError::into_inner).missing.join(", ");
+        let (function, took_us) = (self.spec.name.as_str(), begin.elapsed().as_micros());
+        tracing::debug!(function, worker = worker.id(), took_us, missing, "worker started");
+        let slots = std::mem::take(&mut started.slots);
+        {
+            let mut state = self.lock();
+            state.starting -= 1;
+            state.workers.push(Arc::clone(&worker));
+            if !state.closed {
+                slots.into_iter().for_each(|slot| state.give(slot));
+                self.balance(&mut state);
+            }
+        }
+        let alive = self.alive.clone();
+        let exit = started.watch(&self.spec, self.environment.settings.max_calls).await;
+        drop(alive);
+        self.ended(&worker, exit);
+    }
+
+    /// A worker has ended: as it was asked to, or else it is a crash.
+    fn ended(self: &Arc<Self>, worker: &Arc<Worker>, exit: Option<Exit>) {
+        let mut state = self.lock();
+        state.workers.retain(|other| !Arc::ptr_eq(other, worker));
+        // Their drop takes no lock of the pool's.
+        state.idle.retain(|(_, slot)| !Arc::ptr_eq(&slot.worker, worker));
+        let Some(exit) = exit else { return };
+        let what = match &exit.kill {
+            // Asked to, and with nothing in it.
+            None if exit.status.success() && worker.is_retiring() && worker.requests().is_empty() => None,
+            None => Some(describe(exit.status)),
+            Some(Kill::Limit(what)) => Some(format!("ended by the host: {what}")),
+            Some(Kill::Protocol(what)) => Some(format!("ended by the host: it sent {what}")),
+            Some(Kill::Deadline) => {
+                let (function, worker) = (self.spec.name.as_str(), worker.id());
+                tracing::warn!(function, worker, "a worker was ended at its call's deadline");
+                None
+            }
+            Some(Kill::Retired) => None,
+        };
+        if let Some(what) = what {
+            let crash = Crash {
+                at: SystemTime::now(),
+                what,
+                requests: worker.requests(),
+                last_lines: worker.last_lines(),
+            };
+            self.crashed(&mut state, crash, Some(worker.id()));
+        }
+        self.balance(&mut state);
+    }
+
+    fn not_started(self: &Arc<Self>, error: &StartError) {
+        let mut state = self.lock();
+        state.starting -= 1;
+        let crash = Crash {
+            at: SystemTime::now(),
+            what: format!("a worker could not be started: {error}"),
+            requests: Vec::new(),
+            last_lines: Vec::new(),
+        };
+        // Whoever waits for just such a worker need not wait for the next one to fail.
+        if state.live() == 0 {
+            let reason = error.to_string();
+            state.refuse(|| CallError::NotStarted(reason.clone()));
+        }
+        self.crashed(&mut state, crash, None);
+        self.balance(&mut state);
+    }
+
+    /// Reports a crash, and lets the pool rest.
+    fn crashed(&self, state: &mut State, crash: Crash, worker: Option<u32>) {
+        self.spec.stats.crashes.inc();
+        let Crash { what, requests, last_lines, .. } = &crash;
+        tracing::error!(
+            function = self.spec.name,
+            digest = %self.spec.digest,
+            worker,
+            request_id = requests.join(" "),
+            stderr = last_lines.join("\n"),
+            "the function's worker crashed: {what}"
+        );
+        if state.health.crashed(Instant::now()) {
+            tracing::error!(function = self.spec.name, "too many crashes: calls are refused for a while");
+            state.refuse(|| CallError::Resting { again: Duration::from_secs(1) });
+        }
+        state.crashes.push_front(crash);
+        state.crashes.truncate(status::KEPT);
+    }
+}
+
+impl State {
+    fn live(&self) -> usize {
+        self.workers.iter().filter(|worker| worker.is_live()).count()
+    }
+
+    /// Hands a slot to whoever has waited longest, or keeps it.
+    fn give(&mut self, slot: Slot) {
+        let mut slot = slot;
+        while let Some(next) = self.waiting.pop_front() {
+            match next.send(Ok(slot)) {
+                Ok(()) => return,
+                Err(Ok(back)) => slot = back,
+                Err(Err(_)) => return,
+            }
+        }
+        self.idle.push((Instant::now(), slot));
+    }
+
+    /// A slot of a worker that takes calls, if one is idle.
+    fn take(&mut self) -> Option<Slot> {
+        while let Some((_, slot)) = self.idle.pop() {
+            if slot.worker.is_live() {
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    /// Tells all who wait that there is nothing to wait for.
+    fn refuse(&mut self, error: impl Fn() -> CallError) {
+        for waiting in self.waiting.drain(..) {
+            let _ = waiting.send(Err(error()));
+        }
+    }
+
+    /// Takes out the slots of workers that have been idle for long and are more than are kept.
+    fn surplus(&mut self, now: Instant, idle: Duration, min: usize) -> Vec<Slot> {
+        let mut surplus = Vec::new();
+        let mut live = self.live();
+        for worker in self.workers.clone() {
+            let is_its = |slot: &Slot| Arc::ptr_eq(&slot.worker, &worker);
+            let since = |(since, slot): &(Instant, Slot)| is_its(slot).then_some(*since);
+            let latest = self.idle.iter().filter_map(since).max();
+            let all_are_idle = self.idle.iter().filter(|(_, slot)| is_its(slot)).count() == worker.slots();
+            let long = latest.is_some_and(|latest| now.duration_since(latest) >= idle);
+            if live > min && all_are_idle && long {
+                live -= 1;
+                worker.retire();
+                surplus.extend(self.idle.extract_if(.., |(_, slot)| is_its(slot)).map(|(_, slot)| slot));
+            }
+        }
+        surplus
+    }
+}

@@ -1,0 +1,133 @@
+//! What a worker writes to its standard output and error: lines in the host's log, and not too many of them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// Lines that are logged of one worker: each second, and at once after a while without.
+const LINES_A_SECOND: f64 = 100.0;
+const BURST: f64 = 200.0;
+/// A longer line is cut into several.
+const LINE_BYTES: usize = 8 << 10;
+/// How many of the last lines a crash report has.
+const KEPT: usize = 20;
+
+/// The last lines of one worker, and how many more may be logged.
+#[derive(Debug)]
+pub(super) struct Output {
+    function: String,
+    worker: u32,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    last: VecDeque<String>,
+    allowance: f64,
+    counted_at: Instant,
+    dropped: u64,
+}
+
+impl Output {
+    pub(super) fn new(function: String, worker: u32) -> Arc<Self> {
+        let state = State { last: VecDeque::new(), allowance: BURST, counted_at: Instant::now(), dropped: 0 };
+        Arc::new(Self { function, worker, state: Mutex::new(state) })
+    }
+
+    /// Logs what comes from `source` until it ends.
+    pub(super) async fn follow(self: Arc<Self>, source: impl AsyncRead + Unpin, stream: &'static str) {
+        let mut source = source;
+        let mut pending = Vec::new();
+        loop {
+            let read = source.read_buf(&mut pending).await.unwrap_or_default();
+            while let Some(line) = next_line(&mut pending, read == 0) {
+                self.line(stream, &line);
+            }
+            if read == 0 {
+                return;
+            }
+        }
+    }
+
+    /// The last lines that came.
+    pub(super) fn last(&self) -> Vec<String> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).last.iter().cloned().collect()
+    }
+
+    fn line(&self, stream: &'static str, line: &[u8]) {
+        let line = String::from_utf8_lossy(line).into_owned();
+        let (function, worker) = (self.function.as_str(), self.worker);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let allowed = state.allow(Instant::now());
+        let dropped = if allowed { std::mem::take(&mut state.dropped) } else { 0 };
+        state.last.push_back(line.clone());
+        if state.last.len() > KEPT {
+            state.last.pop_front();
+        }
+        drop(state);
+        if dropped > 0 {
+            tracing::warn!(function, worker, dropped, "lines of the worker's output were not logged");
+        }
+        if allowed {
+            tracing::info!(function, worker, stream, "{line}");
+        }
+    }
+}
+
+impl State {
+    fn allow(&mut self, now: Instant) -> bool {
+        let passed = now.duration_since(self.counted_at).as_secs_f64();
+        self.counted_at = now;
+        self.allowance = (self.allowance + passed * LINES_A_SECOND).min(BURST);
+        if self.allowance < 1.0 {
+            self.dropped += 1;
+            return false;
+        }
+        self.allowance -= 1.0;
+        true
+    }
+}
+
+/// Takes a line off the front; at the end of the output, also one without a line break.
+fn next_line(pending: &mut Vec<u8>, at_end: bool) -> Option<Vec<u8>> {
+    let line_break = pending.iter().position(|byte| *byte == b'\n');
+    match line_break {
+        Some(end) => {
+            let mut line: Vec<_> = pending.drain(..=end).collect();
+            line.pop();
+            Some(line)
+        }
+        None if pending.len() >= LINE_BYTES || (at_end && !pending.is_empty()) => {
+            Some(std::mem::take(pending))
+        }
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn lines_are_kept_without_their_ends() {
+        let output = Output::new("f@1.0.0".to_owned(), 1);
+        let text: String = (0..30).map(|line| format!("line {line}\n")).collect();
+        Arc::clone(&output).follow(format!("{text}cut").as_bytes(), "stderr").await;
+        let last = output.last();
+        assert_eq!(last.len(), KEPT);
+        assert_eq!((last[0].as_str(), last[KEPT - 1].as_str()), ("line 11", "cut"));
+    }
+
+    #[test]
+    fn a_flood_is_cut_off_and_counted() {
+        let now = Instant::now();
+        let mut state = State { last: VecDeque::new(), allowance: BURST, counted_at: now, dropped: 0 };
+        let allowed = (0..1000).filter(|_| state.allow(now)).count();
+        assert_eq!((allowed, state.dropped), (200, 800));
+        assert!(state.allow(now + Duration::from_millis(20)));
+    }
+}

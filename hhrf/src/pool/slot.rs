@@ -1,0 +1,287 @@
+//! A place for one call in a worker: a socket, and the protocol on it.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Notify;
+
+use super::worker::Worker;
+use crate::ffi::{CallParts, Reply, ReplyError, TRACEPARENT};
+use crate::hop_by_hop::HopByHop;
+use crate::invoke::BodyReader;
+use crate::respond::REQUEST_ID;
+use crate::worker::{
+    CHUNK, Encoder, HEADER, Header, INLINE_BODY, Kind, Outcome, ProtocolError, STREAMED, WireResponse,
+};
+
+/// Not more of a body is made room for before it has come.
+const FIRST_ROOM: u64 = 1 << 20;
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ExchangeError {
+    /// The worker was gone before anything of the call reached it.
+    #[error("the worker was gone")]
+    Unsent,
+    #[error("the worker is gone: {0}")]
+    Gone(#[source] io::Error),
+    #[error("the worker closed its socket")]
+    Closed,
+    #[error("the worker sent {0}")]
+    Protocol(#[from] ProtocolError),
+    #[error(transparent)]
+    Reply(#[from] ReplyError),
+}
+
+/// Reads frames as they come.
+#[derive(Debug)]
+pub(super) struct Frames {
+    socket: OwnedReadHalf,
+    buffer: BytesMut,
+}
+
+impl Frames {
+    pub(super) fn new(socket: OwnedReadHalf) -> Self {
+        Self { socket, buffer: BytesMut::new() }
+    }
+
+    /// The next frame; none where the other side has closed. Nothing is lost where this is dropped half-way.
+    pub(super) async fn next(&mut self) -> Result<Option<(Header, Bytes)>, ExchangeError> {
+        loop {
+            if let Some(bytes) = self.buffer.first_chunk::<HEADER>() {
+                let header = Header::decode(bytes)?;
+                if self.buffer.len() >= HEADER + header.length {
+                    self.buffer.advance(HEADER);
+                    return Ok(Some((header, self.buffer.split_to(header.length).freeze())));
+                }
+                self.buffer.reserve(HEADER + header.length - self.buffer.len());
+            } else {
+                self.buffer.reserve(4096);
+            }
+            match self.socket.read_buf(&mut self.buffer).await {
+                Ok(0) if self.buffer.is_empty() => return Ok(None),
+                Ok(0) => return Err(ProtocolError::Short.into()),
+                Ok(_) => {}
+                Err(error) => return Err(ExchangeError::Gone(error)),
+            }
+        }
+    }
+}
+
+/// See the module. Dropping the last slot of a worker ends it.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(super) worker: Arc<Worker>,
+    pub(super) index: usize,
+    pub(super) frames: Frames,
+    /// None while a body is being sent.
+    pub(super) sink: Option<Sink>,
+    calls: u32,
+}
+
+/// The way to the worker.
+#[derive(Debug)]
+pub(super) struct Sink {
+    socket: OwnedWriteHalf,
+    /// Where frames are put together.
+    scratch: Vec<u8>,
+}
+
+/// What a worker has answered.
+#[derive(Debug)]
+pub(super) enum Answered {
+    /// All of it.
+    Whole(Reply<Bytes>),
+    /// Its head; the body comes in frames.
+    Streams(Reply<()>),
+}
+
+impl Slot {
+    pub(super) fn new(worker: Arc<Worker>, index: usize, socket: UnixStream) -> Self {
+        let (read, write) = socket.into_split();
+        let sink = Some(Sink { socket: write, scratch: Vec::new() });
+        Self { worker, index, frames: Frames::new(read), sink, calls: 0 }
+    }
+
+    /// The number of the next call: those of a worker's slots differ.
+    pub(super) fn next_id(&mut self) -> u32 {
+        self.calls = self.calls.wrapping_add(1);
+        let slot = u32::try_from(self.index).unwrap_or_default();
+        // 128 slots at most, so that the flags of calls which are close in time are apart.
+        self.calls << 7 | slot
+    }
+}
+
+impl Sink {
+    /// Sends a call, with its body where that is there already.
+    pub(super) async fn request(
+        &mut self,
+        parts: &CallParts,
+        body: Option<&Bytes>,
+        id: u32,
+    ) -> Result<(), ExchangeError> {
+        let head = request_head(std::mem::take(&mut self.scratch), parts, body, id)?;
+        // The first bytes tell whether there is anybody: a call that nobody has seen may go to another worker.
+        let sent = self.socket.write(&head).await.map_err(|_| ExchangeError::Unsent)?;
+        self.socket.write_all(&head[sent..]).await.map_err(ExchangeError::Gone)?;
+        self.scratch = head;
+        match body {
+            Some(body) if body.len() > INLINE_BODY => {
+                self.chunks(body, id).await?;
+                self.frame(Kind::End, id, b"").await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends a body as it comes, until its end, or until there is no use for more.
+    pub(super) async fn body(
+        &mut self,
+        mut body: BodyReader,
+        id: u32,
+        stop: &Notify,
+    ) -> Result<(), ExchangeError> {
+        loop {
+            // A frame that was begun is sent to its end: only waiting for the client may be given up.
+            let piece = tokio::select! {
+                piece = poll_fn(|cx| body.poll_next(cx)) => piece,
+                () = stop.notified() => return self.frame(Kind::Broken, id, b"the call has ended").await,
+            };
+            match piece {
+                Some(Ok(piece)) => self.chunks(&piece, id).await?,
+                Some(Err(error)) => return self.frame(Kind::Broken, id, error.to_string().as_bytes()).await,
+                None => return self.frame(Kind::End, id, b"").await,
+            }
+        }
+    }
+
+    async fn chunks(&mut self, bytes: &Bytes, id: u32) -> Result<(), ExchangeError> {
+        for chunk in bytes.chunks(CHUNK) {
+            self.frame(Kind::Chunk, id, chunk).await?;
+        }
+        Ok(())
+    }
+
+    async fn frame(&mut self, kind: Kind, id: u32, payload: &[u8]) -> Result<(), ExchangeError> {
+        let header = Header { length: payload.len(), kind, id }.encode();
+        self.socket.write_all(&header).await.map_err(ExchangeError::Gone)?;
+        self.socket.write_all(payload).await.map_err(ExchangeError::Gone)
+    }
+}
+
+impl Frames {
+    /// The answer to the call with this number, as far as it does not come in pieces.
+    pub(super) async fn answer(&mut self, id: u32) -> Result<Answered, ExchangeError> {
+        let (header, payload) = self.of_call(id).await?;
+        if header.kind != Kind::Response {
+            return Err(ProtocolError::Unexpected { found: header.kind, expected: "a response" }.into());
+        }
+        let mut response = WireResponse::decode(payload)?;
+        let (length, mut body) = (response.body_length, std::mem::take(&mut response.body));
+        if length == STREAMED {
+            return Ok(Answered::Streams(reply(response, ())?));
+        }
+        if body.len() as u64 != length {
+            body = self.body(id, length).await?;
+        }
+        match response.outcome {
+            Outcome::Answered => Ok(Answered::Whole(reply(response, body)?)),
+            outcome => Err(failed(outcome, &body).into()),
+        }
+    }
+
+    /// The next frame of this call.
+    pub(super) async fn of_call(&mut self, id: u32) -> Result<(Header, Bytes), ExchangeError> {
+        let (header, payload) = self.next().await?.ok_or(ExchangeError::Closed)?;
+        Ok((header.of_call(id)?, payload))
+    }
+
+    async fn body(&mut self, id: u32, length: u64) -> Result<Bytes, ExchangeError> {
+        let room = usize::try_from(length.min(FIRST_ROOM)).unwrap_or_default();
+        let mut body = BytesMut::with_capacity(room);
+        loop {
+            let (header, payload) = self.of_call(id).await?;
+            match header.kind {
+                Kind::Chunk if (body.len() + payload.len()) as u64 <= length => {
+                    body.extend_from_slice(&payload);
+                }
+                Kind::End if body.len() as u64 == length => return Ok(body.freeze()),
+                Kind::Chunk | Kind::End => return Err(ProtocolError::BodyLength(length).into()),
+                found => {
+                    let expected = "a piece of the body";
+                    return Err(ProtocolError::Unexpected { found, expected }.into());
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.worker.slot_closed();
+    }
+}
+
+fn request_head(
+    buffer: Vec<u8>,
+    parts: &CallParts,
+    body: Option<&Bytes>,
+    id: u32,
+) -> Result<Vec<u8>, ProtocolError> {
+    let mut head = Encoder::new(buffer, Kind::Request, id);
+    head.bytes(parts.head.method.as_str().as_bytes());
+    head.bytes(parts.path().as_bytes());
+    head.bytes(parts.head.uri.query().unwrap_or_default().as_bytes());
+    head.bytes(parts.pattern().as_bytes());
+    head.bytes(parts.header(&REQUEST_ID));
+    head.bytes(parts.header(&TRACEPARENT));
+    head.bytes(parts.peer.address_text().as_bytes());
+    let left = parts.time_left().map_or(0, |left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
+    head.number(left);
+    head.pairs(parts.params.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+    let headers: Vec<_> = parts.headers().collect();
+    head.pairs(headers.into_iter());
+    head.number(body.map_or(STREAMED, |body| body.len() as u64));
+    if let Some(body) = body.filter(|body| body.len() <= INLINE_BODY) {
+        head.rest(body);
+    }
+    head.finish()
+}
+
+fn failed(outcome: Outcome, reason: &[u8]) -> ReplyError {
+    let reason = String::from_utf8_lossy(reason).into_owned();
+    match outcome {
+        Outcome::Panicked => ReplyError::Panicked(reason),
+        Outcome::Failed => ReplyError::Failed(reason),
+        Outcome::Answered | Outcome::Invalid => ReplyError::Worker(reason),
+    }
+}
+
+/// What the worker answered, judged as if the function had answered in this process: a worker that was taken over by
+/// its function may say anything.
+fn reply<B>(response: WireResponse, body: B) -> Result<Reply<B>, ReplyError> {
+    let WireResponse { status, headers, .. } = response;
+    let code = u16::try_from(status).ok().filter(|code| (200..=599).contains(code));
+    let status = code
+        .and_then(|code| StatusCode::from_u16(code).ok())
+        .ok_or_else(|| ReplyError::Status(u32::try_from(status).unwrap_or(u32::MAX)))?;
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for (index, (name, value)) in headers.into_iter().enumerate() {
+        match (HeaderName::from_bytes(&name), HeaderValue::from_bytes(&value)) {
+            (Ok(name), Ok(value)) => _ = map.append(name, value),
+            _ => {
+                let name = String::from_utf8_lossy(&name).into_owned();
+                return Err(ReplyError::Header { index, name });
+            }
+        }
+    }
+    HopByHop::strip(&mut map);
+    map.remove(http::header::CONTENT_LENGTH);
+    Ok(Reply { status, headers: map, body })
+}

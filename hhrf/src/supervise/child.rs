@@ -1,0 +1,158 @@
+//! A serving process, as the supervisor sees it.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdStream;
+use std::process::{Child as StdChild, Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, WaitIdOptions, kill_process, waitid};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+
+use super::Sockets;
+use super::message::{Begin, Order, Report, VERSION, Writer, line, split};
+use super::quarantine::Quarantined;
+use crate::fds;
+use crate::ffi::inflight::{self, Found, RECORD_BYTES};
+use crate::ffi::{Shared, wait_on};
+
+/// Variables that are the supervisor's own: it is what systemd has started.
+const OWN_VARIABLES: [&str; 6] =
+    ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
+
+/// What happens to a serving process.
+#[derive(Debug)]
+pub(super) struct Event {
+    /// Its number among those of this supervisor.
+    pub(super) child: u64,
+    pub(super) what: What,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    Ready,
+    WornOut(String),
+    Ended(io::Result<ExitStatus>),
+}
+
+/// A serving process that is running, or whose end has not been seen yet.
+#[derive(Debug)]
+pub(super) struct Child {
+    pub(super) number: u64,
+    pub(super) ready: bool,
+    pub(super) started: Instant,
+    pid: Pid,
+    record: Shared,
+    orders: Writer,
+    heartbeat: (u32, Instant),
+}
+
+impl Child {
+    /// Starts one, which reports what happens to `events`.
+    pub(super) fn start(
+        number: u64,
+        mut command: Command,
+        sockets: &Sockets,
+        quarantined: Vec<Quarantined>,
+        events: &mpsc::UnboundedSender<Event>,
+    ) -> io::Result<Self> {
+        let (ours, theirs) = StdStream::pair()?;
+        let (record, record_fd) = Shared::create("fezz-inflight", RECORD_BYTES)?;
+        let begin = Begin { version: VERSION, parent: std::process::id(), quarantined };
+        let mut handed = vec![record_fd.as_fd(), sockets.listener.as_fd()];
+        handed.extend(sockets.admin.as_ref().map(AsFd::as_fd));
+        fds::send(&ours, &line(&begin)?, &handed)?;
+        for variable in OWN_VARIABLES {
+            command.env_remove(variable);
+        }
+        let child = command.arg("--supervised").stdin(Stdio::from(OwnedFd::from(theirs))).spawn()?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+        ours.set_nonblocking(true)?;
+        let orders = follow(number, child, pid, UnixStream::from_std(ours)?, events.clone())?;
+        let now = Instant::now();
+        Ok(Self { number, ready: false, started: now, pid, record, orders, heartbeat: (0, now) })
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.pid.as_raw_pid().unsigned_abs()
+    }
+
+    /// Passes a signal on. Must not be called once its end was seen.
+    pub(super) fn signal(&self, signal: Signal) {
+        if let Err(error) = kill_process(self.pid, signal) {
+            tracing::debug!(child = self.id(), "signal {signal:?}: {error}");
+        }
+    }
+
+    /// Tells it that another one serves now.
+    pub(super) async fn hand_over(&mut self) {
+        if self.orders.send(&Order::HandOver).await.is_err() {
+            // It does not listen any more, and ends the usual way.
+            self.signal(Signal::TERM);
+        }
+    }
+
+    /// What it was doing.
+    pub(super) fn found(&self) -> Found {
+        inflight::read(&self.record)
+    }
+
+    /// Since when it has shown no sign of life.
+    pub(super) fn silent_since(&mut self) -> Instant {
+        let beats = inflight::heartbeat(&self.record);
+        if beats != self.heartbeat.0 {
+            self.heartbeat = (beats, Instant::now());
+        }
+        self.heartbeat.1
+    }
+
+    /// Lets it go on where it has been stopped: a function can stop the whole process.
+    pub(super) fn wake(&self) -> bool {
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+        let stopped = waitid(rustix::process::WaitId::Pid(self.pid), options);
+        let stopped = stopped.is_ok_and(|status| status.is_some_and(|status| status.stopped()));
+        if stopped {
+            self.signal(Signal::CONT);
+        }
+        stopped
+    }
+
+    /// Bytes of memory that it has.
+    pub(super) fn resident_bytes(&self) -> u64 {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.id())).unwrap_or_default();
+        let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+        pages.unwrap_or_default() * rustix::param::page_size() as u64
+    }
+}
+
+/// Reports what it says, and its end, which comes last.
+fn follow(
+    number: u64,
+    mut child: StdChild,
+    pid: Pid,
+    socket: UnixStream,
+    events: mpsc::UnboundedSender<Event>,
+) -> io::Result<Writer> {
+    let ended = wait_on(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK)?)?;
+    let (mut reader, writer) = split(socket);
+    tokio::spawn(async move {
+        // Without a receiver the supervisor is ending.
+        let tell = |what| _ = events.send(Event { child: number, what });
+        let reports = async {
+            while let Some(report) = reader.next::<Report>().await {
+                match report {
+                    Report::Ready => tell(What::Ready),
+                    Report::WornOut { reason } => tell(What::WornOut(reason)),
+                }
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = reports => {}
+            _ = ended.readable() => {}
+        }
+        tell(What::Ended(child.wait()));
+    });
+    Ok(writer)
+}

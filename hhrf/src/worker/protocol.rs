@@ -1,0 +1,286 @@
+//! What host and worker say to each other: frames on Unix stream sockets.
+//!
+//! A frame is `length u32, kind u8, id u32`, little endian, and `length` bytes. Requests and responses are a compact
+//! encoding of the C contract: texts and bytes with their lengths before them. Lengths are checked before anything is
+//! allocated, and whatever does not fit is a [`ProtocolError`], which ends the worker.
+
+use std::io::{self, Read};
+
+use bytes::Bytes;
+
+/// Bytes before a frame's payload.
+pub(crate) const HEADER: usize = 9;
+/// No frame is longer. Bodies that are come in several.
+pub(crate) const MAX_PAYLOAD: usize = 1 << 20;
+/// A body up to this size travels in the frame of its head.
+pub(crate) const INLINE_BODY: usize = 64 << 10;
+/// Stands for the length of a body that is sent as it is made.
+pub(crate) const STREAMED: u64 = u64::MAX;
+/// Bytes of a body in each further frame.
+pub(crate) const CHUNK: usize = 256 << 10;
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// Host to worker, the first: what to load, as JSON, with descriptors beside it.
+    Setup = 1,
+    /// Worker to host: loaded; what is enforced, as JSON.
+    Ready,
+    /// Worker to host: not loaded; the reason as text. The last.
+    Refused,
+    /// Worker to host: one log record, as JSON.
+    Log,
+    /// Host to worker: a call's head, and its body where that is short.
+    Request,
+    /// Worker to host: an answer's head, and its body where that is short.
+    Response,
+    /// A piece of a body, in either direction.
+    Chunk,
+    /// The body is complete.
+    End,
+    /// The body broke off; the reason as text.
+    Broken,
+}
+
+impl Kind {
+    const ALL: [Self; 9] = [
+        Self::Setup,
+        Self::Ready,
+        Self::Refused,
+        Self::Log,
+        Self::Request,
+        Self::Response,
+        Self::Chunk,
+        Self::End,
+        Self::Broken,
+    ];
+}
+
+/// What was received is not the protocol.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProtocolError {
+    #[error("a frame of {0} bytes, at most {MAX_PAYLOAD} are taken")]
+    TooLong(usize),
+    #[error("a frame of the unknown kind {0}")]
+    UnknownKind(u8),
+    #[error("a frame of the kind {found:?} where {expected} was to come")]
+    Unexpected { found: Kind, expected: &'static str },
+    #[error("a frame for call {found} during call {expected}")]
+    OtherCall { found: u32, expected: u32 },
+    #[error("a frame that ends within a value")]
+    Short,
+    #[error("a frame with {0} bytes too many")]
+    Surplus(usize),
+    #[error("a body of other than the {0} bytes that were announced")]
+    BodyLength(u64),
+}
+
+/// The header of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) length: usize,
+    pub(crate) kind: Kind,
+    pub(crate) id: u32,
+}
+
+impl Header {
+    pub(crate) fn decode(bytes: &[u8; HEADER]) -> Result<Self, ProtocolError> {
+        let [l0, l1, l2, l3, kind, i0, i1, i2, i3] = *bytes;
+        let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+        if length > MAX_PAYLOAD {
+            return Err(ProtocolError::TooLong(length));
+        }
+        let known = Kind::ALL.into_iter().find(|known| *known as u8 == kind);
+        let kind = known.ok_or(ProtocolError::UnknownKind(kind))?;
+        Ok(Self { length, kind, id: u32::from_le_bytes([i0, i1, i2, i3]) })
+    }
+
+    pub(crate) fn encode(self) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        let length = u32::try_from(self.length).expect("frames are shorter than MAX_PAYLOAD");
+        bytes[..4].copy_from_slice(&length.to_le_bytes());
+        bytes[4] = self.kind as u8;
+        bytes[5..].copy_from_slice(&self.id.to_le_bytes());
+        bytes
+    }
+
+    /// Whether this is a frame of this call.
+    pub(crate) fn of_call(self, id: u32) -> Result<Self, ProtocolError> {
+        if self.id == id { Ok(self) } else { Err(ProtocolError::OtherCall { found: self.id, expected: id }) }
+    }
+}
+
+/// Reads a whole frame from a socket that blocks; none at its end.
+pub(crate) fn read_frame(source: &mut impl Read) -> io::Result<Option<(Header, Bytes)>> {
+    let mut header = [0; HEADER];
+    let first = loop {
+        match source.read(&mut header) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => break read?,
+        }
+    };
+    if first == 0 {
+        return Ok(None);
+    }
+    source.read_exact(&mut header[first..])?;
+    let header = Header::decode(&header).map_err(io::Error::other)?;
+    let mut payload = vec![0; header.length];
+    source.read_exact(&mut payload)?;
+    Ok(Some((header, payload.into())))
+}
+
+/// Builds one frame: the header is filled in at the end, when the length is known.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    buffer: Vec<u8>,
+    kind: Kind,
+    id: u32,
+}
+
+impl Encoder {
+    /// Begins a frame in a buffer that was used before.
+    pub(crate) fn new(mut buffer: Vec<u8>, kind: Kind, id: u32) -> Self {
+        buffer.clear();
+        buffer.extend_from_slice(&[0; HEADER]);
+        Self { buffer, kind, id }
+    }
+
+    pub(crate) fn number(&mut self, number: u64) {
+        self.buffer.extend_from_slice(&number.to_le_bytes());
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.buffer.extend_from_slice(&length.to_le_bytes());
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    pub(crate) fn pairs<'p>(&mut self, pairs: impl ExactSizeIterator<Item = (&'p [u8], &'p [u8])>) {
+        self.number(pairs.len() as u64);
+        for (name, value) in pairs {
+            self.bytes(name);
+            self.bytes(value);
+        }
+    }
+
+    /// Bytes to the end of the frame, without their length.
+    pub(crate) fn rest(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The frame; none where it has become too long to be sent.
+    pub(crate) fn finish(mut self) -> Result<Vec<u8>, ProtocolError> {
+        let length = self.buffer.len() - HEADER;
+        if length > MAX_PAYLOAD {
+            return Err(ProtocolError::TooLong(length));
+        }
+        self.buffer[..HEADER].copy_from_slice(&Header { length, kind: self.kind, id: self.id }.encode());
+        Ok(self.buffer)
+    }
+}
+
+/// Reads a frame's payload; what is handed out shares its memory.
+#[derive(Debug)]
+pub(crate) struct Decoder(Bytes);
+
+impl Decoder {
+    pub(crate) const fn new(payload: Bytes) -> Self {
+        Self(payload)
+    }
+
+    pub(crate) fn number(&mut self) -> Result<u64, ProtocolError> {
+        let bytes = self.take(8)?;
+        bytes.as_ref().try_into().map(u64::from_le_bytes).map_err(|_| ProtocolError::Short)
+    }
+
+    pub(crate) fn bytes(&mut self) -> Result<Bytes, ProtocolError> {
+        let length = self.take(4)?;
+        let length = length.as_ref().try_into().map(u32::from_le_bytes).map_err(|_| ProtocolError::Short)?;
+        self.take(length as usize)
+    }
+
+    pub(crate) fn pairs(&mut self) -> Result<Vec<(Bytes, Bytes)>, ProtocolError> {
+        let count = self.number()?;
+        // Each pair has two lengths: more of them than that cannot be here.
+        if count > (self.0.len() / 8) as u64 {
+            return Err(ProtocolError::Short);
+        }
+        (0..count).map(|_| Ok((self.bytes()?, self.bytes()?))).collect()
+    }
+
+    pub(crate) fn rest(&mut self) -> Bytes {
+        std::mem::take(&mut self.0)
+    }
+
+    /// Nothing may be left over.
+    pub(crate) fn end(self) -> Result<(), ProtocolError> {
+        if self.0.is_empty() { Ok(()) } else { Err(ProtocolError::Surplus(self.0.len())) }
+    }
+
+    fn take(&mut self, length: usize) -> Result<Bytes, ProtocolError> {
+        if length > self.0.len() {
+            return Err(ProtocolError::Short);
+        }
+        Ok(self.0.split_to(length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(payload: &[u8]) -> Vec<u8> {
+        let mut encoder = Encoder::new(Vec::new(), Kind::Request, 7);
+        encoder.rest(payload);
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn what_was_encoded_is_decoded() {
+        let mut encoder = Encoder::new(vec![1, 2, 3], Kind::Response, 9);
+        encoder.number(u64::MAX);
+        encoder.bytes(b"text");
+        encoder.pairs([(&b"name"[..], &b"\xff\0"[..]), (b"", b"")].into_iter());
+        encoder.rest(b"the rest");
+        let bytes = encoder.finish().unwrap();
+        let (header, payload) = read_frame(&mut bytes.as_slice()).unwrap().unwrap();
+        assert_eq!((header.kind, header.id), (Kind::Response, 9));
+        let mut decoder = Decoder::new(payload);
+        assert_eq!(decoder.number().unwrap(), u64::MAX);
+        assert_eq!(&decoder.bytes().unwrap()[..], b"text");
+        let pairs = decoder.pairs().unwrap();
+        assert_eq!((&pairs[0].0[..], &pairs[0].1[..]), (&b"name"[..], &b"\xff\0"[..]));
+        assert_eq!(pairs.len(), 2);
+        assert_eq!(&decoder.rest()[..], b"the rest");
+        decoder.end().unwrap();
+    }
+
+    #[test]
+    fn lengths_are_checked_before_anything_is_allocated() {
+        let mut huge = frame(b"");
+        huge[..4].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(read_frame(&mut huge.as_slice()).unwrap_err().to_string().contains("at most"));
+        let lying = [&u64::MAX.to_le_bytes()[..], &[0; 64]].concat();
+        assert!(matches!(Decoder::new(lying.into()).pairs(), Err(ProtocolError::Short)));
+        let lying = [&u32::MAX.to_le_bytes()[..], b"abc"].concat();
+        assert!(matches!(Decoder::new(lying.into()).bytes(), Err(ProtocolError::Short)));
+    }
+
+    #[test]
+    fn garbage_is_an_error_and_an_end_is_none() {
+        assert!(read_frame(&mut [].as_slice()).unwrap().is_none());
+        let whole = frame(b"payload");
+        for cut in 1..whole.len() {
+            assert!(read_frame(&mut &whole[..cut]).is_err(), "cut at {cut}");
+        }
+        assert!(read_frame(&mut &b"\0\0\0\0\x63garbage"[..]).is_err());
+    }
+
+    #[test]
+    fn nothing_is_left_over() {
+        let mut decoder = Decoder::new(Bytes::from_static(&[0; 9]));
+        decoder.number().unwrap();
+        assert!(matches!(decoder.end(), Err(ProtocolError::Surplus(1))));
+    }
+}

@@ -1,0 +1,96 @@
+//! Landlock: which files and which TCP ports there are for a worker.
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
+};
+
+use super::{Confinement, Enforced, Profile};
+
+/// What libraries read: other libraries, time zones, certificates, locales, and what the C library wants to know.
+const READABLE: &[&str] = &[
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/share/zoneinfo",
+    "/usr/share/ca-certificates",
+    "/usr/share/locale",
+    "/lib",
+    "/lib64",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/ssl",
+    "/dev/zero",
+    "/dev/urandom",
+    "/dev/random",
+    "/proc/self",
+    "/sys/devices/system/cpu",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/sys/vm/overcommit_memory",
+];
+
+/// What finding a host takes, beside it.
+const RESOLVING: &[&str] = &[
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/host.conf",
+    "/etc/gai.conf",
+    "/etc/services",
+];
+
+/// What anybody may write to.
+const WRITABLE: &[&str] = &["/dev/null"];
+
+/// The first version of Landlock that knows truncation, without which "read only" is not; and the one with ports.
+const FILES: ABI = ABI::V3;
+const PORTS: ABI = ABI::V4;
+/// The one that keeps signals and abstract sockets in.
+const SCOPES: ABI = ABI::V6;
+
+pub(super) fn apply(confinement: &Confinement, enforced: &mut Enforced) -> Result<(), RulesetError> {
+    let everything = AccessFs::from_all(FILES);
+    if Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(everything).is_err() {
+        enforced.lacks("Landlock's rules for files (Linux 6.2)");
+        return Ok(());
+    }
+    let ports_are_known = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessNet::from_all(PORTS))
+        .is_ok();
+    let mut ruleset = Ruleset::default().handle_access(everything)?.scope(Scope::from_all(SCOPES))?;
+    if ports_are_known {
+        ruleset = ruleset.handle_access(AccessNet::from_all(PORTS))?;
+    }
+    let mut created = ruleset
+        .create()?
+        .add_rules(path_beneath_rules(READABLE, AccessFs::from_read(FILES)))?
+        .add_rules(path_beneath_rules(WRITABLE, AccessFs::ReadFile | AccessFs::WriteFile))?
+        .add_rules(path_beneath_rules(&confinement.readable, AccessFs::from_read(FILES)))?
+        .add_rules(path_beneath_rules(&confinement.writable, data_access()))?;
+    if confinement.profile == Profile::Net {
+        created = created.add_rules(path_beneath_rules(RESOLVING, AccessFs::from_read(FILES)))?;
+        if ports_are_known {
+            let ports = confinement.ports.iter();
+            created = created.add_rules(
+                ports.map(|port| Ok::<_, RulesetError>(NetPort::new(*port, AccessNet::ConnectTcp))),
+            )?;
+        } else {
+            enforced.lacks("Landlock's rules for ports (Linux 6.7)");
+        }
+    }
+    if created.restrict_self()?.ruleset == RulesetStatus::NotEnforced {
+        enforced.lacks("Landlock's rules for files (Linux 6.2)");
+        return Ok(());
+    }
+    enforced.holds("rules for files");
+    if confinement.profile == Profile::Net && ports_are_known {
+        enforced.holds("rules for ports");
+    }
+    Ok(())
+}
+
+/// All that is done with files of one's own; nothing that would be run, and no devices.
+fn data_access() -> landlock::BitFlags<AccessFs> {
+    AccessFs::from_all(FILES) & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock)
+}

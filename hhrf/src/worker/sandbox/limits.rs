@@ -1,0 +1,34 @@
+//! Limits that the kernel keeps for a process.
+
+use std::io;
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use super::{ProcessLimits, SandboxError};
+
+pub(super) fn apply(limits: &ProcessLimits) -> Result<(), SandboxError> {
+    // Beside what the worker has already: its allocator has claimed room that it may never use.
+    let own = own_data().map_err(|source| SandboxError::Limit { what: "data", source })?;
+    set("data", Resource::Data, own + limits.memory_bytes)?;
+    set("open files", Resource::Nofile, limits.open_files)?;
+    set("CPU time", Resource::Cpu, limits.cpu_seconds)?;
+    set("file size", Resource::Fsize, limits.file_bytes)?;
+    // A dump of memory would take its time, and hold secrets.
+    set("core dumps", Resource::Core, 0)
+}
+
+/// The memory of this process that counts as data: the sixth number of `statm`, in pages.
+fn own_data() -> io::Result<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages = statm.split(' ').nth(5).and_then(|pages| pages.parse::<u64>().ok());
+    pages
+        .map(|pages| pages * rustix::param::page_size() as u64)
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Never more than what holds already.
+fn set(what: &'static str, resource: Resource, wanted: u64) -> Result<(), SandboxError> {
+    let wanted = rustix::process::getrlimit(resource).maximum.map_or(wanted, |maximum| wanted.min(maximum));
+    let limit = Rlimit { current: Some(wanted), maximum: Some(wanted) };
+    setrlimit(resource, limit).map_err(|error| SandboxError::Limit { what, source: error.into() })
+}

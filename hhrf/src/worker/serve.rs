@@ -1,0 +1,214 @@
+//! One socket of a worker: calls come in, answers go out, one after another.
+
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+
+use bytes::Bytes;
+
+use super::incoming;
+use super::message::{Outcome, WireRequest, response_head};
+use super::protocol::{
+    CHUNK, Encoder, HEADER, Header, INLINE_BODY, Kind, ProtocolError, STREAMED, read_frame,
+};
+use crate::ffi::{Keep, Library, RemoteBody, RemoteCall, Reply, ReplyBody, ReplyError, ReplyStream, Shared};
+
+/// Room for the heads of most requests, so that one read is enough for them.
+const READ_BUFFER: usize = 16 << 10;
+/// Not more of a body is made room for before it has come.
+const FIRST_ROOM: u64 = 1 << 20;
+
+/// One of the calls that a worker can run at once.
+#[derive(Debug)]
+pub(super) struct Slot {
+    source: BufReader<UnixStream>,
+    answers: Answers,
+    library: Arc<Library>,
+    cancelled: Arc<Shared>,
+    /// The library stays for as long as the process, so that there is nothing to hold.
+    keep: Keep,
+}
+
+/// The way back to the host.
+#[derive(Debug)]
+struct Answers {
+    sink: UnixStream,
+    /// Where frames are put together.
+    buffer: Vec<u8>,
+}
+
+type Answer = Result<Reply<ReplyBody>, ReplyError>;
+
+impl Slot {
+    pub(super) fn new(
+        socket: UnixStream,
+        library: &Arc<Library>,
+        cancelled: &Arc<Shared>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            answers: Answers { sink: socket.try_clone()?, buffer: Vec::new() },
+            source: BufReader::with_capacity(READ_BUFFER, socket),
+            library: Arc::clone(library),
+            cancelled: Arc::clone(cancelled),
+            keep: Arc::new(()),
+        })
+    }
+
+    /// Serves calls until the host closes the socket.
+    pub(super) fn serve(mut self) -> io::Result<()> {
+        while let Some((header, payload)) = read_frame(&mut self.source)? {
+            if header.kind != Kind::Request {
+                return Err(unexpected(header.kind, "a request"));
+            }
+            let mut request = WireRequest::decode(payload).map_err(io::Error::other)?;
+            let body = std::mem::take(&mut request.body);
+            if request.body_length == STREAMED {
+                self.streamed(header.id, request)?;
+            } else if body.len() as u64 == request.body_length {
+                self.call(header.id, request, RemoteBody::Whole(body))?;
+            } else {
+                let body = self.body(header.id, request.body_length)?;
+                self.call(header.id, request, RemoteBody::Whole(body))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, id: u32, request: WireRequest, body: RemoteBody) -> io::Result<()> {
+        let call = RemoteCall::new(request, body, id, Arc::clone(&self.cancelled));
+        let reply: Answer = self.library.fetch_remote(&call).into_reply(&self.keep);
+        self.answers.answer(id, reply, &|| self.cancelled.word(id as usize).load(Ordering::Relaxed) != 0)
+    }
+
+    /// A call whose body is read while it is made.
+    fn streamed(&mut self, id: u32, request: WireRequest) -> io::Result<()> {
+        let Self { source, answers, library, cancelled, keep } = self;
+        let (incoming, feeder, discard) = incoming::channel();
+        thread::scope(|scope| {
+            let reading = scope.spawn(|| feeder.feed(source, id));
+            let call = RemoteCall::new(request, RemoteBody::Stream(incoming), id, Arc::clone(cancelled));
+            let reply: Answer = library.fetch_remote(&call).into_reply(keep);
+            let answered =
+                answers.answer(id, reply, &|| cancelled.word(id as usize).load(Ordering::Relaxed) != 0);
+            // The host ends the body when it has the answer, and only then is the socket the next request's.
+            discard.discard();
+            let read = reading.join().unwrap_or_else(|_| Err(io::Error::other("the reader panicked")));
+            answered.and(read)
+        })
+    }
+
+    /// The body that comes in frames of its own.
+    fn body(&mut self, id: u32, length: u64) -> io::Result<Bytes> {
+        let mut body = Vec::with_capacity(usize::try_from(length.min(FIRST_ROOM)).unwrap_or_default());
+        loop {
+            let mut bytes = [0; HEADER];
+            self.source.read_exact(&mut bytes)?;
+            let header =
+                Header::decode(&bytes).and_then(|header| header.of_call(id)).map_err(io::Error::other)?;
+            match header.kind {
+                Kind::Chunk if (body.len() + header.length) as u64 <= length => {
+                    let start = body.len();
+                    body.resize(start + header.length, 0);
+                    self.source.read_exact(&mut body[start..])?;
+                }
+                Kind::End if body.len() as u64 == length => return Ok(body.into()),
+                Kind::Chunk | Kind::End => return Err(io::Error::other(ProtocolError::BodyLength(length))),
+                other => return Err(unexpected(other, "a piece of the body")),
+            }
+        }
+    }
+}
+
+impl Answers {
+    fn answer(&mut self, id: u32, reply: Answer, is_cancelled: &dyn Fn() -> bool) -> io::Result<()> {
+        let Reply { status, headers, body } = match reply {
+            Ok(reply) => reply,
+            Err(ReplyError::Panicked(message)) => return self.failed(id, Outcome::Panicked, &message),
+            Err(ReplyError::Failed(message)) => return self.failed(id, Outcome::Failed, &message),
+            Err(other) => return self.failed(id, Outcome::Invalid, &other.to_string()),
+        };
+        let pairs: Vec<_> =
+            headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())).collect();
+        match body {
+            ReplyBody::Whole(body) => self.whole(id, Outcome::Answered, status.as_u16(), &pairs, &body),
+            ReplyBody::Stream(stream) => {
+                let buffer = std::mem::take(&mut self.buffer);
+                let pairs = pairs.iter().copied();
+                let head = response_head(buffer, id, Outcome::Answered, status.as_u16(), pairs, STREAMED);
+                match head.finish() {
+                    Ok(head) => self.sink.write_all(&head)?,
+                    Err(error) => return self.failed(id, Outcome::Invalid, &error.to_string()),
+                }
+                self.pull(id, stream, is_cancelled)
+            }
+        }
+    }
+
+    fn failed(&mut self, id: u32, outcome: Outcome, reason: &str) -> io::Result<()> {
+        self.whole(id, outcome, 0, &[], reason.as_bytes())
+    }
+
+    /// Sends what the function makes, as fast as the host takes it.
+    fn pull(&mut self, id: u32, mut stream: ReplyStream, is_cancelled: &dyn Fn() -> bool) -> io::Result<()> {
+        loop {
+            if is_cancelled() {
+                return self.frame(id, Kind::Broken, b"nobody waits for it any more");
+            }
+            match stream.next_blocking() {
+                Some(Ok(piece)) => {
+                    piece.chunks(CHUNK).try_for_each(|chunk| self.frame(id, Kind::Chunk, chunk))?;
+                }
+                Some(Err(error)) => {
+                    let reason = error.to_string();
+                    let end = reason.floor_char_boundary(INLINE_BODY);
+                    return self.frame(id, Kind::Broken, &reason.as_bytes()[..end]);
+                }
+                None => return self.frame(id, Kind::End, b""),
+            }
+        }
+    }
+
+    fn frame(&mut self, id: u32, kind: Kind, payload: &[u8]) -> io::Result<()> {
+        let mut frame = Encoder::new(std::mem::take(&mut self.buffer), kind, id);
+        frame.rest(payload);
+        let frame = frame.finish().map_err(io::Error::other)?;
+        self.sink.write_all(&frame)?;
+        self.buffer = frame;
+        Ok(())
+    }
+
+    fn whole(
+        &mut self,
+        id: u32,
+        outcome: Outcome,
+        status: u16,
+        headers: &[(&[u8], &[u8])],
+        body: &[u8],
+    ) -> io::Result<()> {
+        let buffer = std::mem::take(&mut self.buffer);
+        let length = body.len() as u64;
+        let mut head = response_head(buffer, id, outcome, status, headers.iter().copied(), length);
+        let inline = body.len() <= INLINE_BODY;
+        if inline {
+            head.rest(body);
+        }
+        let head = match head.finish() {
+            Ok(head) => head,
+            // Headers of a megabyte are the function's mistake, and no reason to end the worker.
+            Err(error) => return self.failed(id, Outcome::Invalid, &error.to_string()),
+        };
+        self.sink.write_all(&head)?;
+        self.buffer = head;
+        if !inline {
+            body.chunks(CHUNK).try_for_each(|chunk| self.frame(id, Kind::Chunk, chunk))?;
+            self.frame(id, Kind::End, b"")?;
+        }
+        Ok(())
+    }
+}
+
+fn unexpected(found: Kind, expected: &'static str) -> io::Error {
+    io::Error::other(ProtocolError::Unexpected { found, expected })
+}

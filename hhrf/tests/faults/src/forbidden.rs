@@ -1,0 +1,85 @@
+//! What a function in the sandbox must not be able to do. Each attempt is made, and its outcome told.
+
+use std::ffi::CString;
+use std::io;
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::process::Command;
+
+/// Tries it; answers with `allowed` or with `refused`, and why.
+pub(crate) fn attempt(what: &str, argument: &str) -> String {
+    let outcome = match what {
+        "read" => std::fs::read(argument).map(drop),
+        "list" => std::fs::read_dir(argument).map(drop),
+        "write" => std::fs::write(argument, b"x"),
+        "remove" => std::fs::remove_file(argument),
+        "chmod" => chmod(argument),
+        "connect" => TcpStream::connect(argument).map(drop),
+        "listen" => TcpListener::bind("127.0.0.1:0").map(drop),
+        "udp" => UdpSocket::bind("127.0.0.1:0").map(drop),
+        "unix" => std::os::unix::net::UnixStream::connect(argument).map(drop),
+        "exec" => Command::new("/bin/true").status().map(drop),
+        "fork" => fork(),
+        "signal" => signal(argument),
+        "ptrace" => call(libc::SYS_ptrace, [libc::c_long::from(libc::PTRACE_TRACEME), 0, 0, 0]),
+        "mount" => mount(),
+        // Neither is given anything that it could work with: what counts is who says no.
+        "bpf" => call(libc::SYS_bpf, [0, 0, 0, 0]),
+        "io_uring" => call(libc::SYS_io_uring_setup, [1, 0, 0, 0]),
+        "unshare" => call(libc::SYS_unshare, [libc::c_long::from(libc::CLONE_NEWUSER), 0, 0, 0]),
+        "death-signal" => call(libc::SYS_prctl, [libc::c_long::from(libc::PR_SET_PDEATHSIG), 0, 0, 0]),
+        "raise-limit" => raise_limit(),
+        "session" => call(libc::SYS_setsid, [0, 0, 0, 0]),
+        "thread" => std::thread::Builder::new().spawn(|| ()).map(drop),
+        _ => return "unknown".to_owned(),
+    };
+    match outcome {
+        Ok(()) => "allowed".to_owned(),
+        Err(error) => format!("refused: {error}"),
+    }
+}
+
+fn call(number: libc::c_long, [a, b, c, d]: [libc::c_long; 4]) -> io::Result<()> {
+    // SAFETY: no argument is a pointer that could be followed.
+    check(unsafe { libc::syscall(number, a, b, c, d) })
+}
+
+fn check(code: libc::c_long) -> io::Result<()> {
+    if code == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn fork() -> io::Result<()> {
+    // SAFETY: the child, if there is one, ends at once.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(0) }
+    }
+    check(pid.into())
+}
+
+fn signal(pid: &str) -> io::Result<()> {
+    let pid = pid.parse().map_err(io::Error::other)?;
+    // SAFETY: signal 0 is none, and only asks whether it could be sent.
+    check(unsafe { libc::kill(pid, 0) }.into())
+}
+
+fn chmod(path: &str) -> io::Result<()> {
+    let path = CString::new(path)?;
+    // SAFETY: the path ends in NUL.
+    check(unsafe { libc::chmod(path.as_ptr(), 0o777) }.into())
+}
+
+fn mount() -> io::Result<()> {
+    let (source, target) = (c"none", c"/tmp");
+    // SAFETY: all of these end in NUL.
+    check(
+        unsafe { libc::mount(source.as_ptr(), target.as_ptr(), c"tmpfs".as_ptr(), 0, std::ptr::null()) }
+            .into(),
+    )
+}
+
+fn raise_limit() -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: 1 << 20, rlim_max: 1 << 20 };
+    // SAFETY: the limit is there.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }.into())
+}
