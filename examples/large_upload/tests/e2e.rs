@@ -39,6 +39,7 @@ fn a_gibibyte_passes_in_each_direction_in_little_memory() {
     assert_eq!(chunked_length(BufReader::with_capacity(1 << 20, client)), GIB);
     let extra = peak_kib(&host) - before;
     assert!(extra < EXTRA_KIB, "both took {extra} KiB");
+    println!("a gibibyte there and another back: {extra} KiB more of resident memory at the peak");
 }
 
 /// The length of an answer's body, which comes in chunks.
