@@ -62,6 +62,16 @@ bench-check *arguments:
     cargo build --release --locked -p fezz-bench-work --examples
     cargo run --release --locked -p fezz-bench -- check bench/instructions.json {{ arguments }}
 
+# Show what is claimed of async calls and of large bodies, on a quiet machine
+prove:
+    cargo test --release --locked -p hhrf --test proof -- --ignored --nocapture --test-threads=1
+    cargo test --release --locked -p large_upload --test e2e -- --nocapture
+
+# Run the unsafe code's tests under Miri; needs a nightly toolchain with it
+miri:
+    cargo +nightly miri test --locked -p fezz-abi --test bridge
+    MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --locked -p fezz-sdk --test entry --test answers --test extract
+
 _deploy-todos:
     cargo build --release --locked -p example_todosapi
     mkdir -p functions/todos@latest
