@@ -42,6 +42,10 @@ bench *arguments:
     cargo build --release --locked -p fezz-bench-work --examples
     cargo run --release --locked -p fezz-bench -- {{ arguments }}
 
+# Deploy by the hundreds under load, at full length (the suite has a short version)
+soak:
+    FEZZ_SOAK=full cargo test --release --locked -p hhrf --test soak -- --nocapture --test-threads 1
+
 # The same, and against Deno, Bun, Node, workerd and nginx: those that are there or can be installed
 bench-peers *arguments: _peers
     just bench --peers {{ arguments }}

@@ -298,6 +298,13 @@ typedef struct FezzHost {
     void (*log)(void *ctx, const FezzLogRecord *record);
 } FezzHost;
 
+/* ---- Flags --------------------------------------------------------------------------------------------- */
+
+/* Flag of `fezz_flags`: request bodies come as a stream and are not gathered first. */
+#define FEZZ_FLAG_BODY_STREAM 1u
+/* Flag of `fezz_flags`: calls go to `fezz_fetch`, on a thread that may block, even though `fezz_fetch_async` is there. */
+#define FEZZ_FLAG_BLOCKING 2u
+
 /* ---- The symbols that a function library exports ------------------------------------------------------- */
 
 /* In C++ these are `noexcept`, and so must be their definitions: an exception that would cross the boundary ends the
@@ -311,6 +318,10 @@ FEZZ_EXPORT void fezz_fetch(const FezzRequest *request, FezzResponse *response) 
 
 /* Optional. Starts a call that the host polls; must not block. */
 FEZZ_EXPORT void fezz_fetch_async(const FezzRequest *request, FezzTask *task) FEZZ_NOEXCEPT;
+
+/* Optional. How the function wants to be called: FEZZ_FLAG_BODY_STREAM and FEZZ_FLAG_BLOCKING, or 0. Asked once after
+ * each load, before `fezz_init`. */
+FEZZ_EXPORT uint32_t fezz_flags(void) FEZZ_NOEXCEPT;
 
 /* Optional. Once after each load, before the first call. Anything but 0 refuses the load. */
 FEZZ_EXPORT int32_t fezz_init(const FezzHost *host) FEZZ_NOEXCEPT;

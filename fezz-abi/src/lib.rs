@@ -1,7 +1,8 @@
 //! The C contract between the fezz host and its functions, version 1.
 //!
 //! Every type here is `#[repr(C)]` and has its twin in `include/fezz.h`; `docs/abi.md` tells how to use them from
-//! any language. The crate holds no behaviour beyond reading borrowed slices, has no dependencies and needs no `std`.
+//! any language. The crate holds no behaviour beyond reading borrowed slices and handing wakers over ([`bridge`]), has no
+//! dependencies and needs no `std`.
 //!
 //! Four rules hold everywhere:
 //! 1. Bytes are freed by the side that allocated them, through the `release` that came with them.
@@ -13,6 +14,7 @@
 
 #![no_std]
 
+pub mod bridge;
 mod host;
 mod request;
 mod response;
@@ -38,6 +40,11 @@ pub const ABI_MINOR: u32 = 0;
 /// What `fezz_abi_version` returns: `major << 16 | minor`.
 pub const ABI_VERSION: u32 = ABI_MAJOR << 16 | ABI_MINOR;
 
+/// Flag of `fezz_flags`: request bodies come as a stream and are not gathered first.
+pub const FLAG_BODY_STREAM: u32 = 1;
+/// Flag of `fezz_flags`: calls go to `fezz_fetch`, on a thread that may block, even though `fezz_fetch_async` is there.
+pub const FLAG_BLOCKING: u32 = 2;
+
 /// Names of the symbols that a function library exports.
 pub mod symbol {
     /// Required: [`AbiVersionFn`](super::AbiVersionFn).
@@ -46,6 +53,8 @@ pub mod symbol {
     pub const FETCH: &str = "fezz_fetch";
     /// Optional: [`FetchAsyncFn`](super::FetchAsyncFn).
     pub const FETCH_ASYNC: &str = "fezz_fetch_async";
+    /// Optional: [`FlagsFn`](super::FlagsFn).
+    pub const FLAGS: &str = "fezz_flags";
     /// Optional: [`InitFn`](super::InitFn).
     pub const INIT: &str = "fezz_init";
     /// Optional: [`ShutdownFn`](super::ShutdownFn).
@@ -58,6 +67,9 @@ pub type AbiVersionFn = unsafe extern "C" fn() -> u32;
 pub type FetchFn = unsafe extern "C" fn(request: *const FezzRequest, response: *mut FezzResponse);
 /// `void fezz_fetch_async(const FezzRequest *, FezzTask *)`: starts a call that the host polls; must not block.
 pub type FetchAsyncFn = unsafe extern "C" fn(request: *const FezzRequest, task: *mut FezzTask);
+/// `uint32_t fezz_flags(void)`: how the function wants to be called, [`FLAG_BODY_STREAM`] and [`FLAG_BLOCKING`]. Asked
+/// once after each load, before `fezz_init`.
+pub type FlagsFn = unsafe extern "C" fn() -> u32;
 /// `int32_t fezz_init(const FezzHost *)`: once after each load, before the first call. Anything but 0 refuses the load.
 pub type InitFn = unsafe extern "C" fn(host: *const FezzHost) -> i32;
 /// `void fezz_shutdown(void)`: after the last call, when the function is evicted or its host drains.

@@ -27,6 +27,7 @@ static const FezzPair TEXT[] = {FEZZ_PAIR_INIT("content-type", "text/plain"), FE
 static const FezzHost *host;
 
 uint32_t fezz_abi_version(void) FEZZ_NOEXCEPT { return FEZZ_ABI_VERSION; }
+uint32_t fezz_flags(void) FEZZ_NOEXCEPT { return FEZZ_FLAG_BODY_STREAM | FEZZ_FLAG_BLOCKING; }
 void fezz_shutdown(void) FEZZ_NOEXCEPT {}
 int32_t fezz_init(const FezzHost *table) FEZZ_NOEXCEPT {
     host = table;

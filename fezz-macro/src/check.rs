@@ -2,16 +2,19 @@
 
 use syn::{Error, FnArg, ItemFn, Result, ReturnType, Safety, Signature};
 
-use crate::parse::SIGNATURE;
+use crate::parse::{Keys, SIGNATURE};
 
-/// Checks the shape of the signature; the types themselves are the compiler's to check.
-pub(crate) fn signature(function: &ItemFn) -> Result<()> {
-    let found: Vec<Error> = [asyncness, generics, arguments, output, qualifiers]
-        .iter()
-        .filter_map(|check| check(&function.sig))
-        .collect();
+/// More is a mistake: the runtime's threads are there for each library.
+const MAX_THREADS: u16 = 1024;
+/// As many arguments as the SDK knows functions with.
+const MAX_ARGUMENTS: usize = 8;
+
+/// Checks the keys and the shape of the signature; the types themselves are the compiler's to check.
+pub(crate) fn function(keys: &Keys, function: &ItemFn) -> Result<()> {
+    let of_signature = [generics, receiver, arguments, output, qualifiers, variadic];
+    let found = of_signature.iter().filter_map(|check| check(&function.sig));
     found
-        .into_iter()
+        .chain(threads(keys))
         .reduce(|mut all, next| {
             all.combine(next);
             all
@@ -19,21 +22,33 @@ pub(crate) fn signature(function: &ItemFn) -> Result<()> {
         .map_or(Ok(()), Err)
 }
 
-fn asyncness(sig: &Signature) -> Option<Error> {
-    let token = sig.asyncness?;
-    Some(error(token, "an async fn cannot be served yet; write it as a plain fn"))
+fn threads(keys: &Keys) -> Option<Error> {
+    let threads = keys.threads.as_ref()?;
+    let is_sensible = threads.base10_parse::<u16>().is_ok_and(|count| (1..=MAX_THREADS).contains(&count));
+    (!is_sensible)
+        .then(|| Error::new(threads.span(), format!("`threads` is a number from 1 to {MAX_THREADS}")))
 }
 
 fn generics(sig: &Signature) -> Option<Error> {
     let generic = !sig.generics.params.is_empty() || sig.generics.where_clause.is_some();
-    generic.then(|| error(&sig.generics, "the host calls one concrete function; remove the generics"))
+    generic.then(|| {
+        let what = "the host calls one concrete function; remove the generics";
+        if sig.generics.params.is_empty() {
+            error(&sig.generics.where_clause, what)
+        } else {
+            error(&sig.generics.params, what)
+        }
+    })
+}
+
+fn receiver(sig: &Signature) -> Option<Error> {
+    let Some(FnArg::Receiver(receiver)) = sig.inputs.first() else { return None };
+    Some(error(receiver, "a method cannot be served; write a free function"))
 }
 
 fn arguments(sig: &Signature) -> Option<Error> {
-    if let Some(FnArg::Receiver(receiver)) = sig.inputs.first() {
-        return Some(error(receiver, "a method cannot be served; write a free function"));
-    }
-    (sig.inputs.len() != 1).then(|| error(&sig.ident, "a function takes exactly one request"))
+    let surplus = sig.inputs.iter().nth(MAX_ARGUMENTS)?;
+    Some(error(surplus, &format!("a function takes at most {MAX_ARGUMENTS} arguments")))
 }
 
 fn output(sig: &Signature) -> Option<Error> {
@@ -44,7 +59,14 @@ fn qualifiers(sig: &Signature) -> Option<Error> {
     if let Some(token) = &sig.abi {
         return Some(error(token, "the attribute writes the C interface; write a plain fn"));
     }
-    matches!(sig.safety, Safety::Unsafe(_)).then(|| error(&sig.ident, "the host calls safe functions only"))
+    if let Some(token) = &sig.constness {
+        return Some(error(token, "a const fn cannot answer requests; write a plain fn"));
+    }
+    matches!(sig.safety, Safety::Unsafe(_)).then(|| error(&sig.safety, "the host calls safe functions only"))
+}
+
+fn variadic(sig: &Signature) -> Option<Error> {
+    Some(error(sig.variadic.as_ref()?, "a function takes a fixed number of arguments"))
 }
 
 fn error(place: impl quote::ToTokens, what: &str) -> Error {

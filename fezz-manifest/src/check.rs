@@ -23,12 +23,15 @@ pub const MAX_ROUTES: usize = 1024;
 pub(crate) const ID_PATTERN: &str = "^[a-z0-9][a-z0-9_-]{0,62}$";
 pub(crate) const ID_RULE: &str = "use 1 to 63 of `a-z`, `0-9`, `_` and `-`, with a letter or digit first";
 
+pub(crate) const SHA256_PATTERN: &str = "^[0-9a-f]{64}$";
+
 /// The keys of the file, in the order in which the documentation has them.
-pub(crate) const KEYS: [Key; 11] = [
+pub(crate) const KEYS: [Key; 12] = [
     Key::optional("$schema"),
     Key::required("id", r#""todos""#),
     Key::required("version", r#""latest""#),
     Key::required("entry", r#""todos""#),
+    Key::optional("sha256"),
     Key::required("routes", r#"[{"path": "/hello", "method": "GET"}]"#),
     Key::optional("description"),
     Key::optional("env"),
@@ -70,6 +73,7 @@ impl<'j> Judge<'j, '_> {
         let id = self.text("id").and_then(|text| self.id(text));
         let version = self.text("version").and_then(|text| self.version(text));
         let entry = self.text("entry").and_then(|text| self.entry(text));
+        let sha256 = self.text("sha256").and_then(|text| self.sha256(text));
         let routes = self.fields.get("routes").and_then(|(at, json)| routes(json, &at, self.problems));
         let description = self.text("description").map(str::to_owned);
         let env = self.fields.get("env").map(|(at, json)| variables::env(json, &at, self.problems));
@@ -83,6 +87,7 @@ impl<'j> Judge<'j, '_> {
             id: id?,
             version: version?,
             entry: entry?,
+            sha256,
             routes: routes?,
             description,
             env,
@@ -111,6 +116,14 @@ impl<'j> Judge<'j, '_> {
 
     fn entry(&mut self, text: &str) -> Option<String> {
         entry::check(text).map_or_else(|message| self.refuse("entry", message), |()| Some(text.to_owned()))
+    }
+
+    fn sha256(&mut self, text: &str) -> Option<String> {
+        let is_digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() == 64 && text.bytes().all(is_digit) {
+            return Some(text.to_owned());
+        }
+        self.refuse("sha256", format!("{text:?} is not a SHA-256; write its 64 hex digits, in small letters"))
     }
 
     fn number(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<u64> {

@@ -32,6 +32,11 @@ pub struct Manifest {
     #[schemars(regex(pattern = entry::PATTERN), example = &"todos", example = &"libtodos.so")]
     pub entry: String,
 
+    /// The SHA-256 of the library, as 64 small hex digits. A library that has another one is refused: it was damaged
+    /// on its way, or is not the one that this file is about.
+    #[schemars(regex(pattern = check::SHA256_PATTERN))]
+    pub sha256: Option<String>,
+
     /// What the function answers to, at least one route. Nothing else reaches it.
     #[schemars(length(min = 1, max = MAX_ROUTES))]
     pub routes: Vec<Route>,

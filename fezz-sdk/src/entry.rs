@@ -1,24 +1,43 @@
-//! Where the host's C calls become Rust: the only `unsafe` file of the SDK.
+//! Where the host's C calls become Rust: with its child modules, the only `unsafe` code of the SDK.
 //!
 //! `#[fezz_function]` expands to exported symbols that each make one call into here. Nothing that runs behind these
 //! functions can unwind into the host: panics are caught and travel as an outcome.
 
-#![expect(unsafe_code, reason = "this file is the C boundary; see docs/abi.md for the contract it relies on")]
+#![expect(unsafe_code, reason = "this is the C boundary; see docs/abi.md for the contract it relies on")]
 
+pub(crate) mod current;
+#[cfg(feature = "testing")]
+pub(crate) mod mock;
 mod panics;
 mod reply;
+mod request;
+mod stream;
+mod task;
+pub(crate) mod upload;
 
 use std::ffi::{OsStr, c_void};
 use std::os::unix::ffi::OsStrExt;
-use std::ptr::{self, NonNull};
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::ptr;
 
-use bytes::Bytes;
-use fezz_abi::{FezzHost, FezzLogRecord, FezzPair, FezzPairs, FezzRequest, FezzResponse, FezzSlice};
+use fezz_abi::{
+    FLAG_BLOCKING, FLAG_BODY_STREAM, FezzHost, FezzLogRecord, FezzPair, FezzPairs, FezzRequest, FezzResponse,
+    FezzSlice, FezzTask,
+};
 
+use crate::handler::Function;
+use crate::hooks::InitOutcome;
 use crate::host::{Host, Level, install};
-use crate::{FezzHttpRequest, FezzHttpResponse};
+use crate::{FezzHttpRequest, runtime};
+pub(crate) use request::RequestRef;
+
+/// What the attribute's keys say.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Threads of the library's runtime: `threads`.
+    pub threads: usize,
+    /// What runs before the first call: `init`.
+    pub init: fn() -> InitOutcome,
+}
 
 /// What `fezz_abi_version` answers.
 #[must_use]
@@ -26,12 +45,23 @@ pub const fn abi_version() -> u32 {
     fezz_abi::ABI_VERSION
 }
 
-/// What `fezz_init` does: remembers the host's table.
+/// Whether a function can be served is up to its types; this is where the compiler says that it cannot.
+pub const fn is_served<F: Function<M>, M>(_: &F) {}
+
+/// What `fezz_flags` answers for a function, of which the attribute says whether it reads bodies as streams.
+#[must_use]
+pub const fn flags<F: Function<M>, M>(_: &F, streams_bodies: bool) -> u32 {
+    let blocking = if F::BLOCKING { FLAG_BLOCKING } else { 0 };
+    let stream = if streams_bodies { FLAG_BODY_STREAM } else { 0 };
+    blocking | stream
+}
+
+/// What `fezz_init` does: remembers the host's table, starts logging, and runs the author's own part.
 ///
 /// # Safety
 /// `table` is null or points at a [`FezzHost`] that stays valid for the life of the process.
 #[must_use]
-pub unsafe fn init(table: *const FezzHost) -> i32 {
+pub unsafe fn init(table: *const FezzHost, options: &Options) -> i32 {
     panics::install_hook();
     // SAFETY: the caller vouches for the table, for the life of the process.
     let Some(table) = (unsafe { table.as_ref() }) else { return 1 };
@@ -43,32 +73,67 @@ pub unsafe fn init(table: *const FezzHost) -> i32 {
             .iter()
             .map(|pair| (text(pair.name).to_owned(), text(pair.value).to_owned()))
             .collect(),
-        log: LogSink { ctx: table.ctx, log: table.log, level: table.log_level },
+        log: Some(LogSink { ctx: table.ctx, log: table.log, level: table.log_level }),
     });
-    0
+    runtime::configure(options.threads);
+    crate::logs::start();
+    let outcome = panics::catch(|| runtime::enter(options.init));
+    match outcome.unwrap_or_else(|panic| Err(format!("init panicked: {panic}"))) {
+        Ok(()) => 0,
+        Err(reason) => {
+            crate::log(Level::Error, &reason);
+            2
+        }
+    }
 }
 
-/// What `fezz_fetch` does: one call of `function`, its panic caught.
+/// What `fezz_shutdown` does: runs the author's own part.
+pub fn shutdown(hook: fn()) {
+    if let Err(panic) = panics::catch(|| runtime::enter(hook)) {
+        crate::log(Level::Error, &format!("shutdown panicked: {panic}"));
+    }
+}
+
+/// What `fezz_fetch` does: one call of `function`, its panic caught. An `async fn` is waited for.
 ///
 /// # Safety
 /// `request` and `response` are the host's, valid until this returns, as docs/abi.md says for `fezz_fetch`.
-pub unsafe fn fetch(
-    function: fn(FezzHttpRequest) -> FezzHttpResponse,
+pub unsafe fn fetch<F: Function<M>, M>(
+    function: F,
     request: *const FezzRequest,
     response: *mut FezzResponse,
 ) {
-    let outcome = panics::catch(|| {
-        // SAFETY: the caller vouches for the request for the time of this call; `retain` extends that.
-        let raw = unsafe { RequestRef::retain(request) };
-        let request = raw.and_then(FezzHttpRequest::new);
-        request.map_or_else(
-            || reply::failed("the host's request is malformed".to_owned()),
-            |request| reply::encode(function(request)),
-        )
+    // SAFETY: the caller vouches for the request for the time of this call; `retain` extends that.
+    let raw = unsafe { RequestRef::retain(request) };
+    let answer = raw.and_then(FezzHttpRequest::new).map_or_else(reply::malformed, |request| {
+        let raw = request.raw().clone();
+        current::enter(&raw, || {
+            let outcome = panics::catch(|| {
+                let call = function.call(request);
+                let answer =
+                    if F::BLOCKING { runtime::block_on_ready(call) } else { runtime::block_on(call) };
+                reply::encode(answer, &raw)
+            });
+            outcome.unwrap_or_else(reply::panicked)
+        })
     });
-    let answer = outcome.unwrap_or_else(reply::panicked);
     // SAFETY: the caller vouches for the response.
     unsafe { write(response, answer) };
+}
+
+/// What `fezz_fetch_async` does: makes a task of one call of `function`.
+///
+/// # Safety
+/// `request` is the host's and valid until the task is dropped, `task` until this returns, as docs/abi.md says for
+/// `fezz_fetch_async`.
+pub unsafe fn fetch_async<F: Function<M>, M>(function: F, request: *const FezzRequest, task: *mut FezzTask) {
+    // SAFETY: the caller vouches for the request for the time of this call; `retain` extends that.
+    let raw = unsafe { RequestRef::retain(request) };
+    // Without a request the host is told that the call cannot be started: `poll` stays null.
+    if let Some(request) = raw.and_then(FezzHttpRequest::new) {
+        // SAFETY: the caller vouches for the task.
+        unsafe { task::write(task, function, request) };
+    }
 }
 
 /// Writes the answer, or as much of it as an older host has room for.
@@ -88,114 +153,13 @@ unsafe fn write(response: *mut FezzResponse, mut answer: FezzResponse) {
 unsafe extern "C" fn release<T>(ctx: *mut c_void) {
     // SAFETY: the host calls this once, with the pointer that `Box::into_raw` gave for the same T.
     let owner = unsafe { Box::from_raw(ctx.cast::<T>()) };
-    if let Err(message) = panics::catch(|| drop(owner)) {
-        crate::log(Level::Error, &format!("a value of the response panicked when it was dropped: {message}"));
-    }
+    dispose(owner);
 }
 
-/// A request of the host's, kept alive by the count that `retain` and `release` hold.
-#[derive(Debug)]
-pub(crate) struct RequestRef(NonNull<FezzRequest>);
-
-// SAFETY: the contract lets `retain` and `release` be called from any thread, and all else in it is immutable while
-// one of them is outstanding; `cancelled` is only read atomically.
-unsafe impl Send for RequestRef {}
-// SAFETY: as for Send: shared use only reads.
-unsafe impl Sync for RequestRef {}
-
-impl RequestRef {
-    /// # Safety
-    /// `request` is null, or valid for the time of this call.
-    unsafe fn retain(request: *const FezzRequest) -> Option<Self> {
-        let this = NonNull::new(request.cast_mut())?;
-        // SAFETY: valid for the time of this call, says the caller.
-        let retain = unsafe { this.as_ref() }.retain;
-        // SAFETY: the host's own function, given the host's own request.
-        unsafe { retain(request) };
-        Some(Self(this))
-    }
-
-    fn get(&self) -> &FezzRequest {
-        // SAFETY: retained, so valid until the drop of `self`.
-        unsafe { self.0.as_ref() }
-    }
-
-    pub(crate) fn method(&self) -> &[u8] {
-        borrow(self.get().method)
-    }
-
-    pub(crate) fn path(&self) -> &str {
-        text(self.get().path)
-    }
-
-    pub(crate) fn query(&self) -> &str {
-        text(self.get().query)
-    }
-
-    pub(crate) fn route(&self) -> &str {
-        text(self.get().route)
-    }
-
-    pub(crate) fn request_id(&self) -> &str {
-        text(self.get().request_id)
-    }
-
-    pub(crate) fn traceparent(&self) -> &str {
-        text(self.get().traceparent)
-    }
-
-    pub(crate) fn client_addr(&self) -> &str {
-        text(self.get().client_addr)
-    }
-
-    pub(crate) fn params(&self) -> impl Iterator<Item = (&str, &str)> {
-        pairs(self.get().params).iter().map(|pair| (text(pair.name), text(pair.value)))
-    }
-
-    pub(crate) fn headers(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
-        pairs(self.get().headers).iter().map(|pair| (borrow(pair.name), borrow(pair.value)))
-    }
-
-    pub(crate) fn time_left(&self) -> Option<Duration> {
-        Some(self.get().time_left_ns).filter(|left| *left != 0).map(Duration::from_nanos)
-    }
-
-    pub(crate) fn is_cancelled(&self) -> bool {
-        // SAFETY: null, or the host's flag, which lives as long as the retained request.
-        let flag = unsafe { self.get().cancelled.as_ref() };
-        flag.is_some_and(|flag| flag.load(Ordering::Relaxed) != 0)
-    }
-
-    /// The body without a copy: the bytes keep the request alive.
-    pub(crate) fn body(&self) -> Bytes {
-        if self.get().body.len == 0 {
-            return Bytes::new();
-        }
-        Bytes::from_owner(BodyOwner(self.clone()))
-    }
-}
-
-impl Clone for RequestRef {
-    fn clone(&self) -> Self {
-        // SAFETY: retained by `self`, given to the host's own function.
-        unsafe { (self.get().retain)(self.0.as_ptr()) };
-        Self(self.0)
-    }
-}
-
-impl Drop for RequestRef {
-    fn drop(&mut self) {
-        // SAFETY: takes back the one `retain` that this value stands for.
-        unsafe { (self.get().release)(self.0.as_ptr()) };
-    }
-}
-
-/// The body's bytes, as an owner for [`Bytes::from_owner`].
-struct BodyOwner(RequestRef);
-
-impl AsRef<[u8]> for BodyOwner {
-    fn as_ref(&self) -> &[u8] {
-        borrow(self.0.get().body)
+/// Drops a value of the author's, whose own `Drop` may panic and may want the runtime.
+fn dispose<T>(value: T) {
+    if let Err(message) = panics::catch(|| runtime::enter(|| drop(value))) {
+        crate::log(Level::Error, &format!("a value panicked when it was dropped: {message}"));
     }
 }
 
@@ -212,20 +176,42 @@ unsafe impl Send for LogSink {}
 // SAFETY: as for Send.
 unsafe impl Sync for LogSink {}
 
+/// One record for the host's log.
+#[derive(Debug)]
+pub(crate) struct Record<'a> {
+    pub(crate) level: Level,
+    pub(crate) message: &'a str,
+    pub(crate) target: &'a str,
+    pub(crate) file: &'a str,
+    pub(crate) line: u32,
+    pub(crate) request_id: &'a str,
+    pub(crate) fields: &'a [(String, String)],
+}
+
 impl LogSink {
-    pub(crate) fn write(&self, level: Level, message: &str) {
-        if level as u32 > self.level {
-            return;
-        }
+    /// The most detailed level that the host wants to see, as a number of [`Level`]; 0 for none.
+    pub(crate) const fn level(&self) -> u32 {
+        self.level
+    }
+
+    pub(crate) fn write(&self, record: &Record<'_>) {
+        let fields: Vec<_> = record
+            .fields
+            .iter()
+            .map(|(name, value)| FezzPair {
+                name: FezzSlice::new(name.as_bytes()),
+                value: FezzSlice::new(value.as_bytes()),
+            })
+            .collect();
         let record = FezzLogRecord {
             size: size_of::<FezzLogRecord>(),
-            level: level as u32,
-            line: 0,
-            target: FezzSlice::EMPTY,
-            message: FezzSlice::new(message.as_bytes()),
-            file: FezzSlice::EMPTY,
-            request_id: FezzSlice::EMPTY,
-            fields: FezzPairs::EMPTY,
+            level: record.level as u32,
+            line: record.line,
+            target: FezzSlice::new(record.target.as_bytes()),
+            message: FezzSlice::new(record.message.as_bytes()),
+            file: FezzSlice::new(record.file.as_bytes()),
+            request_id: FezzSlice::new(record.request_id.as_bytes()),
+            fields: FezzPairs::new(&fields),
         };
         // SAFETY: the host's own function and context; the record lives until it returns.
         unsafe { (self.log)(self.ctx, &raw const record) };

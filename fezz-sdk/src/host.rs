@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;
 
-use crate::entry::LogSink;
+use crate::entry::{LogSink, Record, current};
 
 /// The function's view of its host, made anew at each load.
 #[derive(Debug)]
@@ -12,7 +12,8 @@ pub struct Host {
     pub(crate) function_version: String,
     pub(crate) data_dir: PathBuf,
     pub(crate) variables: Vec<(String, String)>,
-    pub(crate) log: LogSink,
+    /// Where records go; none for a host that a test made up.
+    pub(crate) log: Option<LogSink>,
 }
 
 /// How important a log record is.
@@ -42,6 +43,11 @@ pub(crate) fn install(host: Host) {
 /// The host that loaded this function; none outside a host, as in a unit test.
 #[must_use]
 pub fn host() -> Option<&'static Host> {
+    // Of the call that this thread is in, where a test has given it one of its own.
+    current::host().or_else(loaded)
+}
+
+fn loaded() -> Option<&'static Host> {
     *HOST.read().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
@@ -57,10 +63,30 @@ pub fn data_dir() -> Option<&'static Path> {
     Some(host()?.data_dir())
 }
 
-/// Writes to the host's log, under the function's id and version; nothing happens outside a host.
+/// Writes to the host's log, under the function's id and version, and the id of the request that this thread is at work
+/// for; nothing happens outside a host.
 pub fn log(level: Level, message: &str) {
-    if let Some(host) = host() {
-        host.log.write(level, message);
+    if is_logged(level) {
+        let request_id = current::request_id();
+        let record =
+            Record { level, message, target: "", file: "", line: 0, request_id: &request_id, fields: &[] };
+        write(&record);
+    }
+}
+
+/// Whether the host wants to see records of this level.
+pub(crate) fn is_logged(level: Level) -> bool {
+    level as u32 <= log_level()
+}
+
+/// The most detailed level that the host wants to see, as a number of [`Level`].
+pub(crate) fn log_level() -> u32 {
+    host().and_then(|host| host.log.as_ref()).map_or(0, LogSink::level)
+}
+
+pub(crate) fn write(record: &Record<'_>) {
+    if let Some(log) = host().and_then(|host| host.log.as_ref()) {
+        log.write(record);
     }
 }
 

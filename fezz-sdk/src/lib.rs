@@ -31,18 +31,45 @@
 //! }
 //! ```
 //!
+//! A function that is not called for a while is evicted, and loaded again when it is called. Its library stays mapped, so
+//! that statics are as they were, and what they hold must still work: a connection that the other side has closed
+//! meanwhile is not one that does. A deploy of new code or new settings begins with new statics, and so does a restart;
+//! only [`data_dir`] outlives them all.
+//!
 //! A function runs on a thread that may block. A panic in it becomes a 500 and harms nobody else, unless the crate is
 //! built with `panic = "abort"`.
 
+mod body;
+mod body_stream;
 pub mod entry;
+mod error;
+mod extract;
+mod handler;
+mod hooks;
 mod host;
+mod logs;
 mod request;
+mod respond;
 mod response;
+mod runtime;
+mod sse;
+#[cfg(feature = "testing")]
+pub mod testing;
 
+pub use body::{Body, BoxError};
+pub use body_stream::{BodyStream, BodyStreamError};
 pub use bytes::Bytes;
+pub use error::{FezzError, FieldError};
+pub use extract::{Context, FromRequest, Json, Path, Query};
 pub use fezz_abi as abi;
 pub use fezz_macro::fezz_function;
+pub use handler::Function;
+pub use hooks::{InitOutcome, IntoInitOutcome};
 pub use host::{Host, Level, data_dir, host, log, variable};
 pub use http;
 pub use request::{BodyError, FezzHttpRequest};
+pub use respond::{IntoFezzResponse, IntoFezzResponseParts};
 pub use response::FezzHttpResponse;
+#[cfg(feature = "tokio")]
+pub use runtime::runtime;
+pub use sse::{Event, Sse};

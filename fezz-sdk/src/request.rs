@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,18 +11,24 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::de::DeserializeOwned;
 
 use crate::entry::RequestRef;
+use crate::entry::upload::Upload;
+use crate::{Body, BodyStream};
 
 /// One HTTP request.
 ///
 /// It borrows the host's memory and keeps it alive, so that it can be moved to another thread and outlive its call.
 /// Header map and body are made when they are first asked for.
-#[derive(Debug)]
+///
+/// A clone is cheap and looks into the same memory.
+#[derive(Clone, Debug)]
 pub struct FezzHttpRequest {
     raw: RequestRef,
     method: Method,
     deadline: Option<Instant>,
     headers: OnceLock<HeaderMap>,
     body: OnceLock<Bytes>,
+    /// Whether the body's stream has found its reader; only where there is one.
+    stream_taken: Option<Arc<AtomicBool>>,
 }
 
 /// A body that is not what the function asked for.
@@ -39,7 +46,39 @@ impl FezzHttpRequest {
     pub(crate) fn new(raw: RequestRef) -> Option<Self> {
         let method = Method::from_bytes(raw.method()).ok()?;
         let deadline = raw.time_left().and_then(|left| Instant::now().checked_add(left));
-        Some(Self { raw, method, deadline, headers: OnceLock::new(), body: OnceLock::new() })
+        let stream_taken = raw.has_body_stream().then(Arc::default);
+        Some(Self { raw, method, deadline, headers: OnceLock::new(), body: OnceLock::new(), stream_taken })
+    }
+
+    pub(crate) const fn raw(&self) -> &RequestRef {
+        &self.raw
+    }
+
+    pub(crate) fn into_headers(self) -> HeaderMap {
+        let _ = self.headers();
+        self.headers.into_inner().unwrap_or_default()
+    }
+
+    /// Whether the body comes as a stream, and so not from [`body`](Self::body).
+    pub(crate) const fn is_streamed(&self) -> bool {
+        self.stream_taken.is_some()
+    }
+
+    /// The body, piece by piece; none where somebody has taken it before.
+    #[must_use]
+    pub fn body_stream(&self) -> Option<BodyStream> {
+        let Some(taken) = &self.stream_taken else { return Some(BodyStream::whole(self.body().clone())) };
+        let is_first = !taken.swap(true, Ordering::Relaxed);
+        is_first.then(|| BodyStream::upload(Upload::new(self.raw.clone())))
+    }
+
+    /// The body as one that can be sent on; empty where its stream was taken before.
+    #[must_use]
+    pub fn to_body(&self) -> Body {
+        if self.is_streamed() {
+            return self.body_stream().map_or_else(Body::empty, Body::from_upload);
+        }
+        self.body().clone().into()
     }
 
     /// The method.
@@ -105,7 +144,7 @@ impl FezzHttpRequest {
         })
     }
 
-    /// The body.
+    /// The body; empty where the function reads it as a stream.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         self.body.get_or_init(|| self.raw.body())

@@ -5,6 +5,8 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
+use crate::Body;
+
 /// One HTTP response, built step by step.
 ///
 /// ```
@@ -23,7 +25,7 @@ use serde::Serialize;
 pub struct FezzHttpResponse {
     status: StatusCode,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
     defect: Option<String>,
 }
 
@@ -31,7 +33,7 @@ impl FezzHttpResponse {
     /// An empty response with this status.
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Bytes::new(), defect: None }
+        Self { status, headers: HeaderMap::new(), body: Body::empty(), defect: None }
     }
 
     /// An empty response with status 200.
@@ -61,7 +63,13 @@ impl FezzHttpResponse {
 
     /// Sets the body; the content type is the caller's.
     #[must_use]
-    pub fn bytes(mut self, body: impl Into<Bytes>) -> Self {
+    pub fn bytes(self, body: impl Into<Bytes>) -> Self {
+        self.with_body(body.into())
+    }
+
+    /// Sets a body of any kind, also one that is made while it is sent; the content type is the caller's.
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Body>) -> Self {
         self.body = body.into();
         self
     }
@@ -105,27 +113,45 @@ impl FezzHttpResponse {
         &mut self.headers
     }
 
-    /// The body.
+    /// The status, to change.
+    pub const fn status_mut(&mut self) -> &mut StatusCode {
+        &mut self.status
+    }
+
+    /// The body, where it is there as a whole; empty for one that is made while it is sent.
     #[must_use]
     pub const fn body(&self) -> &Bytes {
-        &self.body
+        static NOTHING: Bytes = Bytes::new();
+        match self.body.as_bytes() {
+            Some(body) => body,
+            None => &NOTHING,
+        }
     }
 
-    /// Why this response cannot be sent, if it cannot.
-    pub(crate) fn defect(&self) -> Option<&str> {
-        self.defect.as_deref()
+    /// The body, of any kind.
+    #[must_use]
+    pub fn into_body(self) -> Body {
+        self.body
     }
 
-    fn default_content_type(&mut self, value: &'static str) {
+    /// What is sent, or why this response cannot be.
+    pub(crate) fn into_parts(self) -> Result<(StatusCode, HeaderMap, Body), String> {
+        match self.defect {
+            None => Ok((self.status, self.headers, self.body)),
+            Some(defect) => Err(defect),
+        }
+    }
+
+    pub(crate) fn default_content_type(&mut self, value: &'static str) {
         self.headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(value));
     }
 
-    fn reject(&mut self, reason: String) {
+    pub(crate) fn reject(&mut self, reason: String) {
         self.defect.get_or_insert(reason);
     }
 }
 
-impl<B: Into<Bytes>> From<http::Response<B>> for FezzHttpResponse {
+impl<B: Into<Body>> From<http::Response<B>> for FezzHttpResponse {
     fn from(response: http::Response<B>) -> Self {
         let (parts, body) = response.into_parts();
         Self { status: parts.status, headers: parts.headers, body: body.into(), defect: None }

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use axum::Router;
 use axum::body::Body;
 use http::{Request, Response};
 use tower::{Service, ServiceBuilder};
@@ -34,12 +35,19 @@ pub(crate) fn app(
     let refuse = RefuseLayer { max_headers: settings.max_headers, max_head_bytes: settings.max_head_bytes };
 
     let sticky = Arc::new(settings.sticky.clone());
-    ServiceBuilder::new()
+    let functions = ServiceBuilder::new()
         .layer(RequestIdLayer::default()) // an id that cannot be logged as it is makes place for a new one
         .layer(ObserveLayer) // sees the id, and every answer
         .layer(respond) // makes an answer of every error below, so it stands above all of them
         .layer(refuse) // before anything looks at the request
         .layer(RouteLayer { catalog, sticky }) // Request<Body> becomes Routed
         .layer(ResolveLayer(cache)) // Routed becomes Resolved
-        .service(Invoke::new(runners, settings.body_timeout))
+        .service(Invoke { runners, body_timeout: settings.body_timeout, slow_poll: settings.slow_poll });
+
+    // What is no function's is for Route to refuse: it says why.
+    Router::new()
+        .route_service("/rpc/{fn}", functions.clone())
+        .route_service("/rpc/{fn}/", functions.clone())
+        .route_service("/rpc/{fn}/{*path}", functions.clone())
+        .fallback_service(functions)
 }

@@ -15,6 +15,7 @@ use axum::body::Body;
 use futures_util::FutureExt;
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
 use serde::Serialize;
 use tower::{Layer, Service};
 
@@ -36,7 +37,7 @@ const DIGEST: HeaderName = HeaderName::from_static("x-fezz-digest");
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// A function's reply.
-    Reply(Reply),
+    Reply(Reply<Body>),
     /// Which methods there are (RFC 9110, section 9.3.7).
     Options { allow: String },
 }
@@ -131,16 +132,16 @@ impl RespondLayer {
     }
 }
 
-fn function_reply(reply: Reply, is_head: bool) -> Response<Body> {
+fn function_reply(reply: Reply<Body>, is_head: bool) -> Response<Body> {
     let Reply { status, headers, body } = reply;
     // RFC 9110, section 8.6: these have no content, and 204 no length either.
     let empty = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let length = body.len();
-    let mut response =
-        Response::new(if is_head || empty || length == 0 { Body::empty() } else { Body::from(body) });
+    // None for a stream, which is dropped unread where it is not sent.
+    let length = body.size_hint().exact();
+    let mut response = Response::new(if is_head || empty { Body::empty() } else { body });
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    if is_head && !empty {
+    if let Some(length) = length.filter(|_| is_head && !empty) {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     response

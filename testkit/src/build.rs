@@ -14,7 +14,11 @@ fn workspace() -> &'static Path {
 
 /// The function library of a package of this workspace, built with the profile that the test itself was built with.
 pub fn library(package: &str) -> PathBuf {
-    artifact(package, |message| {
+    library_in(workspace(), package)
+}
+
+fn library_in(folder: &Path, package: &str) -> PathBuf {
+    artifact(folder, package, |message| {
         let kinds = message["target"]["crate_types"].as_array()?;
         kinds.iter().any(|kind| kind == "cdylib").then_some(())?;
         let files = message["filenames"].as_array()?.iter().filter_map(Value::as_str);
@@ -24,11 +28,38 @@ pub fn library(package: &str) -> PathBuf {
 
 /// The program of a package of this workspace, built likewise.
 pub fn binary(package: &str) -> PathBuf {
-    artifact(package, |message| message["executable"].as_str().map(PathBuf::from))
+    artifact(workspace(), package, |message| message["executable"].as_str().map(PathBuf::from))
+}
+
+/// The host's program: the one that `HHRF` names, or that of this checkout, or that of the `PATH`.
+#[track_caller]
+pub fn host_program() -> PathBuf {
+    if let Some(program) = std::env::var_os("HHRF") {
+        return program.into();
+    }
+    if workspace().join("hhrf/Cargo.toml").exists() {
+        return binary("hhrf");
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let programs = std::env::split_paths(&folders).map(|folder| folder.join("hhrf"));
+    let found = programs.into_iter().find(|program| program.is_file());
+    found.expect("hhrf is in the PATH (`cargo install --locked hhrf`), or the variable HHRF names it")
+}
+
+/// The library of the crate whose test this is, and its `fezz.json`.
+#[track_caller]
+pub fn own_function() -> (PathBuf, Value) {
+    let variable = |name| std::env::var(name).expect("cargo runs the test");
+    let folder = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
+    let file = folder.join("fezz.json");
+    let text = std::fs::read_to_string(&file)
+        .unwrap_or_else(|error| panic!("{} cannot be read: {error}", file.display()));
+    let manifest = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    (library_in(&folder, &variable("CARGO_PKG_NAME")), manifest)
 }
 
 /// Builds each package once for a test process, and remembers where cargo put it.
-fn artifact(package: &str, pick: impl Fn(&Value) -> Option<PathBuf>) -> PathBuf {
+fn artifact(folder: &Path, package: &str, pick: impl Fn(&Value) -> Option<PathBuf>) -> PathBuf {
     static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_default();
@@ -36,14 +67,7 @@ fn artifact(package: &str, pick: impl Fn(&Value) -> Option<PathBuf>) -> PathBuf 
         return path.clone();
     }
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(workspace()).args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--message-format=json",
-        "-p",
-        package,
-    ]);
+    cargo.current_dir(folder).args(["build", "--quiet", "--locked", "--message-format=json", "-p", package]);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }

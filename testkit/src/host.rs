@@ -24,6 +24,8 @@ pub struct Host {
     binary: PathBuf,
     variables: Vec<(String, String)>,
     arguments: Vec<String>,
+    /// The size of the disk that its state lies on, where it has one of its own.
+    disk: Option<String>,
 }
 
 impl Host {
@@ -33,7 +35,7 @@ impl Host {
     pub fn new() -> Self {
         let root = tempfile::tempdir().expect("a temporary folder can be made");
         std::fs::create_dir(root.path().join("functions")).expect("the functions folder can be made");
-        Self { root, binary: crate::binary("hhrf"), variables: Vec::new(), arguments: Vec::new() }
+        Self { root, binary: crate::host_program(), variables: Vec::new(), arguments: Vec::new(), disk: None }
     }
 
     /// Deploys `library` as `id@version`, serving these methods and paths.
@@ -47,13 +49,20 @@ impl Host {
     #[expect(clippy::needless_pass_by_value, reason = "callers write json!({…}) in place")]
     pub fn function_with(self, name: &str, library: &Path, routes: &[(&str, &str)], more: Value) -> Self {
         let (id, version) = name.split_once('@').expect("a function's name is id@version");
-        let file = library.file_name().and_then(|file| file.to_str()).expect("a library has a name");
         let routes: Vec<_> =
             routes.iter().map(|(method, path)| json!({ "path": path, "method": method })).collect();
-        let mut manifest = json!({ "id": id, "version": version, "entry": file, "routes": routes });
+        let mut manifest = json!({ "id": id, "version": version, "routes": routes });
         for (key, value) in more.as_object().expect("further keys are an object") {
             manifest[key] = value.clone();
         }
+        self.deploy(name, library, manifest)
+    }
+
+    /// Deploys `library` as `id@version` with this `fezz.json`, whose `entry` is set.
+    #[track_caller]
+    pub fn deploy(self, name: &str, library: &Path, mut manifest: Value) -> Self {
+        let file = library.file_name().and_then(|file| file.to_str()).expect("a library has a name");
+        manifest["entry"] = file.into();
         let folder = self.folder(name);
         std::fs::copy(library, folder.join(file)).expect("the library can be copied");
         std::fs::write(folder.join("fezz.json"), manifest.to_string()).expect("fezz.json can be written");
@@ -92,9 +101,36 @@ impl Host {
         self
     }
 
+    /// Puts the state folder on a disk of its own, in memory and as small as this (`400k`), which only the host sees.
+    /// Linux only.
+    #[must_use]
+    pub fn state_on_a_disk_of(mut self, size: &str) -> Self {
+        self.disk = Some(size.to_owned());
+        self
+    }
+
+    /// Where that disk is mounted, as the host sees it.
+    pub fn disk(&self) -> PathBuf {
+        self.root.path().join("disk")
+    }
+
+    /// The program that is started: the host, or what makes its disk and then becomes the host.
+    fn program(&self) -> Command {
+        let Some(size) = &self.disk else { return Command::new(&self.binary) };
+        let disk = self.disk();
+        std::fs::create_dir_all(&disk).expect("the disk's folder can be made");
+        let mut command = Command::new("unshare");
+        if !rustix::process::geteuid().is_root() {
+            command.arg("--map-root-user");
+        }
+        let script = format!(r#"mount -t tmpfs -o size={size} tmpfs "$0" && exec "$@" --state-dir "$0""#);
+        command.args(["--mount", "sh", "-c", &script]).arg(disk).arg(&self.binary);
+        command
+    }
+
     /// The command that starts this host, for tests that want it not to start.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.binary);
+        let mut command = self.program();
         command
             .current_dir(self.root.path())
             .args(&self.arguments)

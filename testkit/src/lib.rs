@@ -1,5 +1,7 @@
 //! Starts the real host binary, with real libraries, on a port that the kernel chose: for tests.
 //!
+//! Authors of functions use it through `fezz_sdk::testing`.
+//!
 //! ```ignore
 //! let host = Host::new().function("todos@latest", &library("example_todosapi"), &[("GET", "/hello")]).start();
 //! host.get("/rpc/todos@latest/hello").assert_status(200);
@@ -8,11 +10,19 @@
 //! Everything in here panics where it cannot go on, at the caller's line: a test that cannot be set up has failed.
 
 mod build;
+mod deploy;
 mod host;
+mod load;
 mod log;
+mod numbered;
 mod response;
+mod stage;
 
-pub use build::{binary, c_library, library};
+pub use build::{binary, c_library, host_program, library, own_function};
+pub use deploy::{Folder, manifest};
 pub use host::{Host, Running};
+pub use load::{Load, Outcome};
 pub use log::LogLine;
+pub use numbered::{Numbered, digest};
 pub use response::Response;
+pub use stage::Stage;

@@ -18,6 +18,7 @@ fn full() -> Value {
         "id": "todos",
         "version": "1.4.0",
         "entry": "libexample_todosapi.so",
+        "sha256": "0b2a9d1f4c6e8a7350f1e2d3c4b5a69788796a5b4c3d2e1f0123456789abcdef",
         "description": "Todos in SQLite",
         "routes": [
             { "path": "/", "method": "ANY" },

@@ -78,6 +78,16 @@ fn environment() {
 }
 
 #[test]
+fn sha256() {
+    let digest = "0123456789abcdef".repeat(4);
+    assert_eq!(parse(&with("/sha256", json!(digest))).unwrap().sha256, Some(digest.clone()));
+    for value in [digest.to_uppercase(), digest[1..].to_owned(), format!("{digest}0"), "g".repeat(64)] {
+        expect_problems(&with("/sha256", json!(value)), &[("$.sha256", "is not a SHA-256")]);
+    }
+    expect_problems(&with("/sha256", json!(7)), &[("$.sha256", "must be a string")]);
+}
+
+#[test]
 fn secrets() {
     let secrets = |names: Value| with("/secrets", names);
     for names in [json!([]), json!(["A", "_", "a_1", "PATH"])] {

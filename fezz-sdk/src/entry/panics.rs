@@ -5,6 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
 
+use crate::host::Level;
+
 thread_local! {
     /// How many calls this thread is in; a panic outside of any is the function's own thread's affair.
     static CALLS: Cell<u32> = const { Cell::new(0) };
@@ -20,6 +22,9 @@ pub(super) fn install_hook() {
         panic::set_hook(Box::new(move |info| {
             if CALLS.get() > 0 {
                 LATEST.set(Some(describe(info)));
+            } else if crate::host::host().is_some() {
+                // A thread or a task of the function's own: nobody else would tell.
+                crate::log(Level::Error, &format!("a thread panicked: {}", describe(info)));
             } else {
                 previous(info);
             }

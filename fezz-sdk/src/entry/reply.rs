@@ -1,38 +1,57 @@
 //! A Rust response as the C contract's: borrowed slices of one box, which `release` frees.
 
+use bytes::Bytes;
 use fezz_abi::{
     FezzPair, FezzPairs, FezzResponse, FezzSlice, OUTCOME_FAILED, OUTCOME_PANICKED, OUTCOME_RETURNED,
 };
+use http::HeaderMap;
 
-use super::release;
+use super::stream::Download;
+use super::{RequestRef, release};
 use crate::FezzHttpResponse;
+use crate::body::Payload;
 
 /// What a [`FezzResponse`] of ours borrows from; its address goes to the host as `ctx`.
 struct Owner {
-    response: FezzHttpResponse,
-    headers: Vec<FezzPair>,
+    headers: HeaderMap,
+    pairs: Vec<FezzPair>,
+    body: Bytes,
+    download: Option<Download>,
 }
 
 /// The response of a function that returned.
-pub(super) fn encode(response: FezzHttpResponse) -> FezzResponse {
-    if let Some(reason) = response.defect() {
-        return failed(reason.to_owned());
-    }
+pub(super) fn encode(response: FezzHttpResponse, request: &RequestRef) -> FezzResponse {
+    let (status, headers, body) = match response.into_parts() {
+        Ok(parts) => parts,
+        Err(defect) => return failed(defect),
+    };
+    let (body, download) = match body.into_payload() {
+        Payload::Whole(body) => (body, None),
+        Payload::Made(source) => (Bytes::new(), Some(Download::new(source, request))),
+    };
     // Header names and values point into the map, which does not move again once it is in its box.
-    let mut owner = Box::new(Owner { headers: Vec::with_capacity(response.headers().len()), response });
-    owner.headers.extend(owner.response.headers().iter().map(|(name, value)| FezzPair {
+    let mut owner = Box::new(Owner { pairs: Vec::with_capacity(headers.len()), headers, body, download });
+    owner.pairs.extend(owner.headers.iter().map(|(name, value)| FezzPair {
         name: FezzSlice::new(name.as_str().as_bytes()),
         value: FezzSlice::new(value.as_bytes()),
     }));
+    // From the raw pointer that `release` gets back, so that using one does not end the other.
+    let owner = Box::leak(owner);
     FezzResponse {
         outcome: OUTCOME_RETURNED,
-        status: u32::from(owner.response.status().as_u16()),
-        headers: FezzPairs::new(&owner.headers),
-        body: FezzSlice::new(owner.response.body()),
-        ctx: Box::into_raw(owner).cast(),
+        status: u32::from(status.as_u16()),
+        headers: FezzPairs::new(&owner.pairs),
+        body: FezzSlice::new(&owner.body),
+        stream: owner.download.as_mut().map_or(std::ptr::null(), |download| download.point()),
+        ctx: std::ptr::from_mut(owner).cast(),
         release: Some(release::<Owner>),
         ..FezzResponse::EMPTY
     }
+}
+
+/// The response to a request that is not one.
+pub(super) fn malformed() -> FezzResponse {
+    failed("the host's request is malformed".to_owned())
 }
 
 /// The response of a function that panicked with this message.
@@ -41,7 +60,7 @@ pub(super) fn panicked(message: String) -> FezzResponse {
 }
 
 /// The response of a function that has none, for this reason.
-pub(super) fn failed(reason: String) -> FezzResponse {
+fn failed(reason: String) -> FezzResponse {
     without_response(OUTCOME_FAILED, reason)
 }
 

@@ -32,6 +32,7 @@ struct Function {
     panics: u64,
     timeouts: u64,
     cold_starts: u64,
+    deploys: u64,
     last_deploy: Option<String>,
     last_error: Option<LastError>,
 }
@@ -123,6 +124,7 @@ fn function(name: &str, deployment: &Deployment, cache: &Cache) -> Function {
         panics: stats.panics.get(),
         timeouts: stats.timeouts.get(),
         cold_starts: stats.cold_starts.get(),
+        deploys: deployment.deploys,
         last_deploy: deployment.deployed_at.map(timestamp),
         last_error: deployment
             .last_error

@@ -38,30 +38,25 @@ impl AliasFile {
         }
     }
 
-    /// Takes in what was read; whether it has changed, and is waiting to be checked.
-    pub(crate) fn take(&mut self, text: io::Result<Option<Vec<u8>>>) -> bool {
+    /// Takes in what was read; where it has changed, it waits to be checked.
+    pub(crate) fn take(&mut self, text: io::Result<Option<Vec<u8>>>) {
         let text = match text {
             Ok(text) => text,
             Err(error) => {
-                self.fail(&format!("it cannot be read: {error}"));
-                return false;
+                return self.fail(&format!("it cannot be read: {error}"));
             }
         };
         if text == self.text {
-            return false;
+            return;
         }
         // No file: no aliases.
         let parsed = text.as_deref().map_or_else(|| Ok(Aliases::default()), Aliases::parse);
         self.text = text;
         match parsed {
-            Ok(aliases) => {
-                self.waiting = Some(aliases);
-                true
-            }
+            Ok(aliases) => self.waiting = Some(aliases),
             Err(problems) => {
                 self.waiting = None;
                 self.fail(&problems.to_string());
-                false
             }
         }
     }

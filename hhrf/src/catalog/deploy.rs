@@ -6,7 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fezz_manifest::{Manifest, Problem, Problems, RouteTable};
 
@@ -33,6 +33,10 @@ pub(crate) enum DeployError {
     Manifest(#[from] Problems),
     #[error("its library `{file}` cannot be read: {source}")]
     ReadLibrary { file: String, source: io::Error },
+    #[error(
+        "the library is not the one that {MANIFEST} is about: `sha256` is {expected}, the library's {found}"
+    )]
+    OtherDigest { expected: String, found: Digest },
     #[error(transparent)]
     Variables(#[from] VariablesError),
     #[error(transparent)]
@@ -48,14 +52,22 @@ pub(crate) enum DeployError {
 }
 
 impl DeployError {
-    /// Whether the library is at fault, so that only another one can do better. A disk that is full, or a probe that
-    /// could not be started, says nothing about it.
+    /// Whether the library is at fault, so that only another one can do better.
     const fn is_the_librarys(&self) -> bool {
-        match self {
-            Self::Check(_) => true,
-            Self::Probe(error) => !matches!(error, ProbeError::Run(_)),
-            _ => false,
-        }
+        matches!(self, Self::Check(_) | Self::Probe(_)) && !self.may_pass()
+    }
+
+    /// Whether the same folder may be served another time: a disk is full, a file is being written, `fezz_init` needs a
+    /// server that is down.
+    pub(super) const fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::ReadManifest(_)
+                | Self::ReadLibrary { .. }
+                | Self::Store(_)
+                | Self::Data(_)
+                | Self::Probe(ProbeError::Run(_) | ProbeError::Init(_))
+        )
     }
 }
 
@@ -63,7 +75,25 @@ impl DeployError {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
     bad: Option<BadLibrary>,
+    /// How long the last probe took; zero where there was none.
+    pub(super) probe: Duration,
     pub(crate) stats: Arc<Stats>,
+}
+
+/// How long a folder took to be looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Took {
+    pub(super) whole: Duration,
+    /// In the probe process.
+    pub(super) probe: Duration,
+}
+
+impl Took {
+    /// Both in milliseconds, to the microsecond, for log lines.
+    pub(super) fn millis(self) -> (f64, f64) {
+        let millis = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
+        (millis(self.whole), millis(self.probe))
+    }
 }
 
 /// A library that failed its check or its probe.
@@ -131,6 +161,7 @@ impl Deployer {
     /// One folder, from its manifest to a function whose library is in the store. What is learned about a bad library
     /// goes into `known`.
     pub(crate) async fn deploy(&self, name: &str, known: &mut Known) -> Result<Function, DeployError> {
+        known.probe = Duration::ZERO;
         let folder = self.folder.join(name);
         let text = dropped::read(&folder, MANIFEST).map_err(DeployError::ReadManifest)?;
         let manifest = Manifest::parse(&text)?;
@@ -140,11 +171,12 @@ impl Deployer {
         let file = manifest.library_file_name();
         let data =
             dropped::read(&folder, &file).map_err(|source| DeployError::ReadLibrary { file, source })?;
+        let digest = expect_digest(&manifest, store::digest(&data))?;
         let key = FunctionKey {
             name: name.to_owned(),
             id: manifest.id.clone(),
             version: manifest.version.to_string(),
-            digest: store::digest(&data),
+            digest,
             settings: variables.fingerprint(),
         };
         let library = self.admit(&key, &variables, &data, known).await?;
@@ -180,7 +212,7 @@ impl Deployer {
         if let Some(bad) = known.bad.as_ref().filter(|bad| bad.digest == digest && bad.settings == settings) {
             return Err(DeployError::KnownBad { reason: bad.reason.clone() });
         }
-        let passed = self.examine(&target, key, variables, data).await;
+        let passed = self.examine(&target, key, variables, data, &mut known.probe).await;
         known.bad = passed.as_ref().err().filter(|error| error.is_the_librarys()).map(|error| BadLibrary {
             digest,
             settings,
@@ -195,11 +227,15 @@ impl Deployer {
         key: &FunctionKey,
         variables: &Variables,
         data: &[u8],
+        probe: &mut Duration,
     ) -> Result<PathBuf, DeployError> {
         check::library(data)?;
         let staged = Store::stage(target.to_owned(), data).map_err(DeployError::Store)?;
         let subject = Subject::new(staged.path(), key, variables);
-        self.prober.check(&subject).await?;
+        let begin = Instant::now();
+        let verdict = self.prober.check(&subject).await;
+        *probe = begin.elapsed();
+        verdict?;
         staged.admit().map_err(DeployError::Store)
     }
 
@@ -219,9 +255,20 @@ impl Deployer {
     }
 }
 
+/// The library's digest, unless the manifest says another.
+fn expect_digest(manifest: &Manifest, found: Digest) -> Result<Digest, DeployError> {
+    match &manifest.sha256 {
+        Some(expected) if *expected != found.to_string() => {
+            Err(DeployError::OtherDigest { expected: expected.clone(), found })
+        }
+        _ => Ok(found),
+    }
+}
+
 /// One log line for each problem, with its file and, where there is one, its JSON path. `serving` says what answers
 /// meanwhile.
-pub(crate) fn report(folder: &Path, name: &str, error: &DeployError, serving: Option<Digest>) {
+pub(super) fn report(folder: &Path, name: &str, error: &DeployError, serving: Option<Digest>, took: Took) {
+    let (took_ms, probe_ms) = took.millis();
     let folder = folder.join(name);
     let file = folder.join(MANIFEST);
     let state = serving.map_or_else(
@@ -237,6 +284,14 @@ pub(crate) fn report(folder: &Path, name: &str, error: &DeployError, serving: Op
         DeployError::ReadManifest(_) => {
             tracing::error!(function = name, file = %file.display(), "{state}: {error}");
         }
-        _ => tracing::error!(function = name, file = %folder.display(), "{state}: {error}"),
+        _ => {
+            tracing::error!(
+                function = name,
+                file = %folder.display(),
+                took_ms,
+                probe_ms,
+                "{state}: {error}"
+            );
+        }
     }
 }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::ffi::{Lease, lease};
+
 /// Larger files are not read into memory.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
@@ -17,23 +19,35 @@ const MAX_FILE_BYTES: u64 = 1 << 30;
 /// of it.
 ///
 /// # Errors
-/// Also where the file keeps changing for longer than [`SETTLE_PATIENCE`].
+/// Also where the file is being written for longer than [`SETTLE_PATIENCE`].
 pub(crate) fn read(folder: &Path, name: &str) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + SETTLE_PATIENCE;
     loop {
         let file = open(folder, name)?;
-        let before = Stamp::of(&file)?;
-        if before.is_old_enough() {
-            let data = contents(&file)?;
-            if Stamp::of(&file)? == before {
-                return Ok(data);
-            }
+        let read = match lease(&file) {
+            // Nobody is writing it, and nobody can until it is closed.
+            Lease::Granted => Some(contents(&file)?),
+            Lease::Busy => None,
+            Lease::Unknown => contents_between_writes(&file)?,
+        };
+        if let Some(data) = read {
+            return Ok(data);
         }
         if Instant::now() >= deadline {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, "it is still being written"));
         }
         std::thread::sleep(TICK);
     }
+}
+
+/// The contents, where the file's times show that nobody wrote meanwhile.
+fn contents_between_writes(file: &File) -> io::Result<Option<Vec<u8>>> {
+    let before = Stamp::of(file)?;
+    if !before.is_old_enough() {
+        return Ok(None);
+    }
+    let data = contents(file)?;
+    Ok((Stamp::of(file)? == before).then_some(data))
 }
 
 /// How long to wait for a file that is being written; the next change, or the next rescan, has another try.

@@ -1,7 +1,7 @@
 //! Which functions there are: folders become deployments, and deployments an immutable snapshot that requests read.
 //!
 //! [`Watcher`] finds out that something has changed, [`Registry`] asks [`Deployer`] what has become of it and publishes
-//! the next [`Catalog`], [`retire()`] lets go of what no request uses any more.
+//! the next [`Catalog`].
 
 mod aliases;
 mod check;
@@ -10,9 +10,9 @@ mod dropped;
 mod fingerprint;
 mod probe;
 mod registry;
-mod retire;
 mod snapshot;
 mod store;
+mod turns;
 mod variables;
 mod watch;
 
@@ -26,8 +26,7 @@ use fezz_manifest::{RouteTable, Version};
 
 pub(crate) use deploy::Deployer;
 pub use probe::run as probe;
-pub(crate) use registry::{Deployment, Registry};
-pub(crate) use retire::retire;
+pub(crate) use registry::{Deployment, Registry, Replaced};
 pub(crate) use snapshot::Catalog;
 pub(crate) use variables::Variables;
 pub(crate) use watch::{Timing, Watcher};

@@ -18,6 +18,8 @@ use crate::ffi::{HostTable, Identity, Library};
 
 /// Begins the line in which the probe process says why it refuses a library; all else is the library's own output.
 const VERDICT: &str = "hhrf-probe: ";
+/// Follows it where the library is as it should be, but its `fezz_init` did not work out.
+const INIT: &str = "init: ";
 /// No more than this of a probe's output is kept.
 const OUTPUT_BYTES: usize = 64 * 1024;
 
@@ -28,6 +30,9 @@ pub(crate) enum ProbeError {
     Run(#[from] io::Error),
     #[error("{0}")]
     Refused(String),
+    /// May work out another time: `fezz_init` may need what is not there now.
+    #[error("{0}")]
+    Init(String),
     #[error("the library did not load within {} ms; does a constructor of its hang?", .0.as_millis())]
     Timeout(Duration),
     #[error("the library crashed or ended the process that loaded it: {0}")]
@@ -80,7 +85,10 @@ impl Prober {
         let refusal = output.lines().rev().find_map(|line| line.strip_prefix(VERDICT));
         match refusal {
             Some("ok") if status.success() => Ok(()),
-            Some(reason) if status.code() == Some(1) => Err(ProbeError::Refused(reason.to_owned())),
+            Some(reason) if status.code() == Some(1) => Err(match reason.strip_prefix(INIT) {
+                Some(reason) => ProbeError::Init(reason.to_owned()),
+                None => ProbeError::Refused(reason.to_owned()),
+            }),
             _ => Err(ProbeError::Crashed(status)),
         }
     }
@@ -142,12 +150,25 @@ impl<'a> Subject<'a> {
 /// `scratch` as its data directory, and answers with the line that the host reads and whether it passed.
 #[must_use]
 pub fn run(subject: impl io::Read, scratch: &Path) -> (String, bool) {
+    end_with_the_host();
     match load(subject, scratch) {
         Ok(()) => (format!("\n{VERDICT}ok"), true),
         // One line, whatever the loader's message holds.
         Err(reason) => (format!("\n{VERDICT}{}", reason.replace('\n', " ")), false),
     }
 }
+
+/// A host that was killed cannot kill its probes, and a constructor may hang for ever. (The signal comes when the thread
+/// ends that started the probe; that one waits for it.)
+#[cfg(target_os = "linux")]
+fn end_with_the_host() {
+    use rustix::process::{Signal, set_parent_process_death_signal};
+    // Without it the probe works as well.
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn end_with_the_host() {}
 
 fn load(subject: impl io::Read, scratch: &Path) -> Result<(), String> {
     let subject: Subject<'static> = serde_json::from_reader(subject)
@@ -161,5 +182,5 @@ fn load(subject: impl io::Read, scratch: &Path) -> Result<(), String> {
         data_dir: scratch.to_owned(),
         variables: Variables::from_map(variables.collect()),
     });
-    library.init(table).map_err(|error| error.to_string())
+    library.init(table).map_err(|error| format!("{INIT}{error}"))
 }

@@ -3,20 +3,26 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use fezz_manifest::Aliases;
 use futures_util::{StreamExt, stream};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, timeout_at};
 
 use super::aliases::AliasFile;
-use super::deploy::{self, DeployError, Deployer, Known};
+use super::deploy::{self, DeployError, Deployer, Known, Took};
 use super::fingerprint::Fingerprint;
-use super::retire::Replaced;
+use super::turns::{Turn, Turns};
 use super::{Catalog, Function};
 use crate::metrics::Stats;
+
+/// Folders that are looked at at once: more than there are cores, since most of the time goes by in probes.
+const AT_ONCE: usize = 8;
+/// How long changes are gathered before they are published: a catalog is made as a whole.
+const GATHER: Duration = Duration::from_millis(25);
 
 /// One folder.
 #[derive(Clone, Debug, Default)]
@@ -24,10 +30,18 @@ pub(crate) struct Deployment {
     /// What serves: the last good state.
     pub(crate) function: Option<Arc<Function>>,
     pub(crate) deployed_at: Option<SystemTime>,
+    /// How often something new has been served from it.
+    pub(crate) deploys: u64,
     /// Why the folder's present state does not serve, if it does not.
     pub(crate) last_error: Option<LastError>,
     fingerprint: Option<Fingerprint>,
     known: Known,
+}
+
+/// A catalog that is no longer the current one.
+#[derive(Debug)]
+pub(crate) struct Replaced {
+    pub(crate) catalog: Arc<Catalog>,
 }
 
 /// A failure, and when it was seen.
@@ -35,6 +49,8 @@ pub(crate) struct Deployment {
 pub(crate) struct LastError {
     pub(crate) at: SystemTime,
     pub(crate) message: String,
+    /// Whether a look at the same folder may end better.
+    may_pass: bool,
 }
 
 /// All folders.
@@ -44,6 +60,8 @@ pub(crate) struct Registry {
     catalog: Arc<ArcSwap<Catalog>>,
     state: Mutex<State>,
     replaced: mpsc::UnboundedSender<Replaced>,
+    turns: Arc<Turns>,
+    places: Semaphore,
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +77,14 @@ impl Registry {
         catalog: Arc<ArcSwap<Catalog>>,
         replaced: mpsc::UnboundedSender<Replaced>,
     ) -> Self {
-        Self { deployer, catalog, state: Mutex::default(), replaced }
+        Self {
+            deployer,
+            catalog,
+            state: Mutex::default(),
+            replaced,
+            turns: Arc::default(),
+            places: Semaphore::new(AT_ONCE),
+        }
     }
 
     pub(crate) const fn deployer(&self) -> &Deployer {
@@ -90,37 +115,65 @@ impl Registry {
         Ok(())
     }
 
-    /// Looks at these folders, and at the aliases, and publishes what has changed.
+    /// Looks at these folders, and at the aliases, and publishes what has changed. A folder that takes its time holds
+    /// up no other: what has been found for [`GATHER`] is published without waiting for the rest.
     pub(crate) async fn update(self: &Arc<Self>, names: Vec<String>) {
-        let at_once = std::thread::available_parallelism().map_or(2, usize::from);
-        let changes: Vec<_> = stream::iter(names)
-            .map(|name| Arc::clone(self).examine_apart(name))
-            .buffered(at_once)
-            .filter_map(std::future::ready)
-            .collect()
-            .await;
+        let looks = stream::iter(names).map(|name| Arc::clone(self).look(name)).buffer_unordered(AT_ONCE);
+        let mut looks = std::pin::pin!(looks);
+        let mut found = Vec::new();
+        let mut publish_at = None;
+        loop {
+            let next = match publish_at {
+                Some(at) => timeout_at(at, looks.next()).await,
+                None => Ok(looks.next().await),
+            };
+            match next {
+                Ok(Some(None)) => {}
+                Ok(Some(Some(change))) => {
+                    found.push(change);
+                    publish_at.get_or_insert_with(|| Instant::now() + GATHER);
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    self.take_over(&mut found, None);
+                    publish_at = None;
+                }
+            }
+        }
         let this = Arc::clone(self);
         let aliases = tokio::task::spawn_blocking(move || AliasFile::read(this.deployer.folder())).await;
+        self.take_over(&mut found, aliases.ok());
+    }
+
+    /// Takes over what was found, and publishes it in the same moment: nobody is shown what is not served yet. Aliases
+    /// are checked where they were read, which is when all folders have been looked at.
+    fn take_over(&self, found: &mut Vec<(Change, Turn)>, aliases: Option<io::Result<Option<Vec<u8>>>>) {
         let mut state = self.lock();
         let mut changed = false;
-        for change in changes {
+        for (change, _turn) in found.drain(..) {
             changed |= state.apply(change);
         }
-        let read = aliases.is_ok_and(|text| state.aliases.take(text));
-        // Also when only functions came: a split may have been waiting for one of them.
-        if (read || changed) && state.check_aliases() {
-            changed = true;
+        if let Some(text) = aliases {
+            state.aliases.take(text);
+            // Also when only functions came: a split may have been waiting for one of them.
+            changed |= state.check_aliases();
         }
         if changed {
             self.publish(&state);
         }
     }
 
-    /// As [`examine`](Self::examine), on a thread that may block: libraries are read, hashed and written.
-    async fn examine_apart(self: Arc<Self>, name: String) -> Option<Change> {
-        let runtime = Handle::current();
+    /// What has become of one folder, none where nothing has; with the turn that must be held until it is taken over.
+    async fn look(self: Arc<Self>, name: String) -> Option<(Change, Turn)> {
+        let turn = self.turns.take(&name).await;
+        let this = Arc::clone(&self);
         // Fails only where the host is ending.
-        tokio::task::spawn_blocking(move || runtime.block_on(self.examine(name))).await.ok().flatten()
+        let _place = this.places.acquire().await.ok()?;
+        let runtime = Handle::current();
+        // On a thread that may block: libraries are read, hashed and written.
+        let examine = move || runtime.block_on(self.examine(name));
+        let change = tokio::task::spawn_blocking(examine).await.ok().flatten()?;
+        Some((change, turn))
     }
 
     /// What has become of one folder; none where nothing has.
@@ -130,20 +183,24 @@ impl Registry {
             return before.map(|_| Change::Gone { name });
         };
         let before = before.unwrap_or_default();
-        if before.fingerprint.as_ref().is_some_and(|earlier| fingerprint.is_unchanged_since(earlier)) {
+        let is_unchanged =
+            before.fingerprint.as_ref().is_some_and(|earlier| fingerprint.is_unchanged_since(earlier));
+        if is_unchanged && !before.last_error.as_ref().is_some_and(|error| error.may_pass) {
             return None;
         }
         let mut known = before.known;
+        let begin = Instant::now();
         let result = self.deployer.deploy(&name, &mut known).await;
+        let took = Took { whole: begin.elapsed(), probe: known.probe };
         let serving = before.function.as_ref().map(|function| function.key.digest);
         // Said once for each state of the folder.
         let is_new = before.fingerprint.is_none_or(|earlier| !fingerprint.is_alike(&earlier));
         if let Err(error) = &result
             && (is_new || before.last_error.is_none())
         {
-            deploy::report(self.deployer.folder(), &name, error, serving);
+            deploy::report(self.deployer.folder(), &name, error, serving, took);
         }
-        Some(Change::Looked { name, fingerprint, known, result: Box::new(result) })
+        Some(Change::Looked { name, fingerprint, known, took, result: Box::new(result) })
     }
 
     /// Makes the new state what requests see, from the next one on.
@@ -170,6 +227,7 @@ enum Change {
         name: String,
         fingerprint: Fingerprint,
         known: Known,
+        took: Took,
         result: Box<Result<Function, DeployError>>,
     },
 }
@@ -177,21 +235,27 @@ enum Change {
 impl State {
     /// Takes a change over; whether the catalog has to change too.
     fn apply(&mut self, change: Change) -> bool {
-        let (name, fingerprint, known, result) = match change {
+        let (name, fingerprint, known, took, result) = match change {
             Change::Gone { name } => {
                 let gone = self.deployments.remove(&name);
                 tracing::info!(function = name, "undeployed: its folder is gone");
                 return gone.is_some_and(|gone| gone.function.is_some());
             }
-            Change::Looked { name, fingerprint, known, result } => (name, fingerprint, known, result),
+            Change::Looked { name, fingerprint, known, took, result } => {
+                (name, fingerprint, known, took, result)
+            }
         };
         let deployment = self.deployments.entry(name).or_default();
         deployment.fingerprint = Some(fingerprint);
         deployment.known = known;
         match *result {
-            Ok(function) => deployment.deployed(function),
+            Ok(function) => deployment.deployed(function, took),
             Err(error) => {
-                deployment.last_error = Some(LastError { at: SystemTime::now(), message: error.to_string() });
+                deployment.last_error = Some(LastError {
+                    at: SystemTime::now(),
+                    may_pass: error.may_pass(),
+                    message: error.to_string(),
+                });
                 false
             }
         }
@@ -212,13 +276,15 @@ impl Deployment {
         &self.known.stats
     }
 
-    fn deployed(&mut self, function: Function) -> bool {
+    fn deployed(&mut self, function: Function, took: Took) -> bool {
         self.last_error = None;
         if self.function.as_ref().is_some_and(|before| before.is_same(&function)) {
             return false;
         }
-        tracing::info!(function = function.name(), digest = %function.key.digest, "serving");
+        let (took_ms, probe_ms) = took.millis();
+        tracing::info!(function = function.name(), digest = %function.key.digest, took_ms, probe_ms, "serving");
         self.deployed_at = Some(SystemTime::now());
+        self.deploys += 1;
         self.function = Some(Arc::new(function));
         true
     }

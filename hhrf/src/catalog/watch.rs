@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::event::EventKind;
+use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode};
 use notify_debouncer_full::{DebounceEventResult, DebouncedEvent, Debouncer, NoCache, new_debouncer_opt};
 use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::registry::Registry;
@@ -51,12 +52,15 @@ impl Watcher {
         Self { registry, timing, events, _debouncer: debouncer }
     }
 
-    /// Deploys what changes, until the host ends.
+    /// Deploys what changes, until the host ends. Deployments run beside each other: one that hangs in its probe holds up
+    /// no other.
     pub(crate) async fn run(mut self) {
         let Timing { settle, rescan: interval, .. } = self.timing;
         let folder = self.registry.deployer().folder().to_owned();
         let is_gone = |name: &str| !folder.join(name).exists();
         let mut pending = Pending::default();
+        let mut updates = JoinSet::new();
+        let mut rescanning: Option<AbortHandle> = None;
         let mut rescan = Instant::now() + interval;
         loop {
             let due = pending.due(settle, is_gone).unwrap_or(rescan).min(rescan);
@@ -66,15 +70,19 @@ impl Watcher {
                         rescan = Instant::now();
                     }
                 }
+                Some(_) = updates.join_next() => {}
                 () = sleep_until(due) => {
                     let now = Instant::now();
-                    if now >= rescan {
-                        full(&self.registry).await;
-                        rescan = Instant::now() + interval;
-                    }
                     let settled = pending.take(now, settle, is_gone);
                     if !settled.is_empty() {
-                        self.registry.update(settled).await;
+                        let registry = Arc::clone(&self.registry);
+                        updates.spawn(async move { registry.update(settled).await });
+                    }
+                    if now >= rescan && rescanning.as_ref().is_some_and(|task| !task.is_finished()) {
+                        rescan = now + settle;
+                    } else if now >= rescan {
+                        rescanning = Some(updates.spawn(full(Arc::clone(&self.registry))));
+                        rescan = now + interval;
                     }
                 }
             }
@@ -82,7 +90,7 @@ impl Watcher {
     }
 }
 
-async fn full(registry: &Arc<Registry>) {
+async fn full(registry: Arc<Registry>) {
     if let Err(error) = registry.rescan().await {
         let folder = registry.deployer().folder().display();
         tracing::error!("the functions folder {folder} cannot be read, everything serves on: {error}");
@@ -164,9 +172,9 @@ impl Pending {
     }
 }
 
-/// Reading a file is no change, and the host itself reads them all.
+/// Reading a file is no change, and the host itself reads them all; the end of writing one is.
 fn is_change(event: &DebouncedEvent) -> bool {
-    !matches!(event.kind, EventKind::Access(_))
+    !matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write))
 }
 
 /// The part of a path right below the functions folder: a function's folder, or `aliases.json`.

@@ -11,11 +11,14 @@ use fezz_abi::{FezzPair, FezzPairs, FezzRequest, FezzSlice};
 use http::HeaderName;
 use http::request::Parts;
 
+use super::upload::Upload;
 use crate::catalog::Function;
 use crate::hop_by_hop::HopByHop;
+use crate::invoke::BodyReader;
 use crate::respond::REQUEST_ID;
 use crate::serve::Peer;
 
+/// W3C Trace Context.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What a call is made from.
@@ -29,8 +32,16 @@ pub(crate) struct CallParts {
     /// Index of the route in the function's table.
     pub(crate) route: usize,
     pub(crate) params: Vec<(String, String)>,
-    pub(crate) body: Bytes,
     pub(crate) deadline: Option<Instant>,
+}
+
+/// A request's body as the function asked for it.
+#[derive(Debug)]
+pub(crate) enum CallBody {
+    /// The whole of it.
+    Whole(Bytes),
+    /// In pieces, as they come.
+    Stream(BodyReader),
 }
 
 impl CallParts {
@@ -63,18 +74,24 @@ struct Inner {
     request: UnsafeCell<FezzRequest>,
     cancelled: AtomicU32,
     parts: CallParts,
+    body: Bytes,
+    upload: Option<Upload>,
     headers: Vec<FezzPair>,
     params: Vec<FezzPair>,
 }
 
-// SAFETY: the pointers lead into `parts`, which is never changed and as Send and Sync as its types are; `request` is
+// SAFETY: the pointers lead into fields that are never changed and as Send and Sync as their types are; `request` is
 // written once more, in `begin`, before anybody else can read it.
 unsafe impl Send for Inner {}
 // SAFETY: as for Send.
 unsafe impl Sync for Inner {}
 
 impl Call {
-    pub(crate) fn new(parts: CallParts) -> Self {
+    pub(crate) fn new(parts: CallParts, body: CallBody) -> Self {
+        let (body, upload) = match body {
+            CallBody::Whole(body) => (body, None),
+            CallBody::Stream(reader) => (Bytes::new(), Some(Upload::new(reader))),
+        };
         let mut call = Arc::new(Inner {
             request: UnsafeCell::new(EMPTY),
             cancelled: AtomicU32::new(0),
@@ -84,6 +101,8 @@ impl Call {
                 .iter()
                 .map(|(name, value)| pair(name.as_bytes(), value.as_bytes()))
                 .collect(),
+            body,
+            upload,
             parts,
         });
         // Only now: a short extension method, for one, lies within the struct that has just moved to its place.
@@ -114,6 +133,12 @@ impl Call {
         &self.0.parts.function
     }
 
+    /// The request's id.
+    pub(crate) fn request_id(&self) -> &str {
+        let id = self.0.parts.head.headers.get(REQUEST_ID);
+        id.and_then(|id| id.to_str().ok()).unwrap_or_default()
+    }
+
     /// Tells the function that nobody waits for its answer any more.
     pub(crate) fn cancel(&self) {
         self.0.cancelled.store(1, Ordering::Relaxed);
@@ -122,6 +147,7 @@ impl Call {
 
 impl Inner {
     fn point(&mut self) {
+        let body_stream = self.upload.as_mut().map_or(ptr::null(), Upload::point);
         let parts = &self.parts;
         *self.request.get_mut() = FezzRequest {
             method: FezzSlice::new(parts.head.method.as_str().as_bytes()),
@@ -130,7 +156,8 @@ impl Inner {
             route: FezzSlice::new(parts.pattern().as_bytes()),
             params: FezzPairs::new(&self.params),
             headers: FezzPairs::new(&self.headers),
-            body: FezzSlice::new(&parts.body),
+            body: FezzSlice::new(&self.body),
+            body_stream,
             request_id: parts.header(&REQUEST_ID),
             traceparent: parts.header(&TRACEPARENT),
             client_addr: FezzSlice::new(parts.peer.address_text().as_bytes()),

@@ -1,4 +1,4 @@
-//! What a function may call: the host's table, one for each load, kept for the life of the process.
+//! What a function may call: the host's table, one for each mapped library, kept for the life of the process.
 
 use std::ffi::c_void;
 use std::os::unix::ffi::OsStrExt;
@@ -8,7 +8,7 @@ use fezz_abi::{
     ABI_VERSION, FezzHost, FezzLogRecord, FezzPair, FezzPairs, FezzSlice, LOG_DEBUG, LOG_ERROR, LOG_INFO,
     LOG_TRACE, LOG_WARN,
 };
-use tracing::level_filters::LevelFilter;
+use tracing::Level;
 
 use crate::catalog::Variables;
 
@@ -43,8 +43,8 @@ unsafe impl Send for HostTable {}
 unsafe impl Sync for HostTable {}
 
 impl HostTable {
-    /// Makes the table of one load. It is leaked: threads of a function may log after its eviction, and the number of
-    /// loads of a process is bounded.
+    /// Makes the table of one library. It is leaked: threads of a function may log after its eviction, and the number of
+    /// libraries that a process maps is bounded.
     pub(crate) fn leak(identity: Identity) -> &'static Self {
         let name = format!("{}@{}", identity.id, identity.version);
         let mut function = Box::new(Owned { identity, name, variables: Vec::new() });
@@ -52,7 +52,7 @@ impl HostTable {
         let raw = FezzHost {
             size: size_of::<FezzHost>(),
             abi_version: ABI_VERSION,
-            log_level: level(LevelFilter::current()),
+            log_level: log_level(),
             ctx: (&raw const *function).cast_mut().cast(),
             function_id: FezzSlice::new(function.identity.id.as_bytes()),
             function_version: FezzSlice::new(function.identity.version.as_bytes()),
@@ -72,15 +72,19 @@ fn pair((name, value): (&str, &str)) -> FezzPair {
     FezzPair { name: FezzSlice::new(name.as_bytes()), value: FezzSlice::new(value.as_bytes()) }
 }
 
-fn level(filter: LevelFilter) -> u32 {
-    match filter {
-        LevelFilter::OFF => 0,
-        LevelFilter::ERROR => LOG_ERROR,
-        LevelFilter::WARN => LOG_WARN,
-        LevelFilter::INFO => LOG_INFO,
-        LevelFilter::DEBUG => LOG_DEBUG,
-        _ => LOG_TRACE,
-    }
+/// The target of all records of functions, by which a filter of the host's tells them from its own: `function=debug`.
+const TARGET: &str = "function";
+
+/// The most detailed level of records that somebody wants to see; 0 for none.
+fn log_level() -> u32 {
+    let wanted = [
+        (LOG_TRACE, tracing::enabled!(target: TARGET, Level::TRACE)),
+        (LOG_DEBUG, tracing::enabled!(target: TARGET, Level::DEBUG)),
+        (LOG_INFO, tracing::enabled!(target: TARGET, Level::INFO)),
+        (LOG_WARN, tracing::enabled!(target: TARGET, Level::WARN)),
+        (LOG_ERROR, tracing::enabled!(target: TARGET, Level::ERROR)),
+    ];
+    wanted.into_iter().find(|(_, wanted)| *wanted).map_or(0, |(level, _)| level)
 }
 
 /// Writes a function's record to the host's log, with the function's name.
@@ -93,16 +97,35 @@ unsafe extern "C" fn log(ctx: *mut c_void, record: *const FezzLogRecord) {
     let message = text(&record.message);
     // `module`, since tracing has a target of its own. What is empty is left out.
     let (module, request_id) = (text(&record.target), text(&record.request_id));
-    let module = (!module.is_empty()).then_some(&*module);
-    let request_id = (!request_id.is_empty()).then_some(&*request_id);
+    let (module, request_id) = (filled(&module), filled(&request_id));
+    let (file, fields) = (text(&record.file), fields(record));
+    let (file, fields) = (filled(&file), filled(&fields));
+    let line = (record.line != 0).then_some(record.line);
     // tracing wants the level to be known when it compiles, hence a call for each.
-    match record.level {
-        LOG_ERROR => tracing::error!(function, module, request_id, "{message}"),
-        LOG_WARN => tracing::warn!(function, module, request_id, "{message}"),
-        LOG_INFO => tracing::info!(function, module, request_id, "{message}"),
-        LOG_DEBUG => tracing::debug!(function, module, request_id, "{message}"),
-        _ => tracing::trace!(function, module, request_id, "{message}"),
+    macro_rules! write {
+        ($level:ident) => {
+            tracing::$level!(target: TARGET, function, module, request_id, file, line, fields, "{message}")
+        };
     }
+    match record.level {
+        LOG_ERROR => write!(error),
+        LOG_WARN => write!(warn),
+        LOG_INFO => write!(info),
+        LOG_DEBUG => write!(debug),
+        _ => write!(trace),
+    }
+}
+
+fn filled(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// The further fields, as `name=value` pairs: tracing wants the names of its own to be known when it compiles.
+fn fields(record: &FezzLogRecord) -> String {
+    // SAFETY: pairs of a record are valid for the call that the record was given to.
+    let pairs = unsafe { record.fields.as_slice() };
+    let pairs = pairs.iter().map(|pair| format!("{}={}", text(&pair.name), text(&pair.value)));
+    pairs.collect::<Vec<_>>().join(" ")
 }
 
 fn text(slice: &FezzSlice) -> std::borrow::Cow<'_, str> {

@@ -5,12 +5,13 @@ use std::ffi::c_int;
 use std::path::Path;
 
 use fezz_abi::{
-    ABI_MAJOR, ABI_VERSION, AbiVersionFn, FetchFn, FezzHost, FezzResponse, InitFn, ShutdownFn, symbol,
+    ABI_MAJOR, ABI_VERSION, AbiVersionFn, FLAG_BLOCKING, FLAG_BODY_STREAM, FetchAsyncFn, FetchFn, FezzHost,
+    FezzResponse, FlagsFn, InitFn, ShutdownFn, symbol,
 };
 use libloading::os::unix::{Library as RawLibrary, RTLD_LOCAL, RTLD_NOW};
 
 use super::reply::RawReply;
-use super::{Call, HostTable};
+use super::{Call, HostTable, Task};
 
 /// Never unmap: std's thread-local destructors would point into unmapped code (rust-lang/rust#91979).
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -38,6 +39,9 @@ pub(crate) enum OpenError {
 #[derive(Debug)]
 pub(crate) struct Library {
     fetch: FetchFn,
+    /// Where the function wants to be polled.
+    fetch_async: Option<FetchAsyncFn>,
+    flags: u32,
     init: Option<InitFn>,
     shutdown: Option<ShutdownFn>,
     /// Keeps the function pointers valid; RTLD_NODELETE would do alone, but types should say it.
@@ -57,7 +61,15 @@ impl Library {
         if found >> 16 != ABI_MAJOR {
             return Err(OpenError::OtherAbi(found));
         }
+        // SAFETY: the contract gives this symbol this type.
+        let flags: Option<FlagsFn> = unsafe { optional(&handle, symbol::FLAGS) };
+        // SAFETY: takes nothing, answers with a number.
+        let flags = flags.map_or(0, |flags| unsafe { flags() });
+        // SAFETY: the contract gives this symbol this type.
+        let fetch_async = unsafe { optional(&handle, symbol::FETCH_ASYNC) };
         Ok(Self {
+            flags,
+            fetch_async: fetch_async.filter(|_| flags & FLAG_BLOCKING == 0),
             // SAFETY: the contract gives this symbol this type.
             fetch: unsafe { required(&handle, symbol::FETCH) }?,
             // SAFETY: as above.
@@ -83,6 +95,21 @@ impl Library {
             // SAFETY: takes nothing; the caller sees to it that no call is running.
             unsafe { shutdown() };
         }
+    }
+
+    /// Whether calls are polled with [`start`](Self::start), and not made with [`fetch`](Self::fetch).
+    pub(crate) const fn is_polled(&self) -> bool {
+        self.fetch_async.is_some()
+    }
+
+    /// Whether the function reads request bodies as streams.
+    pub(crate) const fn streams_bodies(&self) -> bool {
+        self.flags & FLAG_BODY_STREAM != 0
+    }
+
+    /// Starts a call that is polled; none where the function has to be called on a thread that may block.
+    pub(crate) fn start(&self, call: Call) -> Option<Task> {
+        Some(Task::start(self.fetch_async?, call))
     }
 
     /// Runs one call on this thread, for as long as the function likes.

@@ -1,17 +1,25 @@
 //! The C boundary, host side: the only part of the host that contains `unsafe` code.
 //!
 //! [`Library`] knows how a library is opened and what it exports, [`Call`] is a request as a function sees it,
-//! [`Reply`] a function's answer as the host sees it, [`HostTable`] what a function may call. Each owns all that its C
-//! twin points to, so that nothing outside this module can use memory that is gone.
+//! [`Task`] a call that is polled, [`Reply`] a function's answer as the host sees it, [`ReplyStream`] its body in pieces,
+//! [`HostTable`] what a function may call. Each owns all that its C twin points to, so that nothing outside this module
+//! can use memory that is gone. [`lease()`] is a system call.
 
 #![expect(unsafe_code, reason = "calls into function libraries; fezz-abi/include/fezz.h is the contract")]
 
 mod call;
 mod host;
+mod lease;
 mod library;
 mod reply;
+mod stream;
+mod task;
+mod upload;
 
-pub(crate) use call::{Call, CallParts};
+pub(crate) use call::{Call, CallBody, CallParts};
 pub(crate) use host::{HostTable, Identity};
+pub(crate) use lease::{Lease, lease};
 pub(crate) use library::{Library, OpenError};
-pub(crate) use reply::{Reply, ReplyError};
+pub(crate) use reply::{RawReply, Reply, ReplyBody, ReplyError};
+pub(crate) use stream::{Piece, ReplyStream, StreamError};
+pub(crate) use task::Task;

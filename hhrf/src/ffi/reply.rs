@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fezz_abi::{FezzResponse, FezzSlice, OUTCOME_FAILED, OUTCOME_PANICKED, OUTCOME_RETURNED};
+use fezz_abi::{FezzResponse, FezzSlice, FezzStream, OUTCOME_FAILED, OUTCOME_PANICKED, OUTCOME_RETURNED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::ReplyStream;
 use crate::hop_by_hop::HopByHop;
 use crate::resolve::Loaded;
 
@@ -14,10 +15,26 @@ const HOST_HEADERS: usize = 4;
 
 /// An answer that can be sent.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct Reply<B> {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    pub(crate) body: B,
+}
+
+impl<B> Reply<B> {
+    /// The same answer with another body.
+    pub(crate) fn map<C>(self, body: impl FnOnce(B) -> C) -> Reply<C> {
+        Reply { status: self.status, headers: self.headers, body: body(self.body) }
+    }
+}
+
+/// A body as it comes from a library.
+#[derive(Debug)]
+pub(crate) enum ReplyBody {
+    /// The whole of it.
+    Whole(Bytes),
+    /// In pieces, on demand.
+    Stream(ReplyStream),
 }
 
 /// An answer that cannot be sent.
@@ -37,8 +54,12 @@ pub(crate) enum ReplyError {
     Header { index: usize, name: String },
     #[error("the function's body is a null pointer with a length of {0} bytes")]
     Body(usize),
-    #[error("the function answered with a body stream, which this host cannot read yet")]
+    #[error("the function's body stream is a misaligned pointer")]
     Stream,
+    #[error("the function did not start its asynchronous call")]
+    NotStarted,
+    #[error("the function's poll gave answer {0}, which this host does not know")]
+    TaskAnswer(u32),
 }
 
 /// The C struct as the function filled it in; released when dropped.
@@ -56,7 +77,7 @@ impl RawReply {
     }
 
     /// Checks the answer. Its body is not copied: it keeps the function's memory, and the function loaded.
-    pub(crate) fn into_reply(self, loaded: &Arc<Loaded>) -> Result<Reply, ReplyError> {
+    pub(crate) fn into_reply(self, loaded: &Arc<Loaded>) -> Result<Reply<ReplyBody>, ReplyError> {
         if self.0.body.is_malformed() {
             return Err(ReplyError::Body(self.0.body.len));
         }
@@ -66,10 +87,16 @@ impl RawReply {
             OUTCOME_FAILED => return Err(ReplyError::Failed(self.text())),
             other => return Err(ReplyError::Outcome(other)),
         }
-        if !self.0.stream.is_null() {
+        if !self.0.stream.is_aligned() {
             return Err(ReplyError::Stream);
         }
         Ok(Reply { status: self.status()?, headers: self.headers()?, body: self.into_body(loaded) })
+    }
+
+    /// The body as a stream, where it is one.
+    pub(super) fn stream(&self) -> Option<&FezzStream> {
+        // SAFETY: null, or the function's, which keeps it valid until the release.
+        unsafe { self.0.stream.as_ref() }
     }
 
     fn status(&self) -> Result<StatusCode, ReplyError> {
@@ -103,11 +130,14 @@ impl RawReply {
         Ok(headers)
     }
 
-    fn into_body(self, loaded: &Arc<Loaded>) -> Bytes {
-        if self.0.body.len == 0 {
-            return Bytes::new();
+    fn into_body(self, loaded: &Arc<Loaded>) -> ReplyBody {
+        if !self.0.stream.is_null() {
+            return ReplyBody::Stream(ReplyStream::new(self, Arc::clone(loaded)));
         }
-        Bytes::from_owner(ReplyBody { raw: self, _loaded: Arc::clone(loaded) })
+        if self.0.body.len == 0 {
+            return ReplyBody::Whole(Bytes::new());
+        }
+        ReplyBody::Whole(Bytes::from_owner(WholeBody { raw: self, _loaded: Arc::clone(loaded) }))
     }
 
     fn text(&self) -> String {
@@ -130,12 +160,12 @@ impl Drop for RawReply {
 }
 
 /// The body, as an owner for [`Bytes::from_owner`]. The function is not shut down while an answer of its is on its way.
-struct ReplyBody {
+struct WholeBody {
     raw: RawReply,
     _loaded: Arc<Loaded>,
 }
 
-impl AsRef<[u8]> for ReplyBody {
+impl AsRef<[u8]> for WholeBody {
     fn as_ref(&self) -> &[u8] {
         self.raw.bytes(self.raw.0.body)
     }

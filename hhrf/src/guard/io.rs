@@ -15,6 +15,7 @@ use super::chunked::Broken;
 use super::clock::Clock;
 use super::linger::Linger;
 use super::scanner::{Scan, Scanner, Then};
+use super::stall::Stall;
 use super::{ConnectionState, Limits, Violation};
 
 /// What hyper reads in place of a request that was refused. `connection: close` makes it close after the answer.
@@ -54,14 +55,19 @@ pub(crate) struct Guarded<Io> {
     ready: usize,
     state: Arc<ConnectionState>,
     linger: Linger,
+    stall: Stall,
+    /// Makes closing the socket a failure for the client.
+    reset: fn(&Io),
 }
 
 impl<Io> Guarded<Io> {
-    pub(super) fn new(io: Io, limits: Arc<Limits>, state: Arc<ConnectionState>) -> Self {
+    pub(super) fn new(io: Io, limits: Arc<Limits>, state: Arc<ConnectionState>, reset: fn(&Io)) -> Self {
         Self {
             io,
             phase: Phase::Scan,
             clock: Clock::start(limits.header_timeout, limits.idle_timeout),
+            stall: Stall::new(limits.write_timeout),
+            reset,
             scanner: Scanner::new(limits),
             held: BytesMut::new(),
             ready: 0,
@@ -143,6 +149,14 @@ impl<Io> Guarded<Io> {
             // An answer that did not wait for the body's end, as 413 does.
             Phase::Scan => self.scanner.in_body(),
             Phase::Through | Phase::Ended => false,
+        }
+    }
+}
+
+impl<Io> Drop for Guarded<Io> {
+    fn drop(&mut self) {
+        if self.state.is_broken_off() {
+            (self.reset)(&self.io);
         }
     }
 }
@@ -232,7 +246,8 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Guarded<Io> {
 impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<Io> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let count = ready!(Pin::new(&mut this.io).poll_write(cx, buf))?;
+        let write = Pin::new(&mut this.io).poll_write(cx, buf);
+        let count = ready!(this.stall.time(write, cx))?;
         this.clock.wrote();
         Poll::Ready(Ok(count))
     }
@@ -243,7 +258,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<Io> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let count = ready!(Pin::new(&mut this.io).poll_write_vectored(cx, bufs))?;
+        let write = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        let count = ready!(this.stall.time(write, cx))?;
         this.clock.wrote();
         Poll::Ready(Ok(count))
     }

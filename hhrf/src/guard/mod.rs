@@ -18,6 +18,10 @@
 //! A head that never ends is refused after `header_timeout`; a connection without requests ends after `idle_timeout`,
 //! quietly. The idle time stands still while the service holds an [`InFlight`].
 //!
+//! A client that takes nothing of what is sent to it for `write_timeout` is cut off. Where an answer broke off in the
+//! middle, [`InFlight::break_off`], the connection is reset when it is closed, so that no client takes what came for
+//! the whole.
+//!
 //! A connection that opens with the HTTP/2 preface passes untouched from then on; it too ends after `idle_timeout`.
 //!
 //! hyper's own limits have to be at least as wide as these, or it answers by itself after all; its defaults are, with
@@ -32,6 +36,7 @@ mod head;
 mod io;
 mod linger;
 mod scanner;
+mod stall;
 pub(crate) mod state;
 mod target;
 #[cfg(test)]
@@ -58,10 +63,13 @@ pub(crate) struct Limits {
     pub(crate) header_timeout: Duration,
     /// How long a connection may be without a request after its last answer.
     pub(crate) idle_timeout: Duration,
+    /// How long the client may take nothing of what is sent to it.
+    pub(crate) write_timeout: Duration,
 }
 
-/// Guards `io`, a connection that was just accepted. Its service gets the state.
-pub(crate) fn guard<Io>(io: Io, limits: Arc<Limits>) -> (Guarded<Io>, Arc<ConnectionState>) {
+/// Guards `io`, a connection that was just accepted. Its service gets the state. `reset` is to make closing it look like
+/// a failure to the client.
+pub(crate) fn guard<Io>(io: Io, limits: Arc<Limits>, reset: fn(&Io)) -> (Guarded<Io>, Arc<ConnectionState>) {
     let state = Arc::new(ConnectionState::default());
-    (Guarded::new(io, limits, Arc::clone(&state)), state)
+    (Guarded::new(io, limits, Arc::clone(&state), reset), state)
 }

@@ -19,6 +19,8 @@ pub(crate) struct ConnectionState {
     in_flight: AtomicU32,
     /// Whether a call has begun since the guard last looked.
     active: AtomicBool,
+    /// Whether an answer broke off in the middle.
+    broken_off: AtomicBool,
 }
 
 impl ConnectionState {
@@ -49,6 +51,10 @@ impl ConnectionState {
         self.in_flight.load(Ordering::Acquire) > 0
     }
 
+    pub(super) fn is_broken_off(&self) -> bool {
+        self.broken_off.load(Ordering::Acquire)
+    }
+
     /// Whether a call runs, or has begun since this was last asked.
     pub(super) fn was_busy(&self) -> bool {
         self.active.swap(false, Ordering::AcqRel) || self.is_busy()
@@ -58,6 +64,13 @@ impl ConnectionState {
 /// One call that runs on a connection.
 #[derive(Debug)]
 pub(crate) struct InFlight(Arc<ConnectionState>);
+
+impl InFlight {
+    /// The answer broke off after its head: the connection has to be reset, for its end would look like the answer's.
+    pub(crate) fn break_off(&self) {
+        self.0.broken_off.store(true, Ordering::Release);
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {

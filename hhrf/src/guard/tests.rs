@@ -29,6 +29,7 @@ fn limits() -> Arc<Limits> {
         max_headers: 8,
         header_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(75),
+        write_timeout: Duration::from_secs(30),
     })
 }
 
@@ -40,7 +41,7 @@ async fn serve<Io>(io: Io, limits: Arc<Limits>)
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (io, state) = guard(io, limits);
+    let (io, state) = guard(io, limits, |_| ());
     let service = service_fn(move |mut request: Request<Incoming>| {
         decline_upgrade(&mut request);
         let in_flight = state.clone().begin();

@@ -1,18 +1,19 @@
-//! Reads a request's body, within its limit and not at a snail's pace.
+//! Reads a request's body, within its limit and not at a snail's pace: whole, or piece by piece.
 
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
-use http_body_util::BodyExt;
 use hyper::body::Body as _;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A client that is slower than this for long is not one: whole bodies get the grace time, and a second more for each
-/// of these many bytes.
+/// A client that is slower than this for long is not one: bodies get the grace time, and a second more for each of
+/// these many bytes. Only time that somebody waits for the client counts.
 const BYTES_PER_SECOND: u64 = 1024;
 
 /// Why a body was not read.
@@ -21,54 +22,107 @@ pub(crate) enum BodyError {
     #[error("the request body is larger than the {limit} bytes that the function takes")]
     TooLarge { limit: u64 },
     #[error("the request body did not arrive in time; {received} bytes came")]
-    Timeout { received: usize },
+    Timeout { received: u64 },
     #[error("the request body broke off: {0}")]
     Broken(#[source] axum::Error),
 }
 
-/// The whole body. Answers early where the head announces more than `limit` bytes.
-pub(crate) async fn read(
+/// A body that is read piece by piece.
+#[derive(Debug)]
+pub(crate) struct BodyReader {
     body: Body,
-    headers: &HeaderMap,
     limit: u64,
-    grace: Duration,
-) -> Result<Bytes, BodyError> {
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
-    }
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(BodyError::TooLarge { limit });
-    }
-    collect(body, limit, grace).await
+    received: u64,
+    pace: Pace,
 }
 
-async fn collect(mut body: Body, limit: u64, grace: Duration) -> Result<Bytes, BodyError> {
-    let start = Instant::now();
-    let mut patience = pin!(sleep_until(start + grace));
-    let mut whole = Gathered::Nothing;
-    loop {
-        // Biased, so that a body which is there already never touches the timer.
-        let frame = tokio::select! {
-            biased;
-            frame = body.frame() => frame,
-            () = &mut patience => {
-                let received = whole.len();
-                let earned = Duration::from_secs(received as u64 / BYTES_PER_SECOND);
-                if Instant::now() >= start + grace + earned {
-                    return Err(BodyError::Timeout { received });
-                }
-                patience.as_mut().reset(start + grace + earned);
-                continue;
-            }
-        };
-        let Some(frame) = frame else { return Ok(whole.into_bytes()) };
-        // Trailers are not passed on.
-        let Ok(data) = frame.map_err(BodyError::Broken)?.into_data() else { continue };
-        if (whole.len() + data.len()) as u64 > limit {
+/// How long the client has kept its reader waiting.
+#[derive(Debug)]
+struct Pace {
+    grace: Duration,
+    waited: Duration,
+    waiting_since: Option<Instant>,
+    /// Made when there is first something to wait for: a body that is there already never touches a timer.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl BodyReader {
+    /// Fails where the head announces more than `limit` bytes. Its first poll has to be within a runtime.
+    pub(crate) fn new(
+        body: Body,
+        headers: &HeaderMap,
+        limit: u64,
+        grace: Duration,
+    ) -> Result<Self, BodyError> {
+        let announced =
+            headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > limit) {
             return Err(BodyError::TooLarge { limit });
         }
-        whole = whole.and(data);
+        let pace = Pace { grace, waited: Duration::ZERO, waiting_since: None, timer: None };
+        Ok(Self { body, limit, received: 0, pace })
+    }
+
+    /// The timer belongs to this runtime, whoever polls.
+    pub(crate) fn with_timer(mut self) -> Self {
+        self.pace.timer = Some(Box::pin(sleep_until(Instant::now() + self.pace.grace)));
+        self
+    }
+
+    /// The whole body.
+    pub(crate) async fn read(mut self) -> Result<Bytes, BodyError> {
+        let mut whole = Gathered::Nothing;
+        if self.body.is_end_stream() {
+            return Ok(Bytes::new());
+        }
+        while let Some(piece) = poll_fn(|cx| self.poll_next(cx)).await {
+            whole = whole.and(piece?);
+        }
+        Ok(whole.into_bytes())
+    }
+
+    /// The next piece. Not called again after an end or an error.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+                ready!(self.pace.poll_over(self.received, cx));
+                return Poll::Ready(Some(Err(BodyError::Timeout { received: self.received })));
+            };
+            self.pace.stop();
+            let Some(frame) = frame else { return Poll::Ready(None) };
+            let frame = match frame.map_err(BodyError::Broken) {
+                Ok(frame) => frame,
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            };
+            // Trailers are not passed on.
+            let Ok(data) = frame.into_data() else { continue };
+            self.received += data.len() as u64;
+            if self.received > self.limit {
+                return Poll::Ready(Some(Err(BodyError::TooLarge { limit: self.limit })));
+            }
+            return Poll::Ready(Some(Ok(data)));
+        }
+    }
+}
+
+impl Pace {
+    /// The client has sent something.
+    fn stop(&mut self) {
+        if let Some(since) = self.waiting_since.take() {
+            self.waited += since.elapsed();
+        }
+    }
+
+    /// Ready when the client's time is over.
+    fn poll_over(&mut self, received: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let earned = Duration::from_secs(received / BYTES_PER_SECOND);
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let over = since + (self.grace + earned).saturating_sub(self.waited);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(over)));
+        if timer.deadline() != over {
+            timer.as_mut().reset(over);
+        }
+        timer.as_mut().poll(cx)
     }
 }
 
@@ -80,14 +134,6 @@ enum Gathered {
 }
 
 impl Gathered {
-    fn len(&self) -> usize {
-        match self {
-            Self::Nothing => 0,
-            Self::One(data) => data.len(),
-            Self::Many(data) => data.len(),
-        }
-    }
-
     fn and(self, data: Bytes) -> Self {
         match self {
             Self::Nothing => Self::One(data),

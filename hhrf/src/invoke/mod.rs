@@ -1,11 +1,14 @@
 //! Invoke: runs the call and waits for its answer, within the function's limits.
 //!
-//! Knows how to run a function, not how it was found. A queued job owns the call: when the client leaves or the
-//! deadline passes, the function is told, and whatever it holds is given back when it returns.
+//! Knows how to run a function, not how it was found. There is one seam here, [`Way`]: each way of running a call is a
+//! module that takes an [`Admitted`] call and answers with a [`Reply`].
 
+mod blocking;
 mod body;
 mod gate;
+mod polled;
 mod runners;
+mod stream;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,18 +16,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use axum::body::Body;
 use tower::Service;
 
-pub(crate) use body::BodyError;
+pub(crate) use body::{BodyError, BodyReader};
 pub(crate) use gate::Gate;
 pub(crate) use runners::Runners;
 
 use crate::error::Error;
-use crate::ffi::{Call, CallParts, Reply, ReplyError};
-use crate::resolve::Resolved;
+use crate::ffi::{Call, CallBody, CallParts, Reply, ReplyError};
+use crate::resolve::{Loaded, Resolved};
 use crate::route::Routed;
-use runners::Job;
+use gate::Permit;
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -41,83 +44,77 @@ pub(crate) enum InvokeError {
     Lost,
 }
 
+/// How a function's calls are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// On a thread that may block.
+    Blocking,
+    /// In place, by polling.
+    Polled,
+}
+
+/// A call that has its permit and can be run.
+#[derive(Debug)]
+struct Admitted {
+    loaded: Arc<Loaded>,
+    /// Dropped after the call, at whose end it says that there is room for another.
+    permit: Permit,
+    call: Call,
+    timeout: Duration,
+    begin: Instant,
+    deadline: Instant,
+}
+
 /// The innermost service of the stack.
 #[derive(Clone, Debug)]
 pub(crate) struct Invoke {
-    runners: Runners,
-    body_timeout: Duration,
+    pub(crate) runners: Runners,
+    /// How long a client may keep its body waiting.
+    pub(crate) body_timeout: Duration,
+    /// From when on a poll is one that blocks.
+    pub(crate) slow_poll: Duration,
 }
 
 impl Invoke {
-    pub(crate) const fn new(runners: Runners, body_timeout: Duration) -> Self {
-        Self { runners, body_timeout }
+    async fn run(self, resolved: Resolved) -> Result<Reply<Body>, InvokeError> {
+        let loaded = Arc::clone(&resolved.loaded);
+        let admitted = self.admit(resolved).await?;
+        let stats = Arc::clone(&admitted.call.function().stats);
+        let reply = match loaded.way() {
+            Way::Blocking => blocking::run(admitted, &self.runners).await,
+            Way::Polled => polled::run(admitted, self.slow_poll, &self.runners).await,
+        };
+        if let Err(InvokeError::Deadline { .. }) = reply {
+            stats.timeouts.inc();
+        }
+        reply
     }
 
-    async fn run(self, resolved: Resolved) -> Result<Reply, InvokeError> {
+    /// Reads the body, unless the function does, and takes a permit: in this order, so that a slow client does not keep
+    /// a place from others.
+    async fn admit(&self, resolved: Resolved) -> Result<Admitted, InvokeError> {
         let Resolved { routed: Routed { head, body, function, peer, path_start, route, params }, loaded } =
             resolved;
-        let limits = &function.limits;
-        let body = body::read(body, &head.headers, limits.max_body_bytes, self.body_timeout).await?;
-        let permit = function.gate.enter().ok_or(InvokeError::Full { limit: limits.max_concurrency })?;
-        let timeout = limits.timeout;
-        let deadline = Instant::now() + timeout;
-        let call = Call::new(CallParts {
-            function: Arc::clone(&function),
-            deadline: Some(deadline),
-            peer,
-            head,
-            path_start,
-            route,
-            params,
-            body,
-        });
-        let (answer, wait) = oneshot::channel();
-        let mut waiter = Waiter { call: call.clone(), wait };
-        self.runners.submit(Job { call, loaded, permit, answer });
-        match tokio::time::timeout_at(deadline.into(), &mut waiter.wait).await {
-            Ok(Ok(reply)) => Ok(reply?),
-            Ok(Err(_)) => Err(InvokeError::Lost),
-            Err(_) => {
-                function.stats.timeouts.inc();
-                Err(InvokeError::Deadline { timeout, abandoned: waiter.abandon() })
-            }
-        }
-    }
-}
-
-/// The side that waits. When it goes before the answer has come, the call is abandoned: told to stop, and counted.
-struct Waiter {
-    call: Call,
-    wait: oneshot::Receiver<Result<Reply, ReplyError>>,
-}
-
-impl Waiter {
-    fn abandon(&mut self) -> usize {
-        let gate = &self.call.function().gate;
-        let abandoned = gate.abandon();
-        self.wait.close();
-        if self.wait.try_recv().is_ok() {
-            // It was answered at this very moment, so that the job has not counted its own end.
-            gate.recover();
-        }
-        self.call.cancel();
-        abandoned
-    }
-}
-
-impl Drop for Waiter {
-    fn drop(&mut self) {
-        // Terminated: the answer was received, or `abandon` has closed the channel.
-        if !self.wait.is_terminated() {
-            self.abandon();
-        }
+        let (max_body_bytes, limit) = (function.limits.max_body_bytes, function.limits.max_concurrency);
+        let body = BodyReader::new(body, &head.headers, max_body_bytes, self.body_timeout)?;
+        let body = if loaded.streams_bodies() {
+            CallBody::Stream(body.with_timer())
+        } else {
+            CallBody::Whole(body.read().await?)
+        };
+        let permit = function.gate.enter().ok_or(InvokeError::Full { limit })?;
+        let timeout = function.limits.timeout;
+        let begin = Instant::now();
+        let deadline = begin + timeout;
+        let parts = CallParts { function, deadline: Some(deadline), peer, head, path_start, route, params };
+        Ok(Admitted { loaded, permit, call: Call::new(parts, body), timeout, begin, deadline })
     }
 }
 
 impl Service<Resolved> for Invoke {
-    type Response = Reply;
+    type Response = Reply<Body>;
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Reply<Body>, Error>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))

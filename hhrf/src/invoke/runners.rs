@@ -8,13 +8,12 @@
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
-use super::gate::Permit;
-use crate::ffi::{Call, Reply, ReplyError};
-use crate::resolve::Loaded;
+use super::blocking::Job;
+use super::stream::Pull;
 
 /// How long the queue may stand still before more runners come.
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -23,42 +22,22 @@ const PATIENCE: Duration = Duration::from_millis(1);
 /// likely waiting for just that core, and a thread that yields costs less than one that has to be woken.
 const YIELDS: u32 = 16;
 
-/// One call that waits for a runner, with all that it needs.
+/// What a runner's thread may block on.
 #[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) call: Call,
-    pub(crate) loaded: Arc<Loaded>,
-    pub(crate) permit: Permit,
-    pub(crate) answer: oneshot::Sender<Result<Reply, ReplyError>>,
+pub(super) enum Work {
+    /// One call.
+    Call(Job),
+    /// One piece of a response's body.
+    Pull(Pull),
 }
 
-impl Job {
+impl Work {
     fn run(self) {
-        let Self { call, loaded, permit, answer } = self;
-        // Nobody waits any more: the call that has not begun is not made.
-        let reply = (!answer.is_closed()).then(|| fetch(&call, &loaded));
-        // Before the answer goes out: who has it may call again at once, and must find the permit free.
-        drop(permit);
-        let delivered = reply.is_some_and(|reply| answer.send(reply).is_ok());
-        if !delivered {
-            call.function().gate.recover();
+        match self {
+            Self::Call(job) => job.run(),
+            Self::Pull(pull) => pull.run(),
         }
     }
-}
-
-/// Makes the call, and counts it whoever waits for it.
-fn fetch(call: &Call, loaded: &Arc<Loaded>) -> Result<Reply, ReplyError> {
-    let stats = &call.function().stats;
-    let begin = Instant::now();
-    let reply = loaded.fetch(call);
-    stats.called(begin.elapsed());
-    if let Err(error) = &reply {
-        stats.errors.inc();
-        if matches!(error, ReplyError::Panicked(_)) {
-            stats.panics.inc();
-        }
-    }
-    reply
 }
 
 /// The queue and those who drain it.
@@ -77,7 +56,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<Work>,
     runners: usize,
     /// Jobs taken so far: whether the queue moves.
     taken: u64,
@@ -94,8 +73,8 @@ impl Runners {
         this
     }
 
-    /// Queues a call.
-    pub(crate) fn submit(&self, job: Job) {
+    /// Queues a call, or a piece of one.
+    pub(super) fn submit(&self, job: Work) {
         let mut state = self.0.lock();
         state.jobs.push_back(job);
         if state.runners < self.0.eager {

@@ -54,13 +54,16 @@ impl Collector for Exporter {
         );
         self.requests(&mut encoder, &functions)?;
         functions.invocations(&mut encoder)?;
-        let counters: [Figure; 5] = [
+        let counters: [Figure; 6] = [
             ("faas_invocations", "Calls of the function.", |stats| stats.calls.get()),
             ("faas_coldstarts", "Loads of the function that ran its fezz_init.", |stats| {
                 stats.cold_starts.get()
             }),
             ("faas_errors", "Calls and loads that failed, panics included.", |stats| stats.errors.get()),
             ("faas_panics", "Calls that panicked.", |stats| stats.panics.get()),
+            ("fezz_slow_polls", "Polls of asynchronous calls that blocked a thread of the host.", |stats| {
+                stats.slow_polls.get()
+            }),
             ("faas_timeouts", "Calls that passed their deadline.", |stats| stats.timeouts.get()),
         ];
         for figure in counters {

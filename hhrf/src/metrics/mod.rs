@@ -17,6 +17,8 @@ use prometheus_client::metrics::histogram::Histogram;
 
 pub(crate) use export::Exporter;
 
+use crate::ffi::ReplyError;
+
 /// Seconds. The upper part is OpenTelemetry's for `http.server.request.duration`; native functions need the lower one.
 const BUCKETS: [f64; 19] = [
     0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5,
@@ -36,6 +38,8 @@ pub(crate) struct Stats {
     pub(crate) errors: Counter,
     pub(crate) panics: Counter,
     pub(crate) timeouts: Counter,
+    /// Polls of an asynchronous call that blocked their thread.
+    pub(crate) slow_polls: Counter,
     /// Loads that ran `fezz_init`.
     pub(crate) cold_starts: Counter,
     /// Calls that hold a permit.
@@ -51,6 +55,7 @@ impl Default for Stats {
             errors: Counter::default(),
             panics: Counter::default(),
             timeouts: Counter::default(),
+            slow_polls: Counter::default(),
             cold_starts: Counter::default(),
             in_flight: Gauge::default(),
             invocations: durations(),
@@ -61,9 +66,15 @@ impl Default for Stats {
 
 impl Stats {
     /// Counts a call that took this long inside the function.
-    pub(crate) fn called(&self, took: Duration) {
+    pub(crate) fn answered<T>(&self, took: Duration, reply: &Result<T, ReplyError>) {
         self.calls.inc();
         self.invocations.observe(took.as_secs_f64());
+        if let Err(error) = reply {
+            self.errors.inc();
+            if matches!(error, ReplyError::Panicked(_)) {
+                self.panics.inc();
+            }
+        }
     }
 
     /// What is counted for each pattern of a table; a pattern that was there before goes on with what it had.

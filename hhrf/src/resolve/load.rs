@@ -12,7 +12,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::catalog::Function;
-use crate::ffi::{Call, HostTable, Identity, Library, OpenError, Reply, ReplyError};
+use crate::ffi::{Call, HostTable, Identity, Library, OpenError, Reply, ReplyBody, ReplyError, Task};
+use crate::invoke::Way;
 
 /// Why a function could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,8 @@ struct State {
     up: bool,
     /// Counts loads: a shutdown is only for the latest.
     generation: u64,
+    /// Made at the first load, and the same for all: other settings are another library.
+    table: Option<&'static HostTable>,
 }
 
 impl Mapping {
@@ -87,12 +90,8 @@ impl Loader {
         let mapping = self.mapping(&function.library);
         let mut state = mapping.lock();
         if !state.up {
-            library.init(HostTable::leak(Identity {
-                id: function.key.id.clone(),
-                version: function.key.version.clone(),
-                data_dir: function.data_dir.clone(),
-                variables: function.variables.clone(),
-            }))?;
+            let table = *state.table.get_or_insert_with(|| table(function));
+            library.init(table)?;
             state.up = true;
             function.stats.cold_starts.inc();
         }
@@ -133,9 +132,33 @@ impl Loader {
     }
 }
 
+fn table(function: &Function) -> &'static HostTable {
+    HostTable::leak(Identity {
+        id: function.key.id.clone(),
+        version: function.key.version.clone(),
+        data_dir: function.data_dir.clone(),
+        variables: function.variables.clone(),
+    })
+}
+
 impl Loaded {
+    /// How its calls are run.
+    pub(crate) fn way(&self) -> Way {
+        if self.library.is_polled() { Way::Polled } else { Way::Blocking }
+    }
+
+    /// Whether the function reads request bodies as streams.
+    pub(crate) fn streams_bodies(&self) -> bool {
+        self.library.streams_bodies()
+    }
+
+    /// Starts a call that is polled; none where calls are made with [`fetch`](Self::fetch).
+    pub(crate) fn start(&self, call: Call) -> Option<Task> {
+        self.library.start(call)
+    }
+
     /// Runs one call on this thread.
-    pub(crate) fn fetch(self: &Arc<Self>, call: &Call) -> Result<Reply, ReplyError> {
+    pub(crate) fn fetch(self: &Arc<Self>, call: &Call) -> Result<Reply<ReplyBody>, ReplyError> {
         self.library.fetch(call).into_reply(self)
     }
 }

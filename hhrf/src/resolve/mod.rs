@@ -4,6 +4,7 @@
 
 mod cache;
 mod load;
+mod retire;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,6 +16,7 @@ use tower::{Layer, Service};
 
 pub(crate) use cache::{AllShutDown, Cache};
 pub(crate) use load::{LoadError, Loaded};
+pub(crate) use retire::retire;
 
 use crate::error::Error;
 use crate::route::Routed;

@@ -85,7 +85,7 @@ pub(crate) struct Route<S> {
 
 impl<S> Service<Request<Body>> for Route<S>
 where
-    S: Service<Routed, Response = Reply, Error = Error, Future: Unpin>,
+    S: Service<Routed, Response = Reply<Body>, Error = Error, Future: Unpin>,
 {
     type Response = Placed<Answer>;
     type Error = Placed<Error>;

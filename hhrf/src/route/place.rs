@@ -5,6 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use axum::body::Body;
+
 use crate::catalog::Function;
 use crate::error::Error;
 use crate::ffi::Reply;
@@ -45,7 +47,7 @@ pub(crate) struct PlacedFuture<F> {
     pub(super) inner: F,
 }
 
-impl<F: Future<Output = Result<Reply, Error>> + Unpin> Future for PlacedFuture<F> {
+impl<F: Future<Output = Result<Reply<Body>, Error>> + Unpin> Future for PlacedFuture<F> {
     type Output = Result<Placed<Answer>, Placed<Error>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

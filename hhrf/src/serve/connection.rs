@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -47,6 +47,7 @@ where
                 max_headers: settings.max_headers,
                 header_timeout: settings.header_timeout,
                 idle_timeout: settings.idle_timeout,
+                write_timeout: settings.write_timeout,
             }),
             open: GracefulShutdown::new(),
         }
@@ -58,7 +59,7 @@ where
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%address, "TCP_NODELAY: {error}");
         }
-        let (io, state) = guard(stream, Arc::clone(&self.limits));
+        let (io, state) = guard(stream, Arc::clone(&self.limits), reset);
         let peer = Arc::new(Peer::new(address, state));
         // hyper calls a connection's service from its task alone. The application is always ready, and a clone of it
         // for each request is not needed.
@@ -68,8 +69,9 @@ where
             decline_upgrade(&mut request);
             request.extensions_mut().insert(Arc::clone(&peer));
             let in_flight = Arc::clone(peer.state()).begin();
+            let version = request.version();
             let answer = app.borrow_mut().call(request);
-            async move { Ok::<_, Infallible>(answer.await?.map(|body| hold(body, in_flight))) }
+            async move { Ok::<_, Infallible>(answer.await?.map(|body| hold(body, in_flight, version))) }
         });
         let connection = self.http.serve_connection_with_upgrades(TokioIo::new(io), service).into_owned();
         let connection = self.open.watch(connection);
@@ -90,14 +92,23 @@ where
 
 /// Holds a call open until a body that is still to be produced has come to its end. One that is whole needs no holding:
 /// all that is left to do is to write it.
-fn hold(body: Body, in_flight: InFlight) -> Body {
+fn hold(body: Body, in_flight: InFlight, version: Version) -> Body {
     if body.size_hint().exact().is_some() {
         return body;
     }
-    Body::new(body.map_frame(move |frame| {
-        let _in_flight = &in_flight;
-        frame
+    Body::new(body.map_err(move |error| {
+        // HTTP/2 resets the stream, and other streams of the connection go on.
+        if version != Version::HTTP_2 {
+            in_flight.break_off();
+        }
+        error
     }))
+}
+
+/// Closing the socket sends RST from now on, and no orderly end.
+fn reset(stream: &TcpStream) {
+    // What cannot be set is only less plain to the client: its last chunk is still missing.
+    let _ = stream.set_zero_linger();
 }
 
 fn http(settings: &Settings) -> Builder<TokioExecutor> {

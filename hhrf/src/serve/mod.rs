@@ -17,11 +17,11 @@ pub(crate) use peer::Peer;
 
 use crate::admin::{Admin, Readiness, admin};
 use crate::app::app;
-use crate::catalog::{Catalog, Deployer, Registry, Watcher, retire};
+use crate::catalog::{Catalog, Deployer, Registry, Watcher};
 use crate::config::Settings;
 use crate::invoke::Runners;
 use crate::metrics::Exporter;
-use crate::resolve::Cache;
+use crate::resolve::{Cache, retire};
 use connection::Connections;
 use drain::Signals;
 

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fezz_testkit::{Host, c_library};
+use fezz_testkit::{Folder, Host, Running, c_library};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -50,9 +50,8 @@ fn an_idle_function_is_shut_down_and_loaded_again() {
         .env("HHRF_CACHE_SWEEP_MS", "20")
         .start();
     host.get("/rpc/life@1.0.0").assert_status(200).assert_text("alive");
-    let shutdowns = |host: &fezz_testkit::Running| {
-        host.log().iter().filter(|line| line.message() == "life: shutdown").count()
-    };
+    let shutdowns =
+        |host: &Running| host.log().iter().filter(|line| line.message() == "life: shutdown").count();
     host.wait_for_log(|line| line.message() == "life: shutdown");
     host.get("/rpc/life@1.0.0").assert_status(200).assert_text("alive");
     let again = host.wait_for_log(|line| line.message() == "life: init 2 after 1 calls");
@@ -61,6 +60,72 @@ fn an_idle_function_is_shut_down_and_loaded_again() {
     assert!(host.wait().success());
     host.wait_for_log(|line| line.message() == "ended");
     assert_eq!(shutdowns(&host), 2, "{:#?}", host.log());
+}
+
+#[test]
+fn statics_of_a_rust_function_outlive_an_eviction() {
+    let host = Host::new()
+        .function_with("fix@latest", &fixture(), ROUTES, json!({ "env": { "GREETING": "hello" } }))
+        .env("HHRF_LOG", "hhrf=debug")
+        .env("HHRF_CACHE_IDLE_MS", "200")
+        .env("HHRF_CACHE_SWEEP_MS", "20")
+        .start();
+    let shutdowns = |host: &Running| host.log().iter().filter(|line| line.message() == "shut down").count();
+    for load in 1..=3 {
+        host.get("/rpc/fix/calls").assert_status(200).assert_text(&(2 * load - 1).to_string());
+        host.get("/rpc/fix/variable").assert_status(200).assert_text("hello");
+        host.until(shutdowns, |count| *count == load);
+        let idle = host.status("fix@latest");
+        assert_eq!((&idle["library"], &idle["cold_starts"]), (&json!("idle"), &json!(load)), "{idle}");
+    }
+    assert_eq!(
+        host.admin("/metrics").text().lines().find(|line| line.starts_with("fezz_libraries_mapped ")),
+        Some("fezz_libraries_mapped 1")
+    );
+}
+
+/// A function that logs its life under `name`, and takes its time when it is asked anything.
+fn slow_life(host: &Host, name: &str) -> Vec<u8> {
+    let source = LIFE
+        .replace("life:", &format!("{name}:"))
+        .replace("(void)request;", "if (request->query.len) usleep(2000000);")
+        .replace("#include <stdio.h>", "#include <stdio.h>\n#include <unistd.h>\nint usleep(unsigned);");
+    std::fs::read(c_library(host.root(), name, &source)).expect("read")
+}
+
+#[test]
+fn calls_end_on_the_code_they_began_with_and_then_it_is_shut_down_once() {
+    let host = Host::new();
+    let (old, new) = (slow_life(&host, "old"), slow_life(&host, "new"));
+    let folder = Folder::new(&host.functions(), "life@1.0.0");
+    folder.create(&old);
+    let host = host.env("HHRF_LIBRARIES_WARNING", "2").start();
+    let mut client = host.connect();
+    client.write_all(b"GET /rpc/life@1?slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("sent");
+    host.until(|host| host.status("life@1.0.0"), |status| status["in_flight"] == 1);
+    folder.overwrite(&new);
+    let digest = fezz_testkit::digest(&new);
+    host.until(|host| host.status("life@1.0.0"), |status| status["digest"] == digest);
+
+    let answer = host.get("/rpc/life@1");
+    assert_eq!(answer.assert_status(200).header("x-fezz-digest"), Some(&digest[..12]));
+    let has =
+        |host: &Running, message: &str| host.log().iter().filter(|line| line.message() == message).count();
+    assert_eq!(has(&host, "old: shutdown"), 0, "its call is still running");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).expect("answered");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && !answer.contains(&digest[..12]), "{answer}");
+    host.wait_for_log(|line| line.message() == "old: shutdown");
+    let warning = host.wait_for_log(|line| line.level() == "WARN" && line.message().contains("stay mapped"));
+    assert_eq!(warning.0["fields"]["mapped"], 2);
+    let metrics = host.admin("/metrics");
+    assert!(metrics.text().contains("\nfezz_libraries_mapped 2\n"), "{}", metrics.text());
+    assert!(metrics.text().contains("\nfezz_functions_loaded 1\n"), "{}", metrics.text());
+    let mut host = host;
+    host.signal(Signal::TERM);
+    assert!(host.wait().success());
+    host.wait_for_log(|line| line.message() == "ended");
+    assert_eq!((has(&host, "old: shutdown"), has(&host, "new: shutdown")), (1, 1), "{:#?}", host.log());
 }
 
 #[test]

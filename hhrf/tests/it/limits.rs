@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fezz_testkit::{Host, Running};
 use serde_json::json;
 
-use crate::{ROUTES, fixture, host, running};
+use crate::{ROUTES, fixture, host, running, wait_until};
 
 fn limited(more: serde_json::Value) -> Host {
     Host::new().function_with("fix@latest", &fixture(), ROUTES, more).function(
@@ -112,13 +112,10 @@ fn a_full_function_is_503_and_harms_no_other() {
         scope.spawn(|| {
             host.get("/rpc/other@1.0.0/ping").assert_status(200).assert_text("pong");
         });
-        wait_until(|| {
-            let full = host.get("/rpc/fix/ping");
-            full.status.as_u16() == 503 && {
-                assert_eq!(full.assert_problem(503).header("retry-after"), Some("1"));
-                true
-            }
-        });
+        // A call to find it out would take a place from those that are to be waited for.
+        wait_until(|| host.status("fix@latest")["in_flight"] == 2);
+        let full = host.get("/rpc/fix/ping");
+        assert_eq!(full.assert_problem(503).header("retry-after"), Some("1"));
         drop(busy);
     });
     wait_until(|| host.get("/rpc/fix/ping").status.as_u16() == 200);
@@ -165,14 +162,4 @@ fn wait_for_cancel(host: &Running) -> std::net::TcpStream {
     let mut client = host.connect();
     client.write_all(b"GET /rpc/fix/wait-for-cancel HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
     client
-}
-
-/// Asks again until it is so; a request is the event that is waited for.
-#[track_caller]
-fn wait_until(is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "it did not become so");
-        thread::yield_now();
-    }
 }

@@ -1,15 +1,23 @@
 //! The host from outside: the real program, real libraries, real sockets.
 
+mod admin;
+mod async_calls;
 mod connections;
 mod deploy;
+mod function_settings;
 mod http;
 mod http2;
 mod lifecycle;
 mod limits;
 mod replies;
 mod settings;
+mod streams;
+mod swaps;
+mod versions;
 
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use fezz_testkit::{Host, Running, library};
 
@@ -30,6 +38,9 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/bad-header"),
     ("GET", "/hop-by-hop"),
     ("GET", "/status/{code}"),
+    ("GET", "/stream/{pieces}"),
+    ("GET", "/stream-panic"),
+    ("GET", "/print"),
     ("GET", "/variable"),
     ("GET", "/thread"),
 ];
@@ -41,6 +52,47 @@ fn fixture() -> PathBuf {
 /// A host with the fixture as `fix@latest`, not started.
 fn host() -> Host {
     Host::new().function("fix@latest", &fixture(), ROUTES)
+}
+
+/// All routes of the async fixture, for any method.
+const ASYNC_ROUTES: &[(&str, &str)] = &[
+    ("ANY", "/ping"),
+    ("ANY", "/alive"),
+    ("ANY", "/waiting"),
+    ("ANY", "/sleep/{ms}"),
+    ("ANY", "/forever"),
+    ("ANY", "/block/{ms}"),
+    ("ANY", "/panic"),
+    ("ANY", "/panic-in-drop"),
+    ("ANY", "/spawn"),
+    ("ANY", "/log"),
+    ("ANY", "/task-panic"),
+    ("ANY", "/wakers/{what}"),
+    ("ANY", "/stream/{pieces}"),
+    ("ANY", "/stream-slow"),
+    ("ANY", "/stream-error"),
+    ("ANY", "/stream-panic"),
+    ("ANY", "/stream-forever"),
+    ("ANY", "/sse"),
+    ("ANY", "/upload"),
+    ("ANY", "/upload-late/{ms}"),
+    ("ANY", "/upload-unread"),
+    ("ANY", "/echo"),
+];
+
+/// A host with the async fixture as `async@1.0.0` and the other one as `fix@latest`, not started.
+fn async_host(more: serde_json::Value) -> Host {
+    host().function_with("async@1.0.0", &library("fezz-fixture-async"), ASYNC_ROUTES, more)
+}
+
+/// Asks again until it is so; a request is the event that is waited for.
+#[track_caller]
+fn wait_until(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it did not become so");
+        thread::yield_now();
+    }
 }
 
 /// The same, started.

@@ -6,17 +6,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
-use super::{Catalog, Function};
-use crate::resolve::Cache;
+use super::Cache;
+use crate::catalog::{Catalog, Function, Replaced};
 
 /// How often it is looked whether requests are still at work on old code.
 const INTERVAL: Duration = Duration::from_millis(20);
-
-/// A catalog that is no longer the current one.
-#[derive(Debug)]
-pub(crate) struct Replaced {
-    pub(crate) catalog: Arc<Catalog>,
-}
 
 /// Retires functions, for as long as catalogs are replaced.
 ///

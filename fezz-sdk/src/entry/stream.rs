@@ -1,0 +1,96 @@
+//! A response's body as the contract's pull stream.
+
+use std::cell::UnsafeCell;
+use std::ffi::c_void;
+use std::ptr;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use fezz_abi::bridge::Lent;
+use fezz_abi::{
+    FezzChunk, FezzSlice, FezzStream, FezzWaker, STREAM_BLOCKING, STREAM_END, STREAM_ERROR, STREAM_PENDING,
+    STREAM_READY,
+};
+
+use super::{RequestRef, current, panics, release};
+use crate::body::{BoxError, Source};
+use crate::runtime;
+
+/// A body that is made while it is sent. Its address must not change once `raw` was handed out.
+pub(super) struct Download {
+    raw: FezzStream,
+    /// Only `next_chunk` looks at it, and the host makes one call of that at a time.
+    state: UnsafeCell<State>,
+}
+
+struct State {
+    source: Source,
+    request: RequestRef,
+}
+
+type Piece = Option<Result<Bytes, BoxError>>;
+
+impl Download {
+    pub(super) fn new(source: Source, request: &RequestRef) -> Self {
+        let raw = FezzStream {
+            size: size_of::<FezzStream>(),
+            ctx: ptr::null_mut(),
+            next_chunk: Some(next_chunk),
+            flags: if source.blocks() { STREAM_BLOCKING } else { 0 },
+            reserved: 0,
+        };
+        Self { raw, state: UnsafeCell::new(State { source, request: request.clone() }) }
+    }
+
+    /// Points the stream at its state; both are where they will stay.
+    pub(super) const fn point(&mut self) -> *const FezzStream {
+        self.raw.ctx = self.state.get().cast();
+        &raw const self.raw
+    }
+}
+
+unsafe extern "C" fn next_chunk(ctx: *mut c_void, waker: *const FezzWaker, chunk: *mut FezzChunk) -> u32 {
+    // SAFETY: the state of a response that is not released yet, and the host makes one call at a time.
+    let State { source, request } = unsafe { &mut *ctx.cast::<State>() };
+    // SAFETY: null, or the host's waker, lent for the time of this call.
+    let waker = unsafe { waker.as_ref() };
+    let mut pull = || match waker {
+        Some(waker) => {
+            // SAFETY: the host keeps the contract's rules for wakers.
+            let waker = unsafe { Lent::new(waker) };
+            runtime::enter(|| source.poll_next(&mut Context::from_waker(&waker)))
+        }
+        None => Poll::Ready(source.next_blocking()),
+    };
+    let outcome = current::enter(request, || panics::catch(|| pull().map(described)));
+    let (answer, data) = match outcome {
+        Ok(Poll::Pending) => return STREAM_PENDING,
+        Ok(Poll::Ready(Some(Ok(data)))) => (STREAM_READY, data),
+        Ok(Poll::Ready(Some(Err(reason)))) => (STREAM_ERROR, Bytes::from(reason)),
+        Ok(Poll::Ready(None)) => (STREAM_END, Bytes::new()),
+        Err(panic) => (STREAM_ERROR, Bytes::from(format!("it panicked: {panic}"))),
+    };
+    // SAFETY: the host's struct for this answer.
+    unsafe { write(chunk, data) };
+    answer
+}
+
+/// An error with its causes as text. Made under the panic guard: `Display` is the author's.
+fn described(piece: Piece) -> Option<Result<Bytes, String>> {
+    piece.map(|piece| piece.map_err(|error| crate::error::chain(&*error)))
+}
+
+/// # Safety
+/// `chunk` can be written.
+unsafe fn write(chunk: *mut FezzChunk, data: Bytes) {
+    if data.is_empty() {
+        return;
+    }
+    let data = Box::new(data);
+    // SAFETY: says the caller; a field of version 1.0, which every host has room for.
+    unsafe { (*chunk).data = FezzSlice::new(&data) };
+    // SAFETY: as above.
+    unsafe { (*chunk).release = Some(release::<Bytes>) };
+    // SAFETY: as above.
+    unsafe { (*chunk).ctx = Box::into_raw(data).cast() };
+}

@@ -1,0 +1,82 @@
+//! A request's body as it arrives: the contract's pull stream, read.
+
+use std::ffi::c_void;
+use std::ptr;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use fezz_abi::bridge::lend;
+use fezz_abi::{FezzChunk, FezzStream, FezzWaker, STREAM_END, STREAM_PENDING, STREAM_READY};
+
+use super::{RequestRef, borrow};
+
+/// The one reader of a request's stream.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    /// Keeps the stream alive.
+    request: RequestRef,
+    ended: bool,
+}
+
+impl Upload {
+    /// `request` has a stream, and nobody else reads it.
+    pub(crate) const fn new(request: RequestRef) -> Self {
+        Self { request, ended: false }
+    }
+
+    /// The next piece, without blocking. An error is the host's own description.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
+        let waker = lend(cx.waker());
+        self.pull(&raw const waker)
+    }
+
+    /// The next piece; blocks until it is there.
+    pub(crate) fn next_blocking(&mut self) -> Option<Result<Bytes, String>> {
+        match self.pull(ptr::null()) {
+            Poll::Ready(piece) => piece,
+            Poll::Pending => Some(Err("the host has nothing yet, though it was asked to block".to_owned())),
+        }
+    }
+
+    fn pull(&mut self, waker: *const FezzWaker) -> Poll<Option<Result<Bytes, String>>> {
+        let stream = self.request.body_stream().filter(|_| !self.ended);
+        let Some(&FezzStream { ctx, next_chunk: Some(next_chunk), .. }) = stream else {
+            return Poll::Ready(None);
+        };
+        let mut chunk = Chunk(FezzChunk::EMPTY);
+        // SAFETY: the stream lives as long as the request, `&mut` makes this the only caller; waker and chunk live
+        // until it returns.
+        let answer = unsafe { next_chunk(ctx, waker, &raw mut chunk.0) };
+        match answer {
+            STREAM_PENDING => return Poll::Pending,
+            STREAM_READY => return Poll::Ready(Some(Ok(Bytes::from_owner(chunk)))),
+            _ => self.ended = true,
+        }
+        if answer == STREAM_END {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(Some(Err(String::from_utf8_lossy(chunk.as_ref()).into_owned())))
+    }
+}
+
+/// A piece in the host's memory; given back when dropped.
+struct Chunk(FezzChunk);
+
+// SAFETY: the contract lets a chunk be read and released from any thread.
+unsafe impl Send for Chunk {}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        borrow(self.0.data)
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let ctx: *mut c_void = self.0.ctx;
+        if let Some(release) = self.0.release {
+            // SAFETY: once, with the pointer that belongs to it.
+            unsafe { release(ctx) };
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! [`TestHost`]: the real host, with the crate's own library.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use fezz_testkit::{Host, LogLine, Response, Running};
+use serde_json::Value;
+
+/// The real host on a free port, serving the library of the crate whose test this is, as its `fezz.json` says.
+///
+/// The host is the program that the variable `HHRF` names, or is built where this crate lies in a checkout of fezz, or
+/// is the `hhrf` of the `PATH`. The library is built with cargo, with the profile of the test.
+///
+/// ```no_run
+/// use fezz_sdk::testing::TestHost;
+///
+/// let host = TestHost::new().variable("WORD", "good day").start();
+/// host.get("/greet/you").assert_status(200).assert_text("good day you");
+/// ```
+#[derive(Debug)]
+pub struct TestHost {
+    host: Host,
+    library: PathBuf,
+    manifest: Value,
+}
+
+impl TestHost {
+    /// Builds the crate's library and finds the host.
+    ///
+    /// # Panics
+    /// Where one of them cannot be had, or the crate has no `fezz.json`.
+    #[must_use]
+    #[track_caller]
+    #[expect(clippy::new_without_default, reason = "it builds a library and makes a folder")]
+    pub fn new() -> Self {
+        let (library, manifest) = fezz_testkit::own_function();
+        Self { host: Host::new(), library, manifest }
+    }
+
+    /// Sets a variable of the function.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.manifest["env"][name] = value.into();
+        self
+    }
+
+    /// Sets any key of `fezz.json`: limits, for one.
+    #[must_use]
+    pub fn manifest(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.manifest[key] = value.into();
+        self
+    }
+
+    /// Sets a variable of the host's own environment: `HHRF_LOG`, or a secret.
+    #[must_use]
+    pub fn host_env(mut self, name: &str, value: &str) -> Self {
+        self.host = self.host.env(name, value);
+        self
+    }
+
+    /// Starts the host and waits until it serves the function.
+    ///
+    /// # Panics
+    /// Where it does not.
+    #[must_use]
+    #[track_caller]
+    pub fn start(self) -> RunningTestHost {
+        let Self { host, library, manifest } = self;
+        let (id, version) = (text(&manifest, "id"), text(&manifest, "version"));
+        let name = format!("{id}@{version}");
+        let running = host.deploy(&name, &library, manifest).start();
+        assert!(
+            running.log().iter().any(|line| line.message() == "serving" && line.field("function") == name),
+            "the host does not serve {name}: {:#?}",
+            running.log()
+        );
+        RunningTestHost { running, prefix: format!("/rpc/{name}") }
+    }
+}
+
+#[track_caller]
+fn text(manifest: &Value, key: &str) -> String {
+    let Some(text) = manifest[key].as_str() else { panic!("fezz.json has no `{key}`") };
+    text.to_owned()
+}
+
+/// A host that serves the function; stopped when it is dropped.
+#[derive(Debug)]
+pub struct RunningTestHost {
+    running: Running,
+    prefix: String,
+}
+
+impl RunningTestHost {
+    /// `GET path`, below the function's own prefix.
+    ///
+    /// # Panics
+    /// Where the host does not answer.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Response {
+        self.request("GET", path, &[], b"")
+    }
+
+    /// Any request.
+    ///
+    /// # Panics
+    /// Where the host does not answer.
+    #[track_caller]
+    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        self.running.request(method, &format!("{}{path}", self.prefix), headers, body)
+    }
+
+    /// Where the host listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.running.address()
+    }
+
+    /// The whole URL of a path, for a client of one's own.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{}{path}", self.address(), self.prefix)
+    }
+
+    /// Waits for a line of the host's log.
+    ///
+    /// # Panics
+    /// Where it does not come.
+    #[track_caller]
+    pub fn wait_for_log(&self, matches: impl Fn(&LogLine) -> bool) -> LogLine {
+        self.running.wait_for_log(matches)
+    }
+
+    /// The host itself, with all that can be asked of it.
+    #[must_use]
+    pub const fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Asks the host to end, and waits for that: functions are shut down.
+    ///
+    /// # Panics
+    /// Where it does not end well.
+    #[track_caller]
+    pub fn stop(self) {
+        self.running.stop();
+    }
+}

@@ -1,0 +1,301 @@
+//! [`TestRequest`]: one call of a function in the test's own process.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fezz_testkit::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::Host;
+use crate::entry::current;
+use crate::entry::mock::{self, NoAnswer, Parts};
+use crate::handler::Function;
+
+/// A request for a function, which is called just as the host calls it, but in this process.
+///
+/// ```
+/// use fezz_sdk::testing::TestRequest;
+/// use fezz_sdk::{Json, Path, Query, fezz_function};
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize)]
+/// pub struct Greeting {
+///     #[serde(default)]
+///     loud: bool,
+/// }
+///
+/// #[fezz_function]
+/// pub fn greet(Path(name): Path<String>, Query(greeting): Query<Greeting>) -> String {
+///     let word = fezz_sdk::variable("WORD").unwrap_or("hello");
+///     format!("{word} {name}{}", if greeting.loud { "!" } else { "" })
+/// }
+///
+/// let answer = TestRequest::get("/greet/you?loud=true")
+///     .route("/greet/{name}")
+///     .variable("WORD", "good day")
+///     .call(greet);
+/// answer.assert_status(200).assert_text("good day you!");
+/// ```
+///
+/// The host of such a call is the test's: its variables are seen by the call itself, and not by threads and tasks that
+/// the function starts.
+#[derive(Debug)]
+pub struct TestRequest {
+    parts: Parts,
+    function: (String, String),
+    variables: Vec<(String, String)>,
+    data_dir: PathBuf,
+}
+
+/// Why a call has no answer that a client would see.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// It panicked; a client sees 500.
+    #[error("the function panicked: {0}")]
+    Panicked(String),
+    /// Its response could not be built; a client sees 500.
+    #[error("the function failed: {0}")]
+    Failed(String),
+    /// Its body broke off; a client's connection is reset.
+    #[error("the function's body broke off: {0}")]
+    BrokeOff(String),
+    /// It was not done in time, and was cancelled; a client sees 504.
+    #[error("the function was not done at its deadline")]
+    Deadline,
+}
+
+impl TestRequest {
+    /// A request with any method for `target`, the path and query below the function's own prefix.
+    #[must_use]
+    pub fn new(method: &str, target: &str) -> Self {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let parts = Parts {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            route: path.to_owned(),
+            request_id: "test-request".to_owned(),
+            client_addr: "127.0.0.1:50000".to_owned(),
+            timeout: Some(Duration::from_secs(30)),
+            ..Parts::default()
+        };
+        let function = ("test".to_owned(), "0.0.0".to_owned());
+        Self { parts, function, variables: Vec::new(), data_dir: std::env::temp_dir() }
+    }
+
+    /// `GET target`.
+    #[must_use]
+    pub fn get(target: &str) -> Self {
+        Self::new("GET", target)
+    }
+
+    /// `POST target`.
+    #[must_use]
+    pub fn post(target: &str) -> Self {
+        Self::new("POST", target)
+    }
+
+    /// `PUT target`.
+    #[must_use]
+    pub fn put(target: &str) -> Self {
+        Self::new("PUT", target)
+    }
+
+    /// `PATCH target`.
+    #[must_use]
+    pub fn patch(target: &str) -> Self {
+        Self::new("PATCH", target)
+    }
+
+    /// `DELETE target`.
+    #[must_use]
+    pub fn delete(target: &str) -> Self {
+        Self::new("DELETE", target)
+    }
+
+    /// The route of `fezz.json` that the path matches, which gives the path parameters: `/todos/{id}`.
+    ///
+    /// # Panics
+    /// Where the path does not match it.
+    #[must_use]
+    #[track_caller]
+    pub fn route(mut self, pattern: &str) -> Self {
+        let Some(params) = params(pattern, &self.parts.path) else {
+            panic!("the path `{}` does not match the route `{pattern}`", self.parts.path);
+        };
+        self.parts.params = params;
+        pattern.clone_into(&mut self.parts.route);
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.parts.headers.push((name.to_ascii_lowercase(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.parts.body = body.into();
+        self
+    }
+
+    /// Sets the body as a stream of these pieces, for a function with `stream` in its attribute.
+    #[must_use]
+    pub fn body_stream<T: Into<Bytes>>(mut self, pieces: impl IntoIterator<Item = T>) -> Self {
+        self.parts.pieces = Some(pieces.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sets the body to a value as JSON, and the content type.
+    ///
+    /// # Panics
+    /// Where JSON cannot express the value.
+    #[must_use]
+    #[track_caller]
+    pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
+        let body = serde_json::to_vec(value).expect("the value can be written as JSON");
+        self.header("content-type", "application/json").body(body)
+    }
+
+    /// Sets a variable or a secret of the function.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sets the function's data directory; else it is that of temporary files.
+    #[must_use]
+    pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.data_dir = folder.into();
+        self
+    }
+
+    /// Sets the function's id and version.
+    #[must_use]
+    pub fn function(mut self, id: &str, version: &str) -> Self {
+        self.function = (id.to_owned(), version.to_owned());
+        self
+    }
+
+    /// Sets how long the call may take; else it is 30 s. An `async fn` is cancelled then; a plain one only knows it.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.parts.timeout = Some(timeout);
+        self
+    }
+
+    /// Makes the request one that nobody waits for any more.
+    #[must_use]
+    pub const fn cancelled(mut self) -> Self {
+        self.parts.cancelled = true;
+        self
+    }
+
+    /// Sets the request's id.
+    #[must_use]
+    pub fn request_id(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.parts.request_id);
+        self
+    }
+
+    /// Sets the W3C trace parent.
+    #[must_use]
+    pub fn traceparent(mut self, traceparent: &str) -> Self {
+        traceparent.clone_into(&mut self.parts.traceparent);
+        self
+    }
+
+    /// Sets the client's address.
+    #[must_use]
+    pub fn client_addr(mut self, address: std::net::SocketAddr) -> Self {
+        self.parts.client_addr = address.to_string();
+        self
+    }
+
+    /// Calls a function, and gathers its answer.
+    ///
+    /// # Panics
+    /// Where there is none, see [`CallError`].
+    #[track_caller]
+    pub fn call<F: Function<M>, M>(self, function: F) -> Response {
+        self.try_call(function).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// As [`call`](Self::call).
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn try_call<F: Function<M>, M>(self, function: F) -> Result<Response, CallError> {
+        let request_id = self.parts.request_id.clone();
+        // Leaked, as the real one is: a function may keep what it points to.
+        let host = Box::leak(Box::new(Host {
+            function_id: self.function.0,
+            function_version: self.function.1,
+            data_dir: self.data_dir,
+            variables: self.variables,
+            log: None,
+        }));
+        let answer =
+            current::with_host(host, || mock::call(function, self.parts)).map_err(|error| match error {
+                NoAnswer::Panicked(message) => CallError::Panicked(message),
+                NoAnswer::Failed(reason) => CallError::Failed(reason),
+                NoAnswer::BrokeOff(reason) => CallError::BrokeOff(reason),
+                NoAnswer::Deadline => CallError::Deadline,
+            })?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in answer.headers {
+            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(&name), HeaderValue::from_bytes(&value)) {
+                headers.append(name, value);
+            }
+        }
+        // As the host does.
+        if let Ok(id) = HeaderValue::from_str(&request_id) {
+            headers.insert("x-request-id", id);
+        }
+        let status = u16::try_from(answer.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+        let status = status.ok_or_else(|| CallError::Failed(format!("status {}", answer.status)))?;
+        Ok(Response { status, headers, body: answer.body })
+    }
+}
+
+/// The parameters of a path, as the host finds them; none where it does not match.
+fn params(pattern: &str, path: &str) -> Option<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    let mut rest = path;
+    for segment in pattern.split('/').skip(1) {
+        rest = rest.strip_prefix('/')?;
+        let name = segment.strip_prefix('{').and_then(|segment| segment.strip_suffix('}'));
+        if let Some(name) = name.and_then(|name| name.strip_prefix('*')) {
+            found.push((name.to_owned(), decoded(rest)?));
+            return Some(found);
+        }
+        let end = rest.find('/').unwrap_or(rest.len());
+        let value = &rest[..end];
+        match name {
+            Some(name) => found.push((name.to_owned(), decoded(value)?)),
+            None if value != segment => return None,
+            None => {}
+        }
+        rest = &rest[end..];
+    }
+    rest.is_empty().then_some(found)
+}
+
+/// Percent-decoded; none where that is not UTF-8. A plus sign stands for itself in a path.
+fn decoded(value: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let hex = (byte == b'%').then(|| tail.get(..2)).flatten();
+        let code = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        bytes.push(code.unwrap_or(byte));
+        rest = if code.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8(bytes).ok()
+}

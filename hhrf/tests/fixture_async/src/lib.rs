@@ -1,0 +1,96 @@
+//! An async function of many paths, for the host's tests: waits, streams, panics and holds on to wakers.
+
+mod streams;
+mod wakers;
+
+use std::future::pending;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use fezz_sdk::{BodyStream, FezzError, FezzHttpRequest, FezzHttpResponse, IntoFezzResponse, fezz_function};
+
+/// Futures and streams that are alive.
+static ALIVE: AtomicU64 = AtomicU64::new(0);
+/// Calls that have begun to wait.
+static WAITING: AtomicU64 = AtomicU64::new(0);
+
+/// Counts itself for as long as it lives.
+struct Alive;
+
+impl Alive {
+    fn new() -> Self {
+        ALIVE.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        ALIVE.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Panics when it is dropped.
+struct PanicsInDrop;
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic!("in the drop of a future");
+    }
+}
+
+/// Picks what to do by the matched route.
+#[fezz_function(stream)]
+pub async fn fixture(req: FezzHttpRequest, body: BodyStream) -> Result<FezzHttpResponse, FezzError> {
+    let ok = FezzHttpResponse::ok();
+    Ok(match req.matched_route() {
+        "/ping" => ok.text("pong"),
+        "/alive" => ok.text(ALIVE.load(Ordering::SeqCst).to_string()),
+        "/waiting" => ok.text(WAITING.load(Ordering::SeqCst).to_string()),
+        "/sleep/{ms}" => {
+            tokio::time::sleep(Duration::from_millis(number(&req))).await;
+            ok.text("slept")
+        }
+        "/forever" => {
+            let _alive = Alive::new();
+            WAITING.fetch_add(1, Ordering::SeqCst);
+            pending().await
+        }
+        "/block/{ms}" => {
+            std::thread::sleep(Duration::from_millis(number(&req)));
+            ok.text("blocked")
+        }
+        "/panic" => {
+            tokio::task::yield_now().await;
+            panic!("secret detail {}", 42)
+        }
+        "/panic-in-drop" => {
+            let _panics = PanicsInDrop;
+            let _alive = Alive::new();
+            WAITING.fetch_add(1, Ordering::SeqCst);
+            pending().await
+        }
+        "/spawn" => tokio::spawn(async { "from a task" }).await?.into_fezz_response(),
+        "/log" => log_everything().await,
+        "/task-panic" => {
+            let panicked = tokio::spawn(async { panic!("in a task of its own") }).await;
+            ok.text(panicked.is_err().to_string())
+        }
+        "/wakers/{what}" => wakers::answer(&req).await,
+        _ => streams::answer(&req, body).await?,
+    })
+}
+
+async fn log_everything() -> FezzHttpResponse {
+    tracing::info!(user = 7, "an event");
+    log::warn!("a record");
+    tracing::debug!("too fine");
+    let span = tracing::info_span!("job", name = "tidy");
+    let task = tracing::Instrument::instrument(async { tracing::info!("in a task") }, span);
+    let _ = tokio::spawn(task).await;
+    FezzHttpResponse::ok()
+}
+
+fn number(req: &FezzHttpRequest) -> u64 {
+    req.params().next().and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,81 @@
+//! Bodies in both directions, and all that can go wrong with them.
+
+use std::future::ready;
+use std::io;
+use std::time::Duration;
+
+use fezz_sdk::{
+    Body, BodyStream, Bytes, Event, FezzError, FezzHttpRequest, FezzHttpResponse, IntoFezzResponse, Sse,
+};
+use futures_util::{StreamExt, stream};
+
+use crate::{Alive, number};
+
+/// The size of a piece.
+const PIECE: usize = 64 * 1024;
+
+pub(crate) async fn answer(
+    req: &FezzHttpRequest,
+    mut body: BodyStream,
+) -> Result<FezzHttpResponse, FezzError> {
+    let ok = FezzHttpResponse::ok();
+    Ok(match req.matched_route() {
+        "/stream/{pieces}" => ok.with_body(pieces(number(req))),
+        "/stream-slow" => ok.with_body(slow()),
+        "/stream-error" => ok.with_body(breaks(|| Err(io::Error::other("the disk is on fire")))),
+        "/stream-panic" => ok.with_body(breaks(|| panic!("in a stream"))),
+        "/stream-forever" => ok.with_body(forever()),
+        "/sse" => events().into_fezz_response(),
+        "/upload" => {
+            let mut count = 0;
+            while let Some(piece) = body.next().await {
+                count += piece?.len();
+            }
+            ok.text(count.to_string())
+        }
+        "/upload-late/{ms}" => {
+            tokio::time::sleep(Duration::from_millis(number(req))).await;
+            ok.text(
+                body.map(|piece| piece.map_or(0, |piece| piece.len()))
+                    .collect::<Vec<_>>()
+                    .await
+                    .len()
+                    .to_string(),
+            )
+        }
+        "/upload-unread" => ok.text("unread"),
+        "/echo" => ok.with_body(Body::from_stream(body)),
+        _ => return Err(FezzError::not_found("no such path")),
+    })
+}
+
+fn pieces(count: u64) -> Body {
+    let piece = Bytes::from(vec![b'x'; PIECE]);
+    Body::from_stream(stream::iter((0..count).map(move |_| Ok::<_, io::Error>(piece.clone()))))
+}
+
+fn slow() -> Body {
+    Body::from_stream(stream::iter(0..3).then(|number| async move {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Ok::<_, io::Error>(format!("{number}\n"))
+    }))
+}
+
+fn breaks(how: fn() -> io::Result<Bytes>) -> Body {
+    let first = stream::once(ready(Ok(Bytes::from_static(b"the beginning"))));
+    Body::from_stream(first.chain(stream::once(async move { how() })))
+}
+
+/// Ends only when it is dropped.
+fn forever() -> Body {
+    let alive = Alive::new();
+    let piece = Bytes::from(vec![b'x'; PIECE]);
+    Body::from_stream(stream::repeat_with(move || {
+        let _alive = &alive;
+        Ok::<_, io::Error>(piece.clone())
+    }))
+}
+
+fn events() -> Sse {
+    Sse::new(stream::iter(["one", "two\nlines"].map(|text| Ok::<_, io::Error>(Event::data(text)))))
+}

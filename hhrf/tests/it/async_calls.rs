@@ -1,0 +1,156 @@
+//! Functions that are polled in place: deadlines, cancellation, panics, wakers, and polls that block.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fezz_testkit::Running;
+use serde_json::json;
+
+use crate::{async_host, wait_until};
+
+#[test]
+fn an_async_function_is_polled_in_place() {
+    let host = async_host(json!({})).start();
+    host.get("/rpc/async@1.0.0/ping").assert_status(200).assert_text("pong");
+    host.get("/rpc/async@1.0.0/sleep/20").assert_status(200).assert_text("slept");
+    host.get("/rpc/async@1.0.0/spawn").assert_status(200).assert_text("from a task");
+    // Many more calls than threads, all at once: those of a plain fn would need a thread each.
+    let begin = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..100 {
+            scope.spawn(|| host.get("/rpc/async@1.0.0/sleep/300").assert_status(200).status);
+        }
+    });
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    assert!(threads(&host) < 20, "{} threads", threads(&host));
+}
+
+#[test]
+fn a_deadline_cancels_the_call_for_real() {
+    let host = async_host(json!({ "timeout_ms": 100, "max_concurrency": 1 })).start();
+    // A future that never wakes is one like any other.
+    for _ in 0..3 {
+        host.get("/rpc/async@1.0.0/forever").assert_problem(504);
+        // Its only permit is free by the time that the answer is there, and its future is dropped.
+        host.get("/rpc/async@1.0.0/alive").assert_status(200).assert_text("0");
+    }
+    assert_eq!(
+        host.admin("/metrics")
+            .text()
+            .matches("faas_timeouts_total{function=\"async\",version=\"1.0.0\"} 3")
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn a_client_that_leaves_cancels_the_call_for_real() {
+    let host = async_host(json!({ "max_concurrency": 1 })).start();
+    for count in 1..=200 {
+        let client = send(&host, "/rpc/async@1.0.0/forever");
+        wait_until(|| in_flight(&host) == 1);
+        host.get("/rpc/async@1.0.0/ping").assert_problem(503);
+        drop(client);
+        wait_until(|| in_flight(&host) == 0);
+        host.get("/rpc/async@1.0.0/alive").assert_status(200).assert_text("0");
+        host.get("/rpc/async@1.0.0/waiting").assert_text(&count.to_string());
+    }
+}
+
+#[test]
+fn panics_of_a_future_stay_in_it() {
+    let host = async_host(json!({ "timeout_ms": 300, "max_concurrency": 1 })).start();
+    let answer = host.request("GET", "/rpc/async@1.0.0/panic", &[("x-request-id", "poll")], b"");
+    assert!(!answer.assert_problem(500).text().contains("secret"), "{answer:?}");
+    let line = host.wait_for_log(|line| line.field("request_id") == "poll");
+    assert!(
+        line.message().contains("secret detail 42 (at ") && line.message().contains("lib.rs:"),
+        "{line:?}"
+    );
+
+    // Its drop panics, at the deadline; all that stands behind it is dropped nevertheless.
+    host.request("GET", "/rpc/async@1.0.0/panic-in-drop", &[("x-request-id", "drop")], b"")
+        .assert_problem(504);
+    let line = host.wait_for_log(|line| line.message().contains("in the drop of a future"));
+    assert_eq!((line.field("request_id"), line.field("function")), ("drop", "async@1.0.0"));
+    host.get("/rpc/async@1.0.0/alive").assert_status(200).assert_text("0");
+
+    host.get("/rpc/async@1.0.0/task-panic").assert_status(200).assert_text("true");
+    let line = host.wait_for_log(|line| line.message().contains("in a task of its own"));
+    assert!(line.message().contains("lib.rs:"), "{line:?}");
+    host.get("/rpc/fix/ping").assert_status(200);
+}
+
+#[test]
+fn wakers_outlive_their_calls_and_an_eviction() {
+    let host =
+        async_host(json!({})).env("HHRF_CACHE_IDLE_MS", "100").env("HHRF_CACHE_SWEEP_MS", "10").start();
+    host.get("/rpc/async@1.0.0/wakers/storm").assert_status(200);
+    for count in 1..=3 {
+        host.get("/rpc/async@1.0.0/wakers/keep").assert_text(&count.to_string());
+    }
+    host.until(|host| host.status("async@1.0.0")["library"].clone(), |state| state == "idle");
+    host.get("/rpc/async@1.0.0/wakers/wake").assert_status(200).assert_text("0");
+    host.get("/rpc/async@1.0.0/ping").assert_status(200);
+    host.get("/rpc/fix/ping").assert_status(200);
+}
+
+#[test]
+fn a_poll_that_blocks_is_logged_and_counted() {
+    let host = async_host(json!({})).env("HHRF_SLOW_POLL_MS", "50").start();
+    host.request("GET", "/rpc/async@1.0.0/block/200", &[("x-request-id", "slow")], b"").assert_status(200);
+    let line = host.wait_for_log(|line| line.message().starts_with("a poll of the function blocked"));
+    assert_eq!((line.field("function"), line.field("request_id")), ("async@1.0.0", "slow"));
+    assert!(line.0["fields"]["millis"].as_u64().is_some_and(|millis| millis >= 200), "{line:?}");
+    let metrics = host.admin("/metrics");
+    assert!(
+        metrics.text().contains("fezz_slow_polls_total{function=\"async\",version=\"1.0.0\"} 1"),
+        "{metrics:?}"
+    );
+}
+
+#[test]
+fn records_of_a_function_arrive_with_their_request() {
+    let host = async_host(json!({})).start();
+    host.request("GET", "/rpc/async@1.0.0/log", &[("x-request-id", "logs")], b"").assert_status(200);
+    let line = host.wait_for_log(|line| line.message() == "in a task");
+    assert_eq!((line.field("request_id"), line.field("fields")), ("logs", "name=tidy"));
+    let line = host.wait_for_log(|line| line.message() == "an event");
+    assert_eq!(
+        (line.level(), line.field("function"), line.field("request_id")),
+        ("INFO", "async@1.0.0", "logs")
+    );
+    assert_eq!((line.field("module"), line.field("fields")), ("fezz_fixture_async", "user=7"));
+    assert!(line.field("file").ends_with("lib.rs"), "{line:?}");
+    let line = host.wait_for_log(|line| line.message() == "a record");
+    assert_eq!((line.level(), line.field("request_id")), ("WARN", "logs"));
+    assert!(!host.log().iter().any(|line| line.message() == "too fine"));
+}
+
+#[test]
+fn records_come_at_the_level_that_the_host_asks_for() {
+    for (level, shown) in [("debug", true), ("function=debug,info", true), ("function=warn,debug", false)] {
+        let host = async_host(json!({})).env("HHRF_LOG", level).start();
+        host.get("/rpc/async@1.0.0/log").assert_status(200);
+        host.wait_for_log(|line| line.message() == "a record");
+        let found = host.log().iter().any(|line| line.message() == "too fine");
+        assert_eq!(found, shown, "{level}");
+    }
+}
+
+/// Calls of the async function that hold a permit.
+fn in_flight(host: &Running) -> u64 {
+    host.status("async@1.0.0")["in_flight"].as_u64().expect("it is counted")
+}
+
+fn threads(host: &Running) -> usize {
+    std::fs::read_dir(format!("/proc/{}/task", host.pid())).map_or(0, Iterator::count)
+}
+
+fn send(host: &Running, path: &str) -> TcpStream {
+    let mut client = host.connect();
+    write!(client, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
+    client
+}
