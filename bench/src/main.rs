@@ -4,6 +4,7 @@
 //! runs every row once, in turn, so that a change of the machine's mood meets all of them; ratios are taken within a
 //! round.
 
+mod chart;
 mod client;
 mod error;
 mod exchange;
@@ -55,7 +56,7 @@ struct Arguments {
     /// Measures other hosts of functions too: those that are found
     #[arg(long)]
     peers: bool,
-    /// Takes the figures into FOLDER: benchmarks.json, and the tables of benchmarks.md
+    /// Takes the figures into FOLDER: benchmarks.json, its chart, and the tables of benchmarks.md
     #[arg(long, value_name = "FOLDER")]
     record: Option<PathBuf>,
 }

@@ -28,6 +28,7 @@ pub(crate) struct Row {
     pub(crate) p99_ratio: Spread,
     pub(crate) load_cpu: Spread,
     pub(crate) server_cpu: Option<Spread>,
+    pub(crate) others_cpu: Option<Spread>,
 }
 
 /// A goal, with what it was held against.
@@ -79,6 +80,9 @@ fn row(name: &str, base: &str, connections: usize, samples: &[Sample]) -> Option
     let spread = |figure: fn(&Measured) -> f64| {
         Spread::of(runs(samples, name, connections).map(|sample| figure(&sample.measured)))
     };
+    let known = |figure: fn(&Measured) -> Option<f64>| {
+        Spread::of(runs(samples, name, connections).filter_map(|sample| figure(&sample.measured)))
+    };
     let against_base = |metric| ratio(samples, metric, (name, connections), (base, connections));
     Some(Row {
         name: name.to_owned(),
@@ -90,9 +94,8 @@ fn row(name: &str, base: &str, connections: usize, samples: &[Sample]) -> Option
         p50_ratio: against_base(Metric::P50)?,
         p99_ratio: against_base(Metric::P99)?,
         load_cpu: spread(|measured| measured.load_cpu)?,
-        server_cpu: Spread::of(
-            runs(samples, name, connections).filter_map(|sample| sample.measured.server_cpu),
-        ),
+        server_cpu: known(|measured| measured.server_cpu),
+        others_cpu: known(|measured| measured.others_cpu),
     })
 }
 
@@ -119,7 +122,14 @@ mod tests {
     use super::*;
 
     fn sample(row: &str, round: u32, per_second: f64) -> Sample {
-        let measured = Measured { per_second, p50_us: 1.0, p99_us: 2.0, load_cpu: 0.5, server_cpu: None };
+        let measured = Measured {
+            per_second,
+            p50_us: 1.0,
+            p99_us: 2.0,
+            load_cpu: 0.5,
+            server_cpu: None,
+            others_cpu: None,
+        };
         Sample { row: row.to_owned(), round, connections: 64, measured }
     }
 

@@ -13,7 +13,7 @@ use crate::record::{Record, Run};
 use crate::row::{self, Sample, Verdict};
 use crate::server::{self, Name, Server};
 use crate::workload::{self, RowPlan, Workload};
-use crate::{scale, swap};
+use crate::{chart, scale, swap};
 
 /// Before each run of a row.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -155,6 +155,8 @@ fn record(folder: &Path, runs: Vec<Run>, names: &[&str]) -> Result<(), BenchErro
         record.take(run, names);
     }
     record.write(&file)?;
+    let picture = folder.join("benchmarks.svg");
+    std::fs::write(&picture, chart::svg(&record)).map_err(BenchError::io("writing the chart"))?;
     let page = folder.join("benchmarks.md");
     let doing = || BenchError::io(format!("writing the tables of {}", page.display()));
     let text = std::fs::read_to_string(&page).map_err(doing())?;

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use crate::figure::Figure;
+use crate::machine::QUIET;
 use crate::record::Run;
 use crate::row::{Row, Verdict};
 
@@ -82,6 +83,13 @@ fn write_verdict(f: &mut impl Write, verdict: &Verdict) -> fmt::Result {
 }
 
 fn write_warning(f: &mut impl Write, row: &Row) -> fmt::Result {
+    if let Some(others) = row.others_cpu.filter(|others| others.median > QUIET) {
+        writeln!(
+            f,
+            "- warning: {} at {}: others used {:.2} of a CPU meanwhile",
+            row.name, row.connections, others.median
+        )?;
+    }
     // Unknown is no excuse.
     let server = row.server_cpu.map_or(0.0, |cpu| cpu.median);
     if row.load_cpu.median <= BUSY || server > BUSY {
