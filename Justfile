@@ -22,7 +22,7 @@ demo: _deploy-todos
     scripts/demo.sh {{ target }}/release/hhrf {{ demo_address }}
 
 # The one gate: format, lints, tests, documentation; warnings are errors
-ci: fmt clippy test doc
+ci: fmt clippy test doc bench-check
 
 # Check the format
 fmt:
@@ -38,8 +38,25 @@ doc:
 
 # Measure the host against bare axum, on a quiet machine: see docs/benchmarks.md
 bench *arguments:
-    cargo build --release --locked -p hhrf -p fezz-bench -p fezz-bench-hello
+    cargo build --release --locked -p hhrf -p fezz-bench
+    cargo build --release --locked -p fezz-bench-work --examples
     cargo run --release --locked -p fezz-bench -- {{ arguments }}
+
+# The same, and against Deno, Bun, Node, workerd and nginx: those that are there or can be installed
+bench-peers *arguments: _peers
+    just bench --peers {{ arguments }}
+
+# Count the request path's instructions, where valgrind is installed: more than the committed counts is an error
+bench-check *arguments:
+    #!/bin/sh
+    set -eu
+    if ! command -v valgrind >/dev/null; then
+        echo "valgrind is not installed: no instructions are counted"
+        exit 0
+    fi
+    cargo build --release --locked -p hhrf -p fezz-bench
+    cargo build --release --locked -p fezz-bench-work --examples
+    cargo run --release --locked -p fezz-bench -- check bench/instructions.json {{ arguments }}
 
 # Deploy by the hundreds under load, at full length (the suite has a short version)
 soak:
@@ -50,11 +67,24 @@ chaos:
     FEZZ_CHAOS=full cargo test --release --locked -p hhrf --test chaos -- --nocapture --test-threads 1
     FEZZ_CHAOS=full cargo test --release --locked -p hhrf --test it -- --nocapture hand_overs_under_load
 
+# Show what is claimed of async calls and of large bodies, on a quiet machine
+prove:
+    cargo test --release --locked -p hhrf --test proof -- --ignored --nocapture --test-threads=1
+    cargo test --release --locked -p large_upload --test e2e -- --nocapture
+
+# Run the unsafe code's tests under Miri; needs a nightly toolchain with it
+miri:
+    cargo +nightly miri test --locked -p fezz-abi --test bridge
+    MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --locked -p fezz-sdk --test entry --test answers --test extract
+
 _deploy-todos:
     cargo build --release --locked -p example_todosapi
     mkdir -p functions/todos@latest
     cp {{ target }}/release/{{ library }} functions/todos@latest/
     cp example_todosapi/fezz.json functions/todos@latest/
+
+_peers:
+    @scripts/peers.sh {{ target }}/peers
 
 _needs:
     @scripts/needs.sh

@@ -17,8 +17,14 @@ pub(crate) enum BenchError {
     Answer(String),
     #[error("it did not end in time: the server no longer answers")]
     Hung,
+    #[error("there is no `{name}` to measure, but {known}")]
+    Unknown { name: String, known: String },
+    #[error(
+        "the request path takes more instructions than before: {0}; where that is meant, commit new counts"
+    )]
+    Instructions(String),
     #[error("{row} at {connections} connections: {cause}")]
-    Row { row: &'static str, connections: usize, cause: Box<Self> },
+    Row { row: String, connections: usize, cause: Box<Self> },
 }
 
 impl BenchError {
@@ -29,7 +35,8 @@ impl BenchError {
     }
 
     /// For `map_err`: says which run it was.
-    pub(crate) fn of(row: &'static str, connections: usize) -> impl FnOnce(Self) -> Self {
+    pub(crate) fn of(row: &str, connections: usize) -> impl FnOnce(Self) -> Self {
+        let row = row.to_owned();
         move |cause| Self::Row { row, connections, cause: Box::new(cause) }
     }
 }

@@ -7,6 +7,9 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::error::BenchError;
 
+/// How much of a CPU others may use without disturbing: a clock tick or two in a look, or the system's own chores.
+pub(crate) const QUIET: f64 = 0.1;
+
 /// Which core each side runs on, or why they are not pinned.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cores {
@@ -92,8 +95,38 @@ pub(crate) fn cpu_time() -> Duration {
 /// Processor time of another process so far; none where the system does not tell.
 pub(crate) fn cpu_time_of(process: u32) -> Option<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    ticks(&stat)
-        .map(|ticks| Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+    ticks(&stat).map(to_time)
+}
+
+/// Processor time of all programs together, on all CPUs; none where the system does not tell. Interrupts are left out:
+/// the network's belong to no program.
+pub(crate) fn busy_time() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    Some(to_time(busy_ticks(&stat)?))
+}
+
+/// User, nice, system and stolen time of the line of all CPUs.
+fn busy_ticks(stat: &str) -> Option<u64> {
+    let fields: Vec<u64> =
+        stat.lines().next()?.split_whitespace().skip(1).map_while(|field| field.parse().ok()).collect();
+    Some(fields.get(..3)?.iter().sum::<u64>() + fields.get(7)?)
+}
+
+/// Waits for a moment in which nobody else uses the machine, at most so long.
+pub(crate) fn await_quiet(limit: Duration) {
+    const LOOK: Duration = Duration::from_millis(200);
+    let end = std::time::Instant::now() + limit;
+    while let Some(before) = busy_time() {
+        std::thread::sleep(LOOK);
+        let used = busy_time().map_or(Duration::ZERO, |now| now.saturating_sub(before));
+        if used.as_secs_f64() <= LOOK.as_secs_f64() * QUIET || std::time::Instant::now() >= end {
+            return;
+        }
+    }
+}
+
+fn to_time(ticks: u64) -> Duration {
+    Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
 /// User and system time, the 14th and 15th field. The 2nd, the name, may hold spaces and parentheses.
@@ -143,6 +176,12 @@ mod tests {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 0 0 30 12 5 5 20 0 1 0 99 1 1";
         assert_eq!(ticks(stat), Some(42));
         assert_eq!(ticks(""), None);
+    }
+
+    #[test]
+    fn busy_time_leaves_out_idling_and_interrupts() {
+        assert_eq!(busy_ticks("cpu  100 20 3 9000 800 70 60 5 0 0\ncpu0 1 1 1"), Some(128));
+        assert_eq!(busy_ticks("cpu"), None);
     }
 
     #[test]

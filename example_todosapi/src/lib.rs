@@ -98,7 +98,18 @@ fn location(data_dir: Option<&Path>, file: Option<&str>) -> Result<PathBuf, Stor
 
 #[cfg(test)]
 mod tests {
+    use fezz_sdk::testing::TestRequest;
+
     use super::*;
+
+    #[test]
+    fn what_needs_no_database_is_answered_in_process() {
+        TestRequest::get("/hello").call(todos).assert_status(200).assert_text("Hello from todosapi!");
+        let post = || TestRequest::post("/todos");
+        post().body("{}").call(todos).assert_problem(415);
+        let refused = post().json(&serde_json::json!({ "title": "" })).call(todos);
+        assert_eq!(refused.assert_problem(422).json()["errors"][0]["field"], "title");
+    }
 
     #[test]
     fn the_database_lies_in_the_data_directory_unless_told_otherwise() {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use fezz_sdk::testing::TestHost;
 use fezz_testkit::{Host, Response, Running, library};
 use serde_json::{Value, json};
 
@@ -62,9 +63,9 @@ fn fields(problem: &Value) -> HashSet<&str> {
 
 #[test]
 fn says_hello() {
-    let running = host().start();
+    let host = TestHost::new().start();
     for path in ["/hello", "", "/"] {
-        let response = get(&running, path);
+        let response = host.get(path);
         response.assert_status(200).assert_text("Hello from todosapi!");
         assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
     }

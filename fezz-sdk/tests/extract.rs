@@ -151,6 +151,7 @@ fn bodies_come_as_bytes_text_or_pieces() {
 
 #[test]
 fn arguments_stand_in_any_order() {
+    #[expect(clippy::too_many_arguments, reason = "as many as there may be")]
     async fn all(
         request: FezzHttpRequest,
         method: Method,
@@ -180,6 +181,7 @@ fn arguments_stand_in_any_order() {
 
 #[test]
 fn a_context_has_all_that_is_not_http() {
+    #[expect(clippy::needless_pass_by_value, reason = "arguments are the function's own")]
     fn about(context: Context) -> String {
         let left = context.time_left().expect("a deadline");
         assert!(left <= Duration::from_secs(5) && context.deadline().is_some());

@@ -8,17 +8,16 @@ use axum::Router;
 use axum::body::Body;
 use http::{Request, Response};
 use tower::{Service, ServiceBuilder};
-use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 
 use crate::catalog::Catalog;
 use crate::config::Settings;
 use crate::invoke::{Invoke, Runners};
 use crate::metrics::RouteStats;
 use crate::observe::ObserveLayer;
-use crate::refuse::{Elsewhere, RefuseLayer};
-use crate::request_id::{MakeId, ValidIdLayer};
+use crate::refuse::RefuseLayer;
+use crate::request_id::RequestIdLayer;
 use crate::resolve::{Cache, ResolveLayer};
-use crate::respond::{REQUEST_ID, RespondLayer};
+use crate::respond::RespondLayer;
 use crate::route::RouteLayer;
 
 /// What the listener serves, and each connection clones.
@@ -37,23 +36,18 @@ pub(crate) fn app(
 
     let sticky = Arc::new(settings.sticky.clone());
     let functions = ServiceBuilder::new()
-        .layer(respond.clone()) // makes an answer of every error below, so it stands above all of them
+        .layer(RequestIdLayer::default()) // an id that cannot be logged as it is makes place for a new one
+        .layer(ObserveLayer) // sees the id, and every answer
+        .layer(respond) // makes an answer of every error below, so it stands above all of them
         .layer(refuse) // before anything looks at the request
         .layer(RouteLayer { catalog, sticky }) // Request<Body> becomes Routed
         .layer(ResolveLayer(cache)) // Routed becomes Resolved
         .service(Invoke { runners, body_timeout: settings.body_timeout, slow_poll: settings.slow_poll });
-    let elsewhere = ServiceBuilder::new().layer(respond).layer(refuse).service(Elsewhere);
 
-    let router = Router::new()
+    // What is no function's is for Route to refuse: it says why.
+    Router::new()
         .route_service("/rpc/{fn}", functions.clone())
         .route_service("/rpc/{fn}/", functions.clone())
-        .route_service("/rpc/{fn}/{*path}", functions)
-        .fallback_service(elsewhere);
-
-    ServiceBuilder::new()
-        .layer(ValidIdLayer) // an id that cannot be logged as it is makes place for a new one
-        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeId::default()))
-        .layer(PropagateRequestIdLayer::new(REQUEST_ID)) // below Set, since it copies what that has set
-        .layer(ObserveLayer) // sees the id, and every answer
-        .service(router)
+        .route_service("/rpc/{fn}/{*path}", functions.clone())
+        .fallback_service(functions)
 }

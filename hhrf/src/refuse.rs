@@ -1,6 +1,5 @@
 //! Refuse: requests that no stage shall see, because their connection or their head is at fault.
 
-use std::future::Ready;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -11,7 +10,7 @@ use tower::{Layer, Service};
 
 use crate::error::{Error, Refusal};
 use crate::respond::Answer;
-use crate::route::{Placed, RouteError, check_path};
+use crate::route::Placed;
 use crate::serve::Peer;
 
 /// Puts the check before a stage.
@@ -83,24 +82,5 @@ where
             Ok(()) => Either::Right(self.inner.call(request)),
             Err(refusal) => Either::Left(ready(Err(Error::from(refusal).into()))),
         }
-    }
-}
-
-/// What answers where no function can be.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Elsewhere;
-
-impl Service<Request<Body>> for Elsewhere {
-    type Response = Placed<Answer>;
-    type Error = Placed<Error>;
-    type Future = Ready<Result<Placed<Answer>, Placed<Error>>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Placed<Error>>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let error = check_path(request.uri().path()).map_or_else(RouteError::from, |()| RouteError::Nothing);
-        std::future::ready(Err(Error::from(error).into()))
     }
 }

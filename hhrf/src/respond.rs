@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -68,10 +68,7 @@ pub(crate) struct Respond<S> {
 
 impl<S> Service<Request<Body>> for Respond<S>
 where
-    S: Service<Request<Body>, Response = Placed<Answer>, Error = Placed<Error>, Future: Send>
-        + Clone
-        + Send
-        + 'static,
+    S: Service<Request<Body>, Response = Placed<Answer>, Error = Placed<Error>, Future: Send + 'static>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -88,10 +85,14 @@ where
         let method = method_label(request.method());
         let is_head = request.method() == Method::HEAD;
         let request_id = request.headers().get(REQUEST_ID).cloned();
-        let mut inner = self.inner.clone();
+        // Unwind safety: what a panicking stage held is dropped with its future. A stage that panics before it has one
+        // keeps nothing from one call to the next.
+        let called = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
         Box::pin(async move {
-            // Unwind safety: what a panicking stage held is dropped with its future.
-            let outcome = AssertUnwindSafe(async { inner.call(request).await }).catch_unwind().await;
+            let outcome = match called {
+                Ok(answer) => AssertUnwindSafe(answer).catch_unwind().await,
+                Err(payload) => Err(payload),
+            };
             let outcome =
                 outcome.unwrap_or_else(|payload| Err(Error::Panic(panic_message(&*payload)).into()));
             let (place, mut response) = match outcome {
@@ -105,6 +106,9 @@ where
                 }
             };
             here.finish(place.as_ref(), method, begin, &mut response);
+            if let Some(request_id) = request_id {
+                response.headers_mut().entry(REQUEST_ID).or_insert(request_id);
+            }
             Ok(response)
         })
     }

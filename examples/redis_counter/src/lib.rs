@@ -64,3 +64,18 @@ fn counters() -> Result<&'static Counters, RedisFailure> {
     let counters = Counters::new(RedisPool::new(url)?);
     Ok(COUNTERS.get_or_init(|| counters))
 }
+
+#[cfg(test)]
+mod tests {
+    use fezz_sdk::testing::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_counted_is_refused_without_redis() {
+        let request = TestRequest::get("/counters/a%20b").route("/counters/{name}");
+        request.call(redis_counter).assert_problem(400);
+        let request = TestRequest::post("/counters/hits/incr?by=much").route("/counters/{name}/incr");
+        request.call(redis_counter).assert_problem(400);
+    }
+}

@@ -5,31 +5,23 @@ mod redis_server;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fezz_testkit::{Host, Response, Running, library};
+use fezz_sdk::testing::{RunningTestHost, TestHost, TestResponse};
 use redis_server::RedisServer;
-use serde_json::{Value, json};
+use serde_json::json;
 
-/// A host that serves the function as a user would deploy it: the library and its `fezz.json`, for this Redis.
+/// A host that serves the function as its `fezz.json` says, for this Redis.
 #[track_caller]
-fn start(redis_url: &str) -> Running {
-    let host = Host::new();
-    let folder = host.folder("redis_counter@latest");
-    let library = library("redis_counter");
-    let file = library.file_name().expect("a library has a name");
-    std::fs::copy(&library, folder.join(file)).expect("the library can be copied");
-    let mut manifest: Value = serde_json::from_str(include_str!("../fezz.json")).expect("fezz.json is JSON");
-    manifest["env"]["REDIS_URL"] = redis_url.into();
-    std::fs::write(folder.join("fezz.json"), manifest.to_string()).expect("fezz.json can be written");
-    host.start()
+fn start(redis_url: &str) -> RunningTestHost {
+    TestHost::new().variable("REDIS_URL", redis_url).start()
 }
 
 #[track_caller]
-fn request(running: &Running, method: &str, path: &str) -> Response {
-    running.request(method, &format!("/rpc/redis_counter@latest/counters/{path}"), &[], b"")
+fn request(running: &RunningTestHost, method: &str, path: &str) -> TestResponse {
+    running.request(method, &format!("/counters/{path}"), &[], b"")
 }
 
 #[track_caller]
-fn value(response: &Response) -> i64 {
+fn value(response: &TestResponse) -> i64 {
     response.assert_status(200).json()["value"].as_i64().expect("a whole number")
 }
 

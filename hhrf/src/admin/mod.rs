@@ -15,8 +15,10 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::routing::get;
-use http::header::CONTENT_TYPE;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::catalog::Registry;
 use crate::metrics::Exporter;
@@ -55,6 +57,8 @@ pub(crate) fn admin(admin: Admin, address: SocketAddr) -> Router {
         .route("/metrics", get(metrics))
         .with_state(admin)
         .layer(middleware::from_fn_with_state(address, check))
+        .layer(SetResponseHeaderLayer::overriding(CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .layer(CatchPanicLayer::new()) // above all that may panic
 }
 
 async fn check(State(address): State<SocketAddr>, request: Request, next: Next) -> Response<Body> {

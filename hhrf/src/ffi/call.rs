@@ -59,7 +59,7 @@ impl CallParts {
     }
 
     /// A header's first value; empty where there is none.
-    pub(crate) fn header(&self, name: HeaderName) -> &[u8] {
+    pub(crate) fn header(&self, name: &HeaderName) -> &[u8] {
         self.head.headers.get(name).map_or(&[], |value| value.as_bytes())
     }
 
@@ -170,8 +170,8 @@ impl Inner {
             headers: FezzPairs::new(&self.headers),
             body: FezzSlice::new(&self.body),
             body_stream,
-            request_id: FezzSlice::new(parts.header(REQUEST_ID)),
-            traceparent: FezzSlice::new(parts.header(TRACEPARENT)),
+            request_id: FezzSlice::new(parts.header(&REQUEST_ID)),
+            traceparent: FezzSlice::new(parts.header(&TRACEPARENT)),
             client_addr: FezzSlice::new(parts.peer.address_text().as_bytes()),
             cancelled: &raw const self.cancelled,
             ..EMPTY

@@ -13,6 +13,9 @@ use crate::hop_by_hop::HopByHop;
 /// What a function's memory needs to be there: while it is held, the function is not shut down.
 pub(crate) type Keep = Arc<dyn Any + Send + Sync>;
 
+/// What the host adds to an answer's headers, at most: a map that grows is filled twice.
+const HOST_HEADERS: usize = 4;
+
 /// An answer that can be sent.
 #[derive(Debug)]
 pub(crate) struct Reply<B> {
@@ -113,7 +116,7 @@ impl RawReply {
         }
         // SAFETY: not malformed, and the function keeps the pairs valid until the release.
         let pairs = unsafe { self.0.headers.as_slice() };
-        let mut headers = HeaderMap::with_capacity(pairs.len());
+        let mut headers = HeaderMap::with_capacity(pairs.len() + HOST_HEADERS);
         for (index, pair) in pairs.iter().enumerate() {
             let (name, value) = (self.bytes(pair.name), self.bytes(pair.value));
             let malformed = pair.name.is_malformed() || pair.value.is_malformed();

@@ -239,8 +239,8 @@ fn request_head(
     head.bytes(parts.path().as_bytes());
     head.bytes(parts.head.uri.query().unwrap_or_default().as_bytes());
     head.bytes(parts.pattern().as_bytes());
-    head.bytes(parts.header(REQUEST_ID));
-    head.bytes(parts.header(TRACEPARENT));
+    head.bytes(parts.header(&REQUEST_ID));
+    head.bytes(parts.header(&TRACEPARENT));
     head.bytes(parts.peer.address_text().as_bytes());
     let left = parts.time_left().map_or(0, |left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
     head.number(left);

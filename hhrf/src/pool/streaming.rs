@@ -92,7 +92,7 @@ impl Streaming {
             }
         };
         let error = StreamError::Function(reason);
-        let request_id = String::from_utf8_lossy(parts.header(REQUEST_ID)).into_owned();
+        let request_id = String::from_utf8_lossy(parts.header(&REQUEST_ID)).into_owned();
         parts.function.stats.errors.inc();
         tracing::error!(
             function = parts.function.name(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use moka::future::Cache as Moka;
 use tokio::sync::mpsc;
 
@@ -48,11 +49,13 @@ impl Cache {
         (Self(Arc::new(Inner { loaded, loader })), AllShutDown(all_shut_down))
     }
 
+    /// The function, where the cache has it at hand, which is without waiting.
+    pub(crate) fn at_hand(&self, function: &Function) -> Option<Target> {
+        self.0.loaded.get(&function.key).now_or_never().flatten()
+    }
+
     /// The function, from the cache or from its library.
     pub(crate) async fn get(&self, function: &Arc<Function>) -> Result<Target, Arc<LoadError>> {
-        if let Some(loaded) = self.0.loaded.get(&function.key).await {
-            return Ok(loaded);
-        }
         let load = Arc::clone(&self.0.loader).load(Arc::clone(function));
         self.0.loaded.try_get_with(Arc::clone(&function.key), load).await
     }

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures_util::future::Either;
 use tower::{Layer, Service};
 
 pub(crate) use cache::{AllShutDown, Cache};
@@ -51,22 +52,28 @@ where
 {
     type Response = S::Response;
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, Error>> + Send>>;
+    type Future = Either<S::Future, Pin<Box<dyn Future<Output = Result<S::Response, Error>> + Send>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, routed: Routed) -> Self::Future {
+        let function = &routed.function;
+        if function.quarantined.is_none()
+            && let Some(target) = self.cache.at_hand(function)
+        {
+            return Either::Left(self.inner.call(Resolved { routed, target }));
+        }
         let cache = self.cache.clone();
         let mut inner = self.inner.clone();
-        Box::pin(async move {
+        Either::Right(Box::pin(async move {
             if let Some(reason) = &routed.function.quarantined {
                 return Err(Error::Quarantined(reason.clone()));
             }
             let target =
                 cache.get(&routed.function).await.inspect_err(|_| _ = routed.function.stats.errors.inc())?;
             inner.call(Resolved { routed, target }).await
-        })
+        }))
     }
 }

@@ -6,7 +6,6 @@ mod path;
 mod place;
 mod sticky;
 
-pub(crate) use path::check as check_path;
 pub(crate) use place::{Place, Placed};
 pub(crate) use sticky::Sticky;
 
@@ -114,7 +113,9 @@ type Ended = Box<Result<Placed<Answer>, Placed<Error>>>;
 fn route(catalog: &Catalog, sticky: &Sticky, request: Request<Body>) -> Result<Box<Routed>, Ended> {
     let (head, body) = request.into_parts();
     let nowhere = |error: RouteError| Box::new(Err(Placed::from(Error::Route(error))));
-    let target = Target::parse(head.uri.path()).map_err(|error| nowhere(error.into()))?;
+    let target = Target::parse(head.uri.path())
+        .map_err(|error| nowhere(error.into()))?
+        .ok_or_else(|| nowhere(RouteError::Nothing))?;
     let function = catalog
         .find(&target.function, || sticky.value(&head.headers))
         .ok_or_else(|| nowhere(RouteError::UnknownFunction(target.function.into_owned())))?;

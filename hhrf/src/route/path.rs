@@ -32,17 +32,32 @@ pub(crate) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    pub(crate) fn parse(path: &'a str) -> Result<Self, PathError> {
+    /// None for a path that names no function.
+    pub(crate) fn parse(path: &'a str) -> Result<Option<Self>, PathError> {
         check(path)?;
-        let rest = path.strip_prefix(PREFIX).unwrap_or_default();
-        let end = rest.find('/').unwrap_or(rest.len());
-        let function = percent_decode_str(&rest[..end]).decode_utf8().map_err(|_| PathError::NotUtf8)?;
-        Ok(Self { function, path_start: path.len() - rest.len() + end })
+        let Some(rest) = path.strip_prefix(PREFIX) else { return Ok(None) };
+        let end = rest.bytes().position(|byte| byte == b'/').unwrap_or(rest.len());
+        let name = &rest[..end];
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let function = if name.bytes().any(|byte| byte == b'%') {
+            percent_decode_str(name).decode_utf8().map_err(|_| PathError::NotUtf8)?
+        } else {
+            Cow::Borrowed(name)
+        };
+        Ok(Some(Self { function, path_start: PREFIX.len() + end }))
     }
 }
 
 /// Whether a whole path can be read in one way only.
-pub(crate) fn check(path: &str) -> Result<(), PathError> {
+fn check(path: &str) -> Result<(), PathError> {
+    // Nearly every path has nothing that is worth a closer look.
+    let bytes = path.as_bytes();
+    let is_odd = |pair: &[u8]| pair[0] == b'%' || (pair[0] == b'/' && matches!(pair[1], b'/' | b'.'));
+    if !bytes.windows(2).any(is_odd) && bytes.last() != Some(&b'%') {
+        return Ok(());
+    }
     let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
         // A slash at the very end leaves an empty segment behind it, which is none.
@@ -81,7 +96,7 @@ mod tests {
 
     #[track_caller]
     fn parsed(path: &str) -> Result<(String, &str), PathError> {
-        let target = Target::parse(path)?;
+        let target = Target::parse(path)?.expect("a function's name");
         Ok((target.function.into_owned(), &path[target.path_start..]))
     }
 
@@ -95,6 +110,13 @@ mod tests {
             ("/rpc/t/a%2Fb", "t", "/a%2Fb"),
         ] {
             assert_eq!(parsed(path), Ok((function.to_owned(), rest)), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_paths_name_no_function() {
+        for path in ["/", "/rpc", "/rpc/", "/rpcs/todos", "/favicon.ico", "*", ""] {
+            assert_eq!(Target::parse(path), Ok(None), "{path}");
         }
     }
 
@@ -113,6 +135,10 @@ mod tests {
             ("/rpc/todos/%4", PathError::BadEscape),
             ("/rpc/todos/%zz", PathError::BadEscape),
             ("/rpc/%ff", PathError::NotUtf8),
+            ("//", PathError::EmptySegment),
+            ("/a/..", PathError::DotSegment),
+            ("/.", PathError::DotSegment),
+            ("/a%", PathError::BadEscape),
         ] {
             assert_eq!(parsed(path), Err(error), "{path}");
         }

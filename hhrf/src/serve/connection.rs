@@ -1,5 +1,6 @@
 //! One connection after another: guard, hyper, application.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,10 +15,9 @@ use hyper::body::{Body as _, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tower::{Service, ServiceExt};
+use tower::Service;
 
 use super::Peer;
 use crate::config::Settings;
@@ -71,16 +71,18 @@ where
         }
         let (io, state) = guard(stream, Arc::clone(&self.limits), reset);
         let peer = Arc::new(Peer::new(address, state));
-        let app = self.app.clone();
+        // hyper calls a connection's service from its task alone. The application is always ready, and a clone of it
+        // for each request is not needed.
+        let app = RefCell::new(self.app.clone());
         let (alive, retiring) = (Arc::clone(&self.alive), Arc::clone(&self.retiring));
-        let service = tower::service_fn(move |request: Request<Incoming>| {
+        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             decline_upgrade(&mut request);
             request.extensions_mut().insert(Arc::clone(&peer));
             let in_flight = Arc::clone(peer.state()).begin();
             let version = request.version();
             let is_last = (version < Version::HTTP_2).then(|| Arc::clone(&retiring));
-            let answer = app.clone().oneshot(request);
+            let answer = app.borrow_mut().call(request);
             async move {
                 let mut answer = answer.await?.map(|body| hold(body, in_flight, version));
                 // HTTP/2 has a message of its own for that.
@@ -90,10 +92,7 @@ where
                 Ok::<_, Infallible>(answer)
             }
         });
-        let connection = self
-            .http
-            .serve_connection_with_upgrades(TokioIo::new(io), TowerToHyperService::new(service))
-            .into_owned();
+        let connection = self.http.serve_connection_with_upgrades(TokioIo::new(io), service).into_owned();
         let connection = self.open.watch(connection);
         tokio::spawn(async move {
             // A client that breaks off is no event for an operator.

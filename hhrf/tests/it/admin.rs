@@ -14,7 +14,8 @@ use crate::{ROUTES, fixture, host, running};
 fn a_host_that_serves_is_alive_and_ready() {
     let host = running();
     host.admin("/livez").assert_status(200);
-    host.admin("/readyz").assert_status(200);
+    let ready = host.admin("/readyz");
+    assert_eq!(ready.assert_status(200).header("cache-control"), Some("no-store"));
     assert_eq!(host.admin("/nothing").status, 404);
     // It shows things, and changes nothing.
     let mut stream = TcpStream::connect(host.admin_address()).expect("accepted");

@@ -1,6 +1,6 @@
 //! Functions that are polled in place: deadlines, cancellation, panics, wakers, and polls that block.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -101,6 +101,77 @@ fn wakers_outlive_their_calls_and_an_eviction() {
     host.get("/rpc/fix/ping").assert_status(200);
 }
 
+/// They are tied to the library's runtime, which therefore outlives the eviction too, and is one thread that waits.
+#[test]
+fn clients_in_statics_work_after_an_eviction() {
+    let host =
+        async_host(json!({})).env("HHRF_CACHE_IDLE_MS", "100").env("HHRF_CACHE_SWEEP_MS", "10").start();
+    let path = format!("/rpc/async@1.0.0/clients?server={}", host.address());
+    let first = host.get(&path).assert_status(200).text().to_owned();
+    assert!(first.starts_with("pong 127.0.0.1:"), "{first}");
+    for cold_starts in 2..=4 {
+        let stopped = |host: &Running| host.log().iter().filter(|line| line.message() == "stopped").count();
+        host.until(stopped, |stopped| *stopped == cold_starts - 1);
+        assert_eq!(threads_named(&host, "async").len(), 1, "the runtime's one thread");
+        // The very same connection: nothing had to be made anew.
+        host.get(&path).assert_status(200).assert_text(&first);
+        assert_eq!(host.status("async@1.0.0")["cold_starts"], cold_starts);
+    }
+    let (pid, threads) = (host.pid(), threads_named(&host, "async"));
+    host.stop();
+    assert!(!std::path::Path::new(&format!("/proc/{pid}/task/{}", threads[0])).exists(), "it ended at drain");
+}
+
+#[test]
+fn panics_and_errors_of_init_refuse_the_function() {
+    for (init, reason) in
+        [("panic", "init panicked: in init (at "), ("error", "there is nothing to start with")]
+    {
+        let host = async_host(json!({ "env": { "INIT": init } })).start();
+        host.get("/rpc/async@1.0.0/ping").assert_problem(404);
+        let line =
+            host.wait_for_log(|line| line.level() == "ERROR" && line.field("function") == "async@1.0.0");
+        assert!(line.message().contains("fezz_init answered 2"), "{reason}: {line:?}");
+        host.get("/rpc/fix/ping").assert_status(200);
+    }
+}
+
+#[test]
+fn a_panic_of_shutdown_harms_nobody() {
+    let host = async_host(json!({ "env": { "SHUTDOWN": "panic" } }))
+        .env("HHRF_CACHE_IDLE_MS", "100")
+        .env("HHRF_CACHE_SWEEP_MS", "10")
+        .start();
+    for _ in 0..3 {
+        host.get("/rpc/async@1.0.0/ping").assert_status(200);
+        host.until(|host| host.status("async@1.0.0")["library"].clone(), |state| state == "idle");
+        host.get("/rpc/fix/ping").assert_status(200);
+    }
+    let line = host.wait_for_log(|line| line.message().contains("shutdown panicked"));
+    assert!(
+        line.message().contains("in shutdown (at ") || line.message().contains("in shutdown"),
+        "{line:?}"
+    );
+    host.stop();
+}
+
+#[test]
+fn what_a_function_prints_arrives() {
+    let host = crate::host();
+    let mut child = host.command().stdout(std::process::Stdio::piped()).spawn().expect("the host starts");
+    let mut log = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let line = log.find(|line| line.contains("\"listening\"")).expect("it listens");
+    let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    let address = line["fields"]["address"].as_str().expect("an address");
+    let mut client = TcpStream::connect(address).expect("it accepts");
+    client.write_all(b"GET /rpc/fix/print HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("sent");
+    let mut printed = String::new();
+    let read = BufReader::new(child.stdout.take().expect("piped")).read_line(&mut printed);
+    let _ = child.kill();
+    let _ = child.wait();
+    assert_eq!((read.is_ok(), printed.as_str()), (true, "printed by a function\n"));
+}
+
 #[test]
 fn a_poll_that_blocks_is_logged_and_counted() {
     // A worker's thread is its own: a poll that blocks holds up nobody.
@@ -151,6 +222,18 @@ fn records_come_at_the_level_that_the_host_asks_for() {
 /// Calls of the async function that hold a permit.
 fn in_flight(host: &Running) -> u64 {
     host.status("async@1.0.0")["in_flight"].as_u64().expect("it is counted")
+}
+
+/// Ids of the threads with this name.
+fn threads_named(host: &Running, name: &str) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", host.pid())).expect("the host runs");
+    tasks
+        .flatten()
+        .filter(|task| {
+            std::fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.trim() == name)
+        })
+        .map(|task| task.file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 fn threads(host: &Running) -> usize {

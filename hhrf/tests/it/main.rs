@@ -82,6 +82,7 @@ const ASYNC_ROUTES: &[(&str, &str)] = &[
     ("ANY", "/spawn"),
     ("ANY", "/log"),
     ("ANY", "/task-panic"),
+    ("ANY", "/clients"),
     ("ANY", "/wakers/{what}"),
     ("ANY", "/stream/{pieces}"),
     ("ANY", "/stream-slow"),

@@ -1,5 +1,6 @@
 //! An async function of many paths, for the host's tests: waits, streams, panics and holds on to wakers.
 
+mod clients;
 mod streams;
 mod wakers;
 
@@ -40,7 +41,7 @@ impl Drop for PanicsInDrop {
 }
 
 /// Picks what to do by the matched route.
-#[fezz_function(stream)]
+#[fezz_function(stream, init = start, shutdown = stop)]
 pub async fn fixture(req: FezzHttpRequest, body: BodyStream) -> Result<FezzHttpResponse, FezzError> {
     let ok = FezzHttpResponse::ok();
     Ok(match req.matched_route() {
@@ -76,9 +77,24 @@ pub async fn fixture(req: FezzHttpRequest, body: BodyStream) -> Result<FezzHttpR
             let panicked = tokio::spawn(async { panic!("in a task of its own") }).await;
             ok.text(panicked.is_err().to_string())
         }
+        "/clients" => clients::answer(&req).await?,
         "/wakers/{what}" => wakers::answer(&req).await,
         _ => streams::answer(&req, body).await?,
     })
+}
+
+/// Does as the variable `INIT` says.
+fn start() -> Result<(), FezzError> {
+    match fezz_sdk::variable("INIT") {
+        Some("panic") => panic!("in init"),
+        Some("error") => Err(FezzError::internal("there is nothing to start with")),
+        _ => Ok(()),
+    }
+}
+
+fn stop() {
+    assert_ne!(fezz_sdk::variable("SHUTDOWN"), Some("panic"), "in shutdown");
+    tracing::info!("stopped");
 }
 
 async fn log_everything() -> FezzHttpResponse {

@@ -2,8 +2,8 @@
 
 use fezz_sdk::{FezzHttpRequest, FezzHttpResponse, fezz_function};
 
-/// The answer, the same as bare axum's.
+/// The same answer as bare axum's.
 #[fezz_function]
 pub fn hello(_req: FezzHttpRequest) -> FezzHttpResponse {
-    FezzHttpResponse::ok().header("content-type", "application/json").bytes(&br#"{"hello":"fezz-123"}"#[..])
+    FezzHttpResponse::ok().header("content-type", "application/json").bytes(fezz_bench_work::HELLO.as_bytes())
 }

@@ -1,0 +1,14 @@
+using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [(name = "main", worker = .worker)],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+);
+
+const worker :Workerd.Worker = (
+  modules = [
+    (name = "workerd.mjs", esModule = embed "workerd.mjs"),
+    (name = "./work.mjs", esModule = embed "work.mjs"),
+  ],
+  compatibilityDate = "2025-01-01",
+);

@@ -1,0 +1,162 @@
+//! 500 functions: how soon they are ready, what they weigh, what a first call costs, and whether their number slows
+//! requests down.
+//!
+//! Each function is a library of its own, with its own digest and answer: 500 mappings of equal size, and 500 times the
+//! code that one function has, which a core's caches have to hold.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::client::Client;
+use crate::error::BenchError;
+use crate::exchange::Exchange;
+use crate::figure::Figure;
+use crate::load::{Load, Traffic};
+use crate::machine::Cores;
+use crate::server::{Deployed, Host, answering};
+
+/// How many.
+const FUNCTIONS: u32 = 500;
+/// How many are called in rotation to see what caches make of it.
+const FEW: usize = 10;
+const CONNECTIONS: usize = 64;
+/// How long an unused function stays loaded, where that is measured.
+const IDLE_MS: u64 = 1000;
+const EVICTION_LIMIT: Duration = Duration::from_secs(30);
+
+/// All figures of this kind.
+pub(crate) fn measure(cores: Cores, rounds: u32, time: Duration) -> Result<Vec<Figure>, BenchError> {
+    let (deployed, exchanges) = deploy(FUNCTIONS)?;
+    cores.be_server()?;
+    // Fills the store, which a start finds warm from then on.
+    let cold = deployed.start()?.ready_after;
+    let start = |_| deployed.start().map(|host| host.ready_after);
+    let warm = (0..rounds).map(start).collect::<Result<Vec<_>, _>>()?;
+    let host = deployed.start()?;
+    let (few_deployed, few_exchanges) = deploy(1)?;
+    let few = few_deployed.start()?;
+    cores.be_load()?;
+
+    let seconds = |times: &[Duration]| times.iter().map(Duration::as_secs_f64).collect::<Vec<_>>();
+    let mut figures = vec![
+        Figure::of("500 functions, start-up to ready, empty store", "s", seconds(&[cold])),
+        Figure::of("500 functions, start-up to ready, warm store", "s", seconds(&warm))
+            .map(|figure| figure.at_most(3.0)),
+    ];
+    figures.extend(first_calls(&host, &exchanges)?);
+    figures.extend(rotation(&host, &exchanges, &few, &few_exchanges, rounds, time)?);
+    drop((host, few));
+    figures.push(evicted(cores, deployed, &exchanges)?);
+    Ok(figures.into_iter().flatten().collect())
+}
+
+fn deploy(functions: u32) -> Result<(Deployed, Vec<Exchange>), BenchError> {
+    let deployed = Deployed::new()?;
+    let exchanges = (0..functions).map(|number| {
+        let (library, answer) = answering(number)?;
+        let id = format!("hello-{number}");
+        deployed.add(&id, &library)?;
+        Ok(Exchange::get(&format!("/rpc/{id}@latest"), answer))
+    });
+    let exchanges = exchanges.collect::<Result<_, BenchError>>()?;
+    Ok((deployed, exchanges))
+}
+
+/// What each function weighs once it has been called, and how much longer that first call took than a second one.
+fn first_calls(host: &Host, exchanges: &[Exchange]) -> Result<[Option<Figure>; 3], BenchError> {
+    let mut client = Client::connect(host.address)?;
+    // The host's own first answer, of a path that no function has, is not to be counted as a function's.
+    client.body(b"GET /nothing HTTP/1.1\r\nhost: bench.local\r\n\r\n")?;
+    let before = host.process.resident_kib()?;
+    let first = calls(&mut client, exchanges)?;
+    let after = host.process.resident_kib()?;
+    let warm = calls(&mut client, exchanges)?;
+    let each = (after - before) / exchanges.len() as f64;
+    let [first, warm] = [first, warm].map(|times| Figure::of("", "ms", times));
+    let more =
+        first.as_ref().zip(warm.as_ref()).map(|(first, warm)| first.spread.median - warm.spread.median);
+    let named =
+        |figure: Option<Figure>, name: &str| figure.map(|figure| Figure { name: name.into(), ..figure });
+    Ok([
+        Figure::of("500 functions, resident memory for each loaded one", "KiB", [each])
+            .map(|figure| figure.at_most(1024.0)),
+        named(first, "first call of a function, its library in the store"),
+        Figure::of("first call's p50 beyond a warm call's", "ms", more).map(|figure| figure.at_most(1.0)),
+    ])
+}
+
+/// Each exchange once, in turn; milliseconds.
+fn calls(client: &mut Client, exchanges: &[Exchange]) -> Result<Vec<f64>, BenchError> {
+    exchanges.iter().map(|exchange| Ok(client.call(exchange)?.as_secs_f64() * 1000.0)).collect()
+}
+
+/// Throughput with many functions against throughput with one.
+fn rotation(
+    host: &Host,
+    exchanges: &[Exchange],
+    single: &Host,
+    one: &[Exchange],
+    rounds: u32,
+    time: Duration,
+) -> Result<[Option<Figure>; 3], BenchError> {
+    let run = |host: &Host, exchanges: &[Exchange]| {
+        let load = Load {
+            address: host.address,
+            processes: vec![host.process.id()],
+            traffic: Traffic { exchanges: Rc::from(exchanges), connections: CONNECTIONS },
+            beside: None,
+            warm_up: Duration::from_millis(500),
+            time,
+        };
+        load.run().map(|measured| measured.per_second)
+    };
+    let (mut looked_up, mut few, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let alone = run(single, one)?;
+        let base = run(host, &exchanges[..1])?;
+        looked_up.push(base / alone);
+        few.push(run(host, &exchanges[..FEW])? / base);
+        all.push(run(host, exchanges)? / base);
+    }
+    Ok([
+        Figure::of("one function of 500, against the only one", "×", looked_up)
+            .map(|figure| figure.at_least(0.95)),
+        Figure::of("10 of 500 functions in rotation, against one of them", "×", few),
+        Figure::of("500 functions in rotation, against one of them", "×", all)
+            .map(|figure| figure.at_least(0.95)),
+    ])
+}
+
+/// The same first call, of functions that were loaded once and left the cache.
+fn evicted(
+    cores: Cores,
+    mut deployed: Deployed,
+    exchanges: &[Exchange],
+) -> Result<Option<Figure>, BenchError> {
+    deployed.set("HHRF_CACHE_IDLE_MS", IDLE_MS.to_string());
+    cores.be_server()?;
+    let host = deployed.start()?;
+    cores.be_load()?;
+    let mut client = Client::connect(host.address)?;
+    calls(&mut client, exchanges)?;
+    await_eviction(&host)?;
+    let again = Figure::of("", "ms", calls(&mut client, exchanges)?);
+    let warm = Figure::of("", "ms", calls(&mut client, exchanges)?);
+    let more = again.zip(warm).map(|(again, warm)| again.spread.median - warm.spread.median);
+    Ok(Figure::of("the same after it was evicted", "ms", more).map(|figure| figure.at_most(1.0)))
+}
+
+/// Asks the admin listener until no function is loaded.
+fn await_eviction(host: &Host) -> Result<(), BenchError> {
+    let request = format!("GET /metrics HTTP/1.1\r\nhost: {}\r\n\r\n", host.admin).into_bytes();
+    let mut client = Client::connect(host.admin)?;
+    let limit = Instant::now() + EVICTION_LIMIT;
+    while Instant::now() < limit {
+        let text = String::from_utf8_lossy(client.body(&request)?).into_owned();
+        if text.lines().any(|line| line == "fezz_functions_loaded 0") {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Err(BenchError::Answer("the host evicted no function that was idle".to_owned()))
+}

@@ -1,0 +1,168 @@
+//! The host, with its default settings and any functions.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{Process, await_address, built, lines};
+use crate::error::BenchError;
+
+/// The library whose function answers with 20 bytes of JSON.
+const HELLO: &str = "bench_hello";
+/// The part of its answer that tells copies of the library apart: see [`answering`].
+const MARK: &str = "fezz-123";
+
+/// Folders that a host can be started on, as often as one likes.
+#[derive(Debug)]
+pub(crate) struct Deployed {
+    folder: TempDir,
+    settings: Vec<(&'static str, String)>,
+}
+
+/// A host that listens.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) process: Process,
+    /// From its start to its readiness.
+    pub(crate) ready_after: Duration,
+}
+
+impl Deployed {
+    /// No functions yet.
+    pub(crate) fn new() -> Result<Self, BenchError> {
+        let folder = tempfile::tempdir().map_err(BenchError::io("making a folder"))?;
+        std::fs::create_dir(folder.path().join("functions"))
+            .map_err(BenchError::io("making the functions folder"))?;
+        Ok(Self { folder, settings: Vec::new() })
+    }
+
+    /// Overrides one of the host's settings.
+    pub(crate) fn set(&mut self, name: &'static str, value: String) {
+        self.settings.push((name, value));
+    }
+
+    /// Deploys a library as `id@latest`, for `GET` and `POST` of its root. Answers with the library's place.
+    pub(crate) fn add(&self, id: &str, library: &[u8]) -> Result<PathBuf, BenchError> {
+        self.add_limited(id, library, None)
+    }
+
+    fn add_limited(
+        &self,
+        id: &str,
+        library: &[u8],
+        max_concurrency: Option<usize>,
+    ) -> Result<PathBuf, BenchError> {
+        let failed = || BenchError::io(format!("deploying {id}"));
+        let function = self.folder.path().join("functions").join(format!("{id}@latest"));
+        std::fs::create_dir(&function).map_err(failed())?;
+        let file = function.join(file_name(id));
+        std::fs::write(&file, library).map_err(failed())?;
+        let routes = json!([{ "path": "/", "method": "GET" }, { "path": "/", "method": "POST" }]);
+        let mut manifest = json!({ "id": id, "version": "latest", "entry": id, "routes": routes });
+        if let Some(max) = max_concurrency {
+            manifest["max_concurrency"] = max.into();
+        }
+        std::fs::write(function.join("fezz.json"), manifest.to_string()).map_err(failed())?;
+        Ok(file)
+    }
+
+    /// Starts a host.
+    pub(crate) fn start(&self) -> Result<Host, BenchError> {
+        self.launch(Command::new(built("hhrf")?))
+    }
+
+    /// Starts a host that another program runs.
+    pub(crate) fn start_under(&self, mut runner: Command) -> Result<Host, BenchError> {
+        runner.arg(built("hhrf")?);
+        self.launch(runner)
+    }
+
+    fn launch(&self, mut command: Command) -> Result<Host, BenchError> {
+        // Neither a config/hhrf.toml where this was started nor a variable of the caller's makes other than the defaults.
+        command.current_dir(self.folder.path());
+        for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("HHRF_")) {
+            command.env_remove(key);
+        }
+        command
+            .env("HHRF_LISTEN", "127.0.0.1:0")
+            .env("HHRF_ADMIN", "127.0.0.1:0")
+            .env("HHRF_LOG_FORMAT", "json")
+            // No load balancer has to notice that a benchmark ends.
+            .env("HHRF_DRAIN_DELAY_MS", "0")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)));
+        command.arg("--functions").arg(self.folder.path().join("functions"));
+        command.arg("--state-dir").arg(self.folder.path().join("state"));
+        let begin = Instant::now();
+        let mut process = Process::start(command.stderr(Stdio::piped()))?;
+        let lines = lines(process.0.stderr.take());
+        let mut admin = None;
+        let address = await_address("hhrf", &lines, |line| {
+            admin = admin.or_else(|| logged(line, "admin listening"));
+            logged(line, "listening")
+        })?;
+        let ready_after = begin.elapsed();
+        // It listens to operators before it listens to anybody else.
+        let admin = admin.unwrap_or(address);
+        Ok(Host { address, admin, process, ready_after })
+    }
+}
+
+/// As many calls as connections: the default limit would answer some of 512 with 503.
+const ENOUGH: usize = 512;
+
+/// Every function of the workloads.
+pub(crate) fn all_functions() -> Result<Deployed, BenchError> {
+    let deployed = Deployed::new()?;
+    for id in ["hello", "echo", "json", "todos", "slow"] {
+        deployed.add_limited(id, &library(&format!("bench_{id}"))?, Some(ENOUGH))?;
+    }
+    deployed.add("limited", &library("bench_slow")?)?;
+    Ok(deployed)
+}
+
+fn library(name: &str) -> Result<Vec<u8>, BenchError> {
+    let path = built(&format!("examples/{}", file_name(name)))?;
+    std::fs::read(&path).map_err(BenchError::io(format!("reading {}", path.display())))
+}
+
+/// The hello library, as one that answers with another text of the same length: what a new build would be. Also its
+/// answer.
+pub(crate) fn answering(number: u32) -> Result<(Vec<u8>, String), BenchError> {
+    let mut library = library(HELLO)?;
+    let mark = format!("{number:0width$}", width = MARK.len());
+    let places: Vec<_> = memchr::memmem::find_iter(&library, MARK.as_bytes()).collect();
+    for place in places {
+        library[place..place + MARK.len()].copy_from_slice(mark.as_bytes());
+    }
+    Ok((library, crate::BODY.replace(MARK, &mark)))
+}
+
+fn file_name(name: &str) -> String {
+    format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
+}
+
+/// The address in a line of the host's log with this message.
+fn logged(line: &str, message: &str) -> Option<SocketAddr> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let fields = &line["fields"];
+    if fields["message"] == message { fields["address"].as_str()?.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_in_the_listening_line_alone() {
+        let line = r#"{"fields":{"message":"listening","address":"127.0.0.1:4000"}}"#;
+        assert_eq!(logged(line, "listening"), "127.0.0.1:4000".parse().ok());
+        assert_eq!(logged(line, "admin listening"), None);
+        assert_eq!(logged("not JSON", "listening"), None);
+    }
+}

@@ -1,0 +1,69 @@
+//! Tells the time as server-sent events: `curl -N …/rpc/clock?every_ms=500`. It stops when the client goes away.
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use fezz_sdk::{Event, FezzError, Query, Sse, fezz_function};
+use futures_util::stream;
+use serde::Deserialize;
+use tokio::time::{Interval, interval};
+
+/// How often to tell, and how many times at most.
+#[derive(Debug, Deserialize)]
+pub struct Ticks {
+    #[serde(default = "second")]
+    every_ms: u64,
+    count: Option<u64>,
+}
+
+fn second() -> u64 {
+    1000
+}
+
+/// An event at each tick, with the milliseconds since the first.
+#[fezz_function]
+pub async fn clock(Query(ticks): Query<Ticks>) -> Result<Sse, FezzError> {
+    if !(1..=60_000).contains(&ticks.every_ms) {
+        return Err(FezzError::unprocessable("that is no clock").field("every_ms", "is from 1 to 60000"));
+    }
+    let timer = interval(Duration::from_millis(ticks.every_ms));
+    let start = (timer, Instant::now(), 0);
+    Ok(Sse::new(stream::unfold(start, move |(timer, begin, told)| tick(timer, begin, told, ticks.count))))
+}
+
+type State = (Interval, Instant, u64);
+
+async fn tick(
+    mut timer: Interval,
+    begin: Instant,
+    told: u64,
+    count: Option<u64>,
+) -> Option<(Result<Event, Infallible>, State)> {
+    if count.is_some_and(|count| told >= count) {
+        return None;
+    }
+    timer.tick().await;
+    let event = Event::build(Some("tick"), Some(&told.to_string()), &begin.elapsed().as_millis().to_string());
+    Some((Ok(event), (timer, begin, told + 1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use fezz_sdk::testing::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn it_ticks_as_often_as_it_is_asked_to() {
+        let answer = TestRequest::get("/?every_ms=1&count=3").call(clock);
+        let text = answer.assert_status(200).text();
+        assert_eq!(text.matches("event: tick\n").count(), 3, "{text}");
+        assert!(text.starts_with("event: tick\nid: 0\ndata: "), "{text}");
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_is_refused() {
+        let answer = TestRequest::get("/?every_ms=0").call(clock);
+        assert_eq!(answer.assert_problem(422).json()["errors"][0]["field"], "every_ms");
+    }
+}
