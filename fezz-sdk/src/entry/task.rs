@@ -30,7 +30,7 @@ pub(super) unsafe fn write<F: Function<M>, M>(task: *mut FezzTask, function: F, 
 }
 
 /// # Safety
-/// As for [`write`].
+/// As for [`write()`].
 unsafe fn write_future<F>(task: *mut FezzTask, state: State<F>)
 where
     F: Future<Output = FezzHttpResponse> + Send + 'static,
