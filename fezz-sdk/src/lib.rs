@@ -58,7 +58,8 @@
 //!
 //! # Routers
 //!
-//! A function without arguments may make a tower service, such as an axum router (feature `axum`). It is made once.
+//! A function without arguments, async or not, may make a tower service, such as an axum router (feature `axum`). It is
+//! made once.
 //!
 //! ```
 //! # #[cfg(feature = "axum")]
@@ -119,6 +120,7 @@ mod request;
 mod respond;
 mod response;
 mod runtime;
+mod service;
 mod sse;
 #[cfg(feature = "testing")]
 pub mod testing;
