@@ -31,10 +31,12 @@ fmt:
 # Lint everything
 clippy:
     cargo clippy --workspace --all-targets --locked -- -D warnings
+    cargo clippy -p fezz-sdk --no-default-features --locked -- -D warnings
 
 # Build the documentation
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
+    RUSTDOCFLAGS="-D warnings" cargo doc -p fezz-sdk --all-features --no-deps --locked
 
 # Measure the host against bare axum, on a quiet machine: see docs/benchmarks.md
 bench *arguments:

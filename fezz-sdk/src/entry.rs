@@ -146,7 +146,7 @@ unsafe fn fetch_with<F: Function<M>, M>(
         let raw = request.raw().clone();
         current::enter(&raw, || {
             let outcome = panics::catch(|| {
-                let call = function.call(request);
+                let call = runtime::enter(|| function.call(request));
                 let answer =
                     if F::BLOCKING { runtime::block_on_ready(call) } else { runtime::block_on(call) };
                 reply::encode(answer, &raw)

@@ -1,7 +1,7 @@
 //! Write a native function for the fezz host.
 //!
-//! A function is a crate of type `cdylib` with one public function that takes a [`FezzHttpRequest`] and answers with
-//! a [`FezzHttpResponse`]:
+//! A function is a crate of type `cdylib` with one function that has the attribute [`fezz_function`]. It takes what it
+//! needs and answers with what it has:
 //!
 //! ```
 //! use fezz_sdk::{FezzHttpRequest, FezzHttpResponse, fezz_function};
@@ -20,7 +20,68 @@
 //!
 //! Put the library and a `fezz.json` into a folder below `functions/`, and the host serves it.
 //!
-//! State that is expensive to make lives in a [`OnceLock`](std::sync::OnceLock) static and stays warm between calls:
+//! # Arguments and answers
+//!
+//! Arguments are [`FromRequest`], in any order: [`Path`], [`Query`], [`Json`], [`Bytes`], [`Context`] and more. Answers
+//! are [`IntoFezzResponse`]: text, bytes, [`Json`], tuples, `Option`, `Result`. [`FezzError`] takes any error by `?`.
+//!
+//! ```
+//! use fezz_sdk::{FezzError, Json, Path, fezz_function, http::StatusCode};
+//!
+//! #[fezz_function]
+//! pub fn divide(Path((a, b)): Path<(i64, i64)>) -> Result<(StatusCode, Json<i64>), FezzError> {
+//!     let quotient = a.checked_div(b).ok_or_else(|| FezzError::unprocessable("nothing divides by zero"))?;
+//!     Ok((StatusCode::OK, Json(quotient)))
+//! }
+//! ```
+//!
+//! # Plain and async
+//!
+//! A plain `fn` runs on a thread that may block. An `async fn` is polled in place, on the host's own threads: it must not
+//! block, and is dropped, and so cancelled, at its deadline and when its client goes away. With the feature `tokio` the
+//! library has a runtime of its own, within which it is polled.
+//!
+//! ```
+//! # #[cfg(feature = "tokio")]
+//! # mod example {
+//! use std::time::Duration;
+//!
+//! use fezz_sdk::fezz_function;
+//!
+//! #[fezz_function(threads = 2)]
+//! pub async fn patient() -> &'static str {
+//!     tokio::time::sleep(Duration::from_millis(10)).await;
+//!     "done"
+//! }
+//! # }
+//! ```
+//!
+//! # Routers
+//!
+//! A function without arguments, async or not, may make a tower service, such as an axum router (feature `axum`). It is
+//! made once.
+//!
+//! ```
+//! # #[cfg(feature = "axum")]
+//! # mod example {
+//! use axum::{Router, routing::get};
+//! use fezz_sdk::fezz_function;
+//!
+//! #[fezz_function]
+//! pub fn app() -> Router {
+//!     Router::new().route("/hello", get(|| async { "hello" }))
+//! }
+//! # }
+//! ```
+//!
+//! # Streams
+//!
+//! [`Body`] and [`Sse`] make an answer while it is sent; [`BodyStream`] reads a request's body as it arrives.
+//!
+//! # State
+//!
+//! What is expensive to make lives in a [`OnceLock`](std::sync::OnceLock) static and stays warm between calls, and over
+//! evictions:
 //!
 //! ```
 //! use std::sync::OnceLock;
@@ -36,8 +97,20 @@
 //! meanwhile is not one that does. A deploy of new code or new settings begins with new statics, and so does a restart;
 //! only [`data_dir`] outlives them all.
 //!
-//! A function runs on a thread that may block. A panic in it becomes a 500 and harms nobody else, unless the crate is
-//! built with `panic = "abort"`.
+//! # Logs, panics, tests
+//!
+//! Events of `tracing` and records of `log` go to the host's log with the id of their request. A panic becomes a 500 and
+//! harms nobody else; a crate built with `panic = "abort"` is refused when it is compiled. The feature `testing` calls
+//! functions in-process and on the real host.
+//!
+//! # Features
+//!
+//! | feature | default | gives |
+//! | --- | --- | --- |
+//! | `log`, `tracing` | yes | records and events of these crates in the host's log |
+//! | `tokio` | no | the library's own runtime |
+//! | `axum` | no | `tokio`, and axum's bodies as answers |
+//! | `testing` | no | `fezz_sdk::testing` |
 
 mod body;
 mod body_stream;
@@ -52,6 +125,7 @@ mod request;
 mod respond;
 mod response;
 mod runtime;
+mod service;
 mod sse;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -28,18 +28,18 @@ fn call<F, M>(method: &str, body: &[u8], function: F) -> (u32, u32, String)
 where
     F: Function<M> + Copy,
 {
-    let slice = |text: &str| FezzSlice::new(text.as_bytes().to_vec().leak());
+    let slice = |text: &str| FezzSlice::new(text.as_bytes());
     let header = |name, value| FezzPair { name: slice(name), value: slice(value) };
-    let headers = vec![header("x-a", "1"), header("x-a", "2")].leak();
-    let params = vec![header("id", "7")].leak();
+    let headers = [header("x-a", "1"), header("x-a", "2")];
+    let params = [header("id", "7")];
     let request = FezzRequest {
         size: size_of::<FezzRequest>(),
         method: slice(method),
         path: slice("/todos/7"),
         query: slice("a=1&b=%20"),
         route: slice("/todos/{id}"),
-        params: FezzPairs::new(params),
-        headers: FezzPairs::new(headers),
+        params: FezzPairs::new(&params),
+        headers: FezzPairs::new(&headers),
         body: FezzSlice::new(body),
         body_stream: ptr::null(),
         request_id: slice("r-1"),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use axum::extract::{MatchedPath, OriginalUri, Path, Query, Request, State};
 use axum::http::StatusCode;
@@ -10,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use fezz_sdk::Context;
-use fezz_sdk::testing::TestRequest;
+use fezz_sdk::testing::{CallError, TestRequest};
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -85,6 +86,30 @@ fn an_application_moves_as_it_is() {
     assert_eq!(BUILT.load(Ordering::SeqCst), 1, "built once");
 
     TestRequest::get("/any").call(|| Plain).assert_text("GET /any");
+}
+
+/// What has to wait before it can be made is made once as well, however many calls come first; a call that panics or is
+/// dropped in the middle leaves it to the next.
+#[test]
+fn an_application_may_take_its_time() {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    async fn app() -> Router {
+        fezz_sdk::runtime()
+            .spawn(async { tokio::time::sleep(Duration::from_millis(30)).await })
+            .await
+            .expect("it waits");
+        let count = MADE.fetch_add(1, Ordering::SeqCst) + 1;
+        assert_ne!(count, 1, "the first time");
+        Router::new().route("/", get(move || async move { count.to_string() }))
+    }
+    let cancelled = TestRequest::get("/").timeout(Duration::from_millis(1)).try_call(app);
+    assert!(matches!(cancelled, Err(CallError::Deadline)), "{cancelled:?}");
+    assert!(matches!(TestRequest::get("/").try_call(app), Err(CallError::Panicked(_))));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| TestRequest::get("/").call(app).assert_text("2").status);
+        }
+    });
 }
 
 /// A service of tower's, and no router.

@@ -15,7 +15,8 @@ const ROUTES: &[(&str, &str)] =
 fn start(max_concurrency: u32) -> Running {
     let more = json!({ "max_concurrency": max_concurrency });
     let host = Host::new().function_with("async@1.0.0", &library("fezz-fixture-async"), ROUTES, more);
-    let host = host.env("HHRF_MAX_CONNECTIONS", "20000").start();
+    // The first of many connections waits for the last before its request comes.
+    let host = host.env("HHRF_MAX_CONNECTIONS", "20000").env("HHRF_HEADER_TIMEOUT_MS", "60000").start();
     host.get("/rpc/async@1.0.0/ping").assert_status(200);
     host
 }

@@ -1,6 +1,7 @@
 //! [`TestRequest`]: one call of a function in the test's own process.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -233,14 +234,13 @@ impl TestRequest {
     /// Why there is no answer.
     pub fn try_call<F: Function<M>, M>(self, function: F) -> Result<Response, CallError> {
         let request_id = self.parts.request_id.clone();
-        // Leaked, as the real one is: a function may keep what it points to.
-        let host = Box::leak(Box::new(Host {
+        let host = kept(Host {
             function_id: self.function.0,
             function_version: self.function.1,
             data_dir: self.data_dir,
             variables: self.variables,
             log: None,
-        }));
+        });
         let answer =
             current::with_host(host, || mock::call(function, self.parts)).map_err(|error| match error {
                 NoAnswer::Panicked(message) => CallError::Panicked(message),
@@ -262,6 +262,16 @@ impl TestRequest {
         let status = status.ok_or_else(|| CallError::Failed(format!("status {}", answer.status)))?;
         Ok(Response { status, headers, body: answer.body })
     }
+}
+
+/// The host for the life of the process, as the real one is: a function may keep what it points to.
+fn kept(host: Host) -> &'static Host {
+    static HOSTS: Mutex<Vec<&'static Host>> = Mutex::new(Vec::new());
+
+    let host: &'static Host = Box::leak(Box::new(host));
+    // Still within reach, so that those who look for leaks find none.
+    HOSTS.lock().unwrap_or_else(PoisonError::into_inner).push(host);
+    host
 }
 
 /// The parameters of a path, as the host finds them; none where it does not match.

@@ -9,7 +9,7 @@ use hyper::client::conn::http2::{self, Connection, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-use crate::{host, running};
+use crate::{async_host, host, running};
 
 type Client = (SendRequest<Full<Bytes>>, Connection<TokioIo<TcpStream>, Full<Bytes>, TokioExecutor>);
 
@@ -19,7 +19,11 @@ async fn connect(host: &Running) -> Client {
 }
 
 fn request(host: &Running, method: &str, path: &str, body: String) -> http::Request<Full<Bytes>> {
-    let uri = format!("http://{}/rpc/fix/{path}", host.address());
+    request_to(host, method, &format!("fix/{path}"), body)
+}
+
+fn request_to(host: &Running, method: &str, path: &str, body: String) -> http::Request<Full<Bytes>> {
+    let uri = format!("http://{}/rpc/{path}", host.address());
     http::Request::builder().method(method).uri(uri).body(Full::new(body.into())).expect("a request")
 }
 
@@ -69,6 +73,37 @@ fn a_head_over_the_limits_is_431_with_a_problem_body() {
             assert_eq!(response.status(), 431, "{name}");
             assert_eq!(response.headers()["content-type"], "application/problem+json", "{name}");
         }
+    });
+}
+
+/// The other calls of the connection go on.
+#[test]
+fn streams_end_or_break_off_each_on_its_own() {
+    let host = &async_host(serde_json::json!({})).start();
+    run(async {
+        let (sender, connection) = connect(host).await;
+        tokio::spawn(connection);
+        let call = |path: &str| {
+            let request = request_to(host, "GET", &format!("async@1.0.0/{path}"), String::new());
+            let mut sender = sender.clone();
+            async move { sender.send_request(request).await }
+        };
+        for path in ["stream-error", "stream-panic"] {
+            // The reset may overtake the head.
+            if let Ok(broken) = call(path).await {
+                assert!(broken.into_body().collect().await.is_err(), "{path} ended as if it were whole");
+            }
+        }
+        let text = |path| {
+            let answer = call(path);
+            async move { answer.await.expect("an answer").into_body().collect().await.expect("a body").to_bytes() }
+        };
+        assert_eq!(text("stream-slow").await, "0\n1\n2\n");
+        // A client that drops a stream ends the function's work, and not the connection.
+        let mut endless = call("stream-forever").await.expect("an answer").into_body();
+        endless.frame().await.expect("it streams").expect("a frame");
+        drop(endless);
+        while text("alive").await != "0" {}
     });
 }
 

@@ -68,15 +68,83 @@ fn the_c_example_and_a_rust_function_answer_side_by_side() {
     let source = include_str!("../../../examples/c_hello/hello.c");
     let c_hello = c_library(host.root(), "c_hello", source);
     let host = host
-        .function("c_hello@1.0.0", &c_hello, &[("GET", "/"), ("GET", "/hello/{name}"), ("POST", "/echo")])
+        .function(
+            "c_hello@1.0.0",
+            &c_hello,
+            &[("GET", "/"), ("GET", "/hello/{name}"), ("POST", "/echo"), ("GET", "/count")],
+        )
         .function("fix@latest", &fixture(), ROUTES)
         .start();
     host.get("/rpc/c_hello@1.0.0").assert_status(200);
     let greeting = host.get("/rpc/c_hello@1.0.0/hello/w%C3%B6rld");
     assert!(greeting.assert_status(200).text().contains("wörld"), "{greeting:?}");
+    assert_eq!(host.get("/rpc/c_hello@1.0.0/count").assert_status(200).text().lines().count(), 5);
     let body: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     assert!(host.request("POST", "/rpc/c_hello@1.0.0/echo", &[], &body).assert_status(200).body == body);
     host.get("/rpc/fix/ping").assert_status(200).assert_text("pong");
+}
+
+/// An asynchronous function and its mistakes, in C: a task that is not started, answers that nobody knows.
+#[test]
+fn tasks_and_streams_in_c_are_judged_too() {
+    const ASYNC: &str = r#"
+#include "fezz.h"
+#include <string.h>
+static int drops;
+static char path;
+static int polls;
+static uint32_t next_chunk(void *ctx, const FezzWaker *waker, FezzChunk *chunk) {
+    (void)ctx; (void)waker;
+    if (path == 'd') { chunk->data.len = 7; return FEZZ_STREAM_READY; }
+    return 77;
+}
+static uint32_t poll(void *ctx, const FezzWaker *waker, FezzResponse *response) {
+    static FezzStream stream;
+    static FezzStream empty;
+    (void)ctx;
+    stream.size = sizeof stream;
+    stream.next_chunk = next_chunk;
+    response->status = 200;
+    if (path == 'b') { return 77; }
+    if (path == 'c' || path == 'd') { response->stream = &stream; return FEZZ_TASK_READY; }
+    if (path == 'e') { response->stream = &empty; return FEZZ_TASK_READY; }
+    if (path == 'w' && polls++ == 0) {
+        const void *handle = waker->vtable->clone(waker->ctx);
+        waker->vtable->wake_by_ref(waker->ctx);
+        waker->vtable->wake(handle);
+        return FEZZ_TASK_PENDING;
+    }
+    static char count[2];
+    count[0] = (char)('0' + drops % 10);
+    response->body = fezz_slice(count, 1);
+    return FEZZ_TASK_READY;
+}
+static void drop(void *ctx) { (void)ctx; drops++; }
+FEZZ_EXPORT uint32_t fezz_abi_version(void) { return FEZZ_ABI_VERSION; }
+FEZZ_EXPORT void fezz_fetch(const FezzRequest *request, FezzResponse *response) { (void)request; response->status = 500; }
+FEZZ_EXPORT void fezz_fetch_async(const FezzRequest *request, FezzTask *task) {
+    path = request->path.len > 1 ? (char)request->path.ptr[1] : 'x';
+    task->drop = drop;
+    if (path != 'a') { task->poll = poll; }
+}
+"#;
+    let host = Host::new();
+    let library = c_library(host.root(), "tasks", ASYNC);
+    let host = host.function("tasks@1.0.0", &library, &[("GET", "/{case}")]).start();
+    for case in ['a', 'b'] {
+        host.get(&format!("/rpc/tasks@1.0.0/{case}")).assert_problem(502);
+    }
+    for case in ['c', 'd', 'e'] {
+        let request = format!("GET /rpc/tasks@1.0.0/{case} HTTP/1.1\r\nhost: x\r\n\r\n");
+        let mut client = host.connect();
+        std::io::Write::write_all(&mut client, request.as_bytes()).expect("sent");
+        let mut answer = Vec::new();
+        assert!(std::io::Read::read_to_end(&mut client, &mut answer).is_err(), "{case}: the end was clean");
+        host.wait_for_log(|line| line.message().contains("the client's connection is cut"));
+    }
+    host.get("/rpc/tasks@1.0.0/w").assert_status(200);
+    // Each task was dropped once, those that were never started too.
+    host.get("/rpc/tasks@1.0.0/x").assert_status(200).assert_text("6");
 }
 
 #[test]
