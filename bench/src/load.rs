@@ -17,8 +17,7 @@ use crate::machine::{QUIET, await_quiet, busy_time, cpu_time, cpu_time_of};
 
 /// How much longer than planned a run may take before the server counts as hung.
 const GRACE: Duration = Duration::from_secs(10);
-/// How long to wait for a quiet moment, and how often to try to run in one.
-const QUIET_LIMIT: Duration = Duration::from_secs(20);
+/// How often to try to run in a quiet moment.
 const TRIES: u32 = 4;
 /// What a connection reads at once, at least.
 const BUFFER: usize = 4096;
@@ -34,6 +33,8 @@ pub(crate) struct Load {
     pub(crate) beside: Option<Traffic>,
     pub(crate) warm_up: Duration,
     pub(crate) time: Duration,
+    /// How long to wait for a quiet moment; with none the run is taken as it comes.
+    pub(crate) patience: Duration,
 }
 
 /// Requests, in rotation, over so many connections.
@@ -68,9 +69,9 @@ impl Load {
     /// Runs in a quiet moment, and again where it was disturbed; the last try counts whatever it was.
     pub(crate) fn run(self) -> Result<Measured, BenchError> {
         let limit = self.warm_up + self.time + GRACE;
-        let mut tries = TRIES;
+        let mut tries = if self.patience.is_zero() { 1 } else { TRIES };
         loop {
-            await_quiet(QUIET_LIMIT);
+            await_quiet(self.patience);
             let measured = within(limit, self.drive())?;
             tries -= 1;
             if tries == 0 || measured.others_cpu.is_none_or(|others| others <= QUIET) {

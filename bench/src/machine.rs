@@ -116,10 +116,10 @@ fn busy_ticks(stat: &str) -> Option<u64> {
 pub(crate) fn await_quiet(limit: Duration) {
     const LOOK: Duration = Duration::from_millis(200);
     let end = std::time::Instant::now() + limit;
-    while let Some(before) = busy_time() {
+    while let Some(before) = busy_time().filter(|_| std::time::Instant::now() < end) {
         std::thread::sleep(LOOK);
         let used = busy_time().map_or(Duration::ZERO, |now| now.saturating_sub(before));
-        if used.as_secs_f64() <= LOOK.as_secs_f64() * QUIET || std::time::Instant::now() >= end {
+        if used.as_secs_f64() <= LOOK.as_secs_f64() * QUIET {
             return;
         }
     }

@@ -53,6 +53,9 @@ struct Arguments {
     /// What to measure, separated by commas, instead of everything
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Seconds to wait for a moment in which nobody else uses the machine, before each run
+    #[arg(long, default_value_t = 20)]
+    patience: u64,
     /// Measures other hosts of functions too: those that are found
     #[arg(long)]
     peers: bool,

@@ -7,6 +7,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::Arguments;
 use crate::client::Client;
 use crate::error::BenchError;
 use crate::exchange::Exchange;
@@ -25,13 +26,13 @@ const IDLE_MS: u64 = 1000;
 const EVICTION_LIMIT: Duration = Duration::from_secs(30);
 
 /// All figures of this kind.
-pub(crate) fn measure(cores: Cores, rounds: u32, time: Duration) -> Result<Vec<Figure>, BenchError> {
+pub(crate) fn measure(cores: Cores, arguments: &Arguments) -> Result<Vec<Figure>, BenchError> {
     let (deployed, exchanges) = deploy(FUNCTIONS)?;
     cores.be_server()?;
     // Fills the store, which a start finds warm from then on.
     let cold = deployed.start()?.ready_after;
     let start = |_| deployed.start().map(|host| host.ready_after);
-    let warm = (0..rounds).map(start).collect::<Result<Vec<_>, _>>()?;
+    let warm = (0..arguments.rounds).map(start).collect::<Result<Vec<_>, _>>()?;
     let host = deployed.start()?;
     let (few_deployed, few_exchanges) = deploy(1)?;
     let few = few_deployed.start()?;
@@ -44,7 +45,7 @@ pub(crate) fn measure(cores: Cores, rounds: u32, time: Duration) -> Result<Vec<F
             .map(|figure| figure.at_most(3.0)),
     ];
     figures.extend(first_calls(&host, &exchanges)?);
-    figures.extend(rotation(&host, &exchanges, &few, &few_exchanges, rounds, time)?);
+    figures.extend(rotation(&host, &exchanges, &few, &few_exchanges, arguments)?);
     drop((host, few));
     figures.push(evicted(cores, deployed, &exchanges)?);
     Ok(figures.into_iter().flatten().collect())
@@ -96,8 +97,7 @@ fn rotation(
     exchanges: &[Exchange],
     single: &Host,
     one: &[Exchange],
-    rounds: u32,
-    time: Duration,
+    arguments: &Arguments,
 ) -> Result<[Option<Figure>; 3], BenchError> {
     let run = |host: &Host, exchanges: &[Exchange]| {
         let load = Load {
@@ -106,12 +106,13 @@ fn rotation(
             traffic: Traffic { exchanges: Rc::from(exchanges), connections: CONNECTIONS },
             beside: None,
             warm_up: Duration::from_millis(500),
-            time,
+            time: Duration::from_secs(arguments.seconds),
+            patience: Duration::from_secs(arguments.patience),
         };
         load.run().map(|measured| measured.per_second)
     };
     let (mut looked_up, mut few, mut all) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..rounds {
+    for _ in 0..arguments.rounds {
         let alone = run(single, one)?;
         let base = run(host, &exchanges[..1])?;
         looked_up.push(base / alone);

@@ -11,7 +11,7 @@ use crate::load::{Load, Traffic};
 use crate::machine::{self, Cores};
 use crate::record::{Record, Run};
 use crate::row::{self, Sample, Verdict};
-use crate::server::{self, Name, Server};
+use crate::server::{self, Deployed, Name, Server};
 use crate::workload::{self, RowPlan, Workload};
 use crate::{chart, scale, swap};
 
@@ -25,7 +25,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), BenchError> {
     let cores = Cores::plan();
     let servers = Name::found(arguments.peers);
     let workloads = workload::all(&servers)?;
-    let names: Vec<_> = workloads.iter().map(|workload| workload.name).chain(["scale", "swap"]).collect();
+    let names: Vec<_> =
+        workloads.iter().map(|workload| workload.name).chain(["scale", "swap", "memory"]).collect();
     if let Some(unknown) = arguments.only.iter().find(|name| !names.contains(&name.as_str())) {
         return Err(BenchError::Unknown { name: unknown.clone(), known: names.join(", ") });
     }
@@ -35,17 +36,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), BenchError> {
     for workload in workloads.iter().filter(|workload| wanted(workload.name)) {
         runs.push(load(workload, cores, arguments, &taken)?);
     }
-    let time = Duration::from_secs(arguments.seconds);
     let mut figures = |name: &str, title: &str, figures: Vec<Figure>| {
         let (name, title, taken) = (name.to_owned(), title.to_owned(), taken.clone());
         let (rows, verdicts, samples) = Default::default();
         runs.push(Run { name, title, taken, rows, figures, verdicts, samples });
     };
     if wanted("scale") {
-        figures("scale", "500 functions", scale::measure(cores, arguments.rounds, time)?);
+        figures("scale", "500 functions", scale::measure(cores, arguments)?);
     }
     if wanted("swap") {
         figures("swap", "A new version", swap::measure(cores)?);
+    }
+    if wanted("memory") {
+        figures("memory", "Memory", memory(cores)?);
     }
     let mut out = std::io::stdout();
     for run in &runs {
@@ -55,6 +58,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), BenchError> {
         Some(folder) => record(folder, runs, &names),
         None => Ok(()),
     }
+}
+
+/// The serving process, before it has any function.
+fn memory(cores: Cores) -> Result<Vec<Figure>, BenchError> {
+    cores.be_server()?;
+    let host = Deployed::new()?.start()?;
+    let mib = host.process.resident_kib()? / 1024.0;
+    let figure = Figure::of("resident memory without functions", "MiB", [mib]);
+    Ok(figure.map(|figure| figure.at_most(15.0)).into_iter().collect())
 }
 
 fn taken(cores: Cores, arguments: &Arguments, servers: &[Name]) -> String {
@@ -121,6 +133,7 @@ fn run_round(
             beside: row.beside.clone(),
             warm_up: WARM_UP,
             time: Duration::from_secs(arguments.seconds),
+            patience: Duration::from_secs(arguments.patience),
         };
         let measured = load.run().map_err(BenchError::of(&row.name, connections))?;
         let _ = writeln!(

@@ -15,6 +15,11 @@ use crate::server::Name;
 /// How many connections load a function that blocks 20 ms to the limit of its calls.
 const AT_LIMIT: usize = 256;
 
+const AXUM: &str = "bare axum";
+const DENO: &str = "Deno";
+const BLOCKING: &str = "hhrf blocking";
+const ASYNC: &str = "hhrf async";
+
 /// One table.
 #[derive(Debug)]
 pub(crate) struct Workload {
@@ -60,19 +65,25 @@ pub(crate) fn all(servers: &[Name]) -> Result<Vec<Workload>, BenchError> {
         },
         plain("echo-1k", "echo of 1 KiB", &[64], "echo", |path| echo(path, 1 << 10))?,
         Workload {
-            goals: vec![goal("hhrf", "bare axum", 64, Metric::Throughput, Goal::AtLeast(0.95))],
+            goals: vec![
+                goal(BLOCKING, AXUM, 64, Metric::Throughput, Goal::AtLeast(0.95)),
+                goal(ASYNC, AXUM, 64, Metric::Throughput, Goal::AtLeast(0.95)),
+            ],
             ..plain("echo-1m", "echo of 1 MiB", &[64], "echo", |path| echo(path, 1 << 20))?
         },
         plain("json", "JSON in and out: 2 KiB parsed, validated, answered", &[64], "json", json)?,
         Workload {
-            goals: vec![goal("hhrf", "Deno", 64, Metric::Throughput, Goal::AtLeast(1.5))],
+            goals: todos_goals(),
             ..plain("todos-read", "todos in SQLite, read", &[64], "todos", todos_read)?
         },
         Workload {
-            goals: vec![goal("hhrf", "Deno", 64, Metric::Throughput, Goal::AtLeast(1.5))],
+            goals: todos_goals(),
             ..plain("todos-write", "todos in SQLite, written", &[64], "todos", todos_write)?
         },
-        plain("slow", "a function that blocks 20 ms, limit 512", &[512], "slow", hello)?,
+        Workload {
+            goals: vec![goal(BLOCKING, AXUM, 512, Metric::Throughput, Goal::AtLeast(0.95))],
+            ..plain("slow", "a function that blocks 20 ms, limit 512", &[512], "slow", hello)?
+        },
         beside()?,
     ])
 }
@@ -81,6 +92,7 @@ pub(crate) fn all(servers: &[Name]) -> Result<Vec<Workload>, BenchError> {
 pub(crate) fn counted() -> Result<Vec<(&'static str, Exchange)>, BenchError> {
     Ok(vec![
         ("hello", hello("/rpc/hello@latest")?),
+        ("hello-async", hello("/rpc/hello-async@latest")?),
         ("echo-1k", echo("/rpc/echo@latest", 1 << 10)?),
         ("json", json("/rpc/json@latest")?),
     ])
@@ -97,7 +109,7 @@ fn plain(
 ) -> Result<Workload, BenchError> {
     let mut rows = Vec::new();
     for &server in servers.iter().filter(|server| server.has(function)) {
-        for (kind, suffix) in server.kinds() {
+        for (kind, suffix) in server.kinds(function) {
             let exchanges = Rc::from([requests(&format!("/rpc/{function}{suffix}@latest"))?]);
             rows.push(RowPlan { name: format!("{}{kind}", server.text()), server, exchanges, beside: None });
         }
@@ -107,9 +119,19 @@ fn plain(
 
 fn hello_goals() -> Vec<RowGoal> {
     vec![
-        goal("hhrf", "bare axum", 64, Metric::Throughput, Goal::AtLeast(0.6)),
-        goal("hhrf", "bare axum", 64, Metric::P99, Goal::AtMost(3.0)),
-        goal("hhrf", "bare axum", 1, Metric::P50, Goal::AtMost(1.1)),
+        goal(ASYNC, AXUM, 64, Metric::Throughput, Goal::AtLeast(0.9)),
+        goal(ASYNC, AXUM, 64, Metric::P99, Goal::AtMost(1.3)),
+        goal(ASYNC, DENO, 64, Metric::Throughput, Goal::AtLeast(0.95)),
+        goal(BLOCKING, AXUM, 64, Metric::Throughput, Goal::AtLeast(0.6)),
+        goal(BLOCKING, AXUM, 64, Metric::P99, Goal::AtMost(3.0)),
+        goal(BLOCKING, AXUM, 1, Metric::P50, Goal::AtMost(1.1)),
+    ]
+}
+
+fn todos_goals() -> Vec<RowGoal> {
+    vec![
+        goal(BLOCKING, DENO, 64, Metric::Throughput, Goal::AtLeast(1.5)),
+        goal(ASYNC, DENO, 64, Metric::Throughput, Goal::AtLeast(1.5)),
     ]
 }
 

@@ -122,6 +122,10 @@ pub(crate) fn all_functions() -> Result<Deployed, BenchError> {
     for id in ["hello", "echo", "json", "todos", "slow"] {
         deployed.add_limited(id, &library(&format!("bench_{id}"))?, Some(ENOUGH))?;
     }
+    for id in ["hello", "echo", "json", "todos"] {
+        let library = library(&format!("bench_{id}_async"))?;
+        deployed.add_limited(&format!("{id}-async"), &library, Some(ENOUGH))?;
+    }
     deployed.add("limited", &library("bench_slow")?)?;
     Ok(deployed)
 }

@@ -60,8 +60,13 @@ impl Name {
     }
 
     /// The ways in which it runs a function: what a row's name ends with, and what the function's.
-    pub(crate) const fn kinds(self) -> &'static [(&'static str, &'static str)] {
-        &[("", "")]
+    pub(crate) fn kinds(self, function: &str) -> &'static [(&'static str, &'static str)] {
+        match self {
+            // What blocks has no business in an async fn.
+            Self::Hhrf if function == "slow" => &[(" blocking", "")],
+            Self::Hhrf => &[(" blocking", ""), (" async", "-async")],
+            _ => &[("", "")],
+        }
     }
 }
 

@@ -73,6 +73,10 @@ pub(super) struct Job {
 }
 
 impl Job {
+    pub(super) const fn call(&self) -> &Call {
+        &self.call
+    }
+
     pub(super) fn run(self) {
         let Self { call, loaded, permit, answer } = self;
         // Nobody waits any more: the call that has not begun is not made.
@@ -93,6 +97,8 @@ impl Job {
 fn fetch(call: &Call, loaded: &Arc<Loaded>) -> Result<Reply<ReplyBody>, ReplyError> {
     let begin = Instant::now();
     let reply = loaded.fetch(call);
-    call.function().stats.answered(begin.elapsed(), &reply);
+    let took = begin.elapsed();
+    call.function().gate.learn(took);
+    call.function().stats.answered(took, &reply);
     reply
 }

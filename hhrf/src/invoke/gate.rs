@@ -1,11 +1,17 @@
-//! How many calls a function runs at once, and how many of them nobody waits for any more.
+//! How many calls a function runs at once, how many of them nobody waits for any more, and whether they block.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::metrics::Stats;
+
+/// A call that takes as long blocks, or works as hard as if it did.
+const BLOCKS: Duration = Duration::from_millis(1);
+/// A function that was found to block, and then answers as soon, does so no more. Between the two it stays what it was.
+const QUICK: Duration = Duration::from_micros(250);
 
 /// One function's door.
 #[derive(Debug)]
@@ -15,6 +21,7 @@ pub(crate) struct Gate {
     /// With how many abandoned calls no more are made.
     abandoned_max: usize,
     overloaded: AtomicBool,
+    blocks: AtomicBool,
     stats: Arc<Stats>,
 }
 
@@ -29,8 +36,9 @@ pub(crate) struct Permit {
 impl Gate {
     pub(crate) fn new(max_concurrency: usize, abandoned_max: usize, stats: Arc<Stats>) -> Self {
         let permits = Arc::new(Semaphore::new(max_concurrency.min(Semaphore::MAX_PERMITS)));
-        let (abandoned, overloaded) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { permits, abandoned, abandoned_max, overloaded, stats }
+        let (abandoned, overloaded, blocks) =
+            (AtomicUsize::new(0), AtomicBool::new(false), AtomicBool::new(false));
+        Self { permits, abandoned, abandoned_max, overloaded, blocks, stats }
     }
 
     /// A permit, if one is free.
@@ -63,6 +71,21 @@ impl Gate {
         self.abandoned.load(Ordering::Relaxed)
     }
 
+    /// Whether calls block, as far as is known.
+    pub(crate) fn blocks(&self) -> bool {
+        self.blocks.load(Ordering::Relaxed)
+    }
+
+    /// Learns from how long a call has held its thread.
+    pub(crate) fn learn(&self, took: Duration) {
+        // Written when it changes only: it is read for each call.
+        if took >= BLOCKS && !self.blocks() {
+            self.blocks.store(true, Ordering::Relaxed);
+        } else if took <= QUICK && self.blocks() {
+            self.blocks.store(false, Ordering::Relaxed);
+        }
+    }
+
     /// Counts a running call that nobody waits for any more, until it ends; answers with how many there are.
     pub(crate) fn abandon(&self) -> usize {
         self.abandoned.fetch_add(1, Ordering::Relaxed) + 1
@@ -77,5 +100,21 @@ impl Gate {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.stats.in_flight.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_blocked_once_is_known_until_it_is_quick_again() {
+        let gate = Gate::new(1, 1, Arc::default());
+        let mut learned = Vec::new();
+        for took in [QUICK, BLOCKS, QUICK * 2, QUICK, QUICK * 2] {
+            gate.learn(took);
+            learned.push(gate.blocks());
+        }
+        assert_eq!(learned, [false, true, true, false, false]);
     }
 }

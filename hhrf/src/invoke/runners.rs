@@ -1,9 +1,12 @@
-//! A few blocking tasks drain one queue of calls.
+//! A few blocking tasks drain a queue of calls.
 //!
 //! Waking a thread for each call costs more than most calls, so a call that arrives while a runner is at work waits in
 //! the queue for it. There are as many runners as cores before any call waits. When calls block, and the queue has not
 //! moved for a moment, a watcher doubles the number of runners until it moves again or the limit is reached. A runner
 //! that finds the queue empty ends.
+//!
+//! Functions whose calls are known to block have a lane of their own, so that nobody waits behind them: a call there
+//! gets a runner at once, as long as there is one left. The last ones, as many as cores, are kept for quick calls.
 
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
@@ -32,6 +35,14 @@ pub(super) enum Work {
 }
 
 impl Work {
+    fn lane(&self) -> Lane {
+        let call = match self {
+            Self::Call(job) => job.call(),
+            Self::Pull(pull) => pull.call(),
+        };
+        if call.function().gate.blocks() { Lane::Slow } else { Lane::Quick }
+    }
+
     fn run(self) {
         match self {
             Self::Call(job) => job.run(),
@@ -54,13 +65,40 @@ struct Shared {
     max: usize,
 }
 
+/// Which calls a runner takes.
+#[derive(Clone, Copy, Debug)]
+enum Lane {
+    Quick,
+    /// Of functions whose calls block.
+    Slow,
+}
+
 #[derive(Debug, Default)]
 struct State {
+    quick: Queue,
+    slow: Queue,
+    watched: bool,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
     jobs: VecDeque<Work>,
     runners: usize,
     /// Jobs taken so far: whether the queue moves.
     taken: u64,
-    watched: bool,
+}
+
+impl State {
+    fn queue(&mut self, lane: Lane) -> &mut Queue {
+        match lane {
+            Lane::Quick => &mut self.quick,
+            Lane::Slow => &mut self.slow,
+        }
+    }
+
+    fn runners(&self) -> usize {
+        self.quick.runners + self.slow.runners
+    }
 }
 
 impl Runners {
@@ -75,21 +113,27 @@ impl Runners {
 
     /// Queues a call, or a piece of one.
     pub(super) fn submit(&self, job: Work) {
+        let lane = job.lane();
         let mut state = self.0.lock();
-        state.jobs.push_back(job);
-        if state.runners < self.0.eager {
-            self.add(&mut state, 1);
-        } else if !state.watched {
+        state.queue(lane).jobs.push_back(job);
+        let wanted = match lane {
+            Lane::Quick => state.quick.runners < self.0.eager,
+            // Those that are there are taken, all of them: their calls block.
+            Lane::Slow => state.runners() < self.0.max - self.0.eager || state.slow.runners == 0,
+        };
+        if wanted {
+            self.add(&mut state, lane, 1);
+        } else if matches!(lane, Lane::Quick) && !state.watched {
             state.watched = true;
             drop(state);
             self.0.waiting.notify_one();
         }
     }
 
-    fn add(&self, state: &mut State, count: usize) {
-        state.runners += count;
+    fn add(&self, state: &mut State, lane: Lane, count: usize) {
+        state.queue(lane).runners += count;
         for _ in 0..count {
-            let runner = Runner(Arc::clone(&self.0));
+            let runner = Runner { shared: Arc::clone(&self.0), lane };
             tokio::task::spawn_blocking(move || runner.drain());
         }
     }
@@ -98,19 +142,20 @@ impl Runners {
     async fn watch(self) {
         loop {
             self.0.waiting.notified().await;
-            let mut seen = self.0.lock().taken;
+            let mut seen = self.0.lock().quick.taken;
             loop {
                 tokio::time::sleep(PATIENCE).await;
                 let mut state = self.0.lock();
-                if state.jobs.is_empty() {
+                if state.quick.jobs.is_empty() {
                     state.watched = false;
                     break;
                 }
-                if state.taken == seen {
-                    let wanted = state.jobs.len().min(state.runners.max(1)).min(self.0.max - state.runners);
-                    self.add(&mut state, wanted);
+                if state.quick.taken == seen {
+                    let left = self.0.max.saturating_sub(state.runners());
+                    let wanted = state.quick.jobs.len().min(state.quick.runners.max(1)).min(left);
+                    self.add(&mut state, Lane::Quick, wanted);
                 }
-                seen = state.taken;
+                seen = state.quick.taken;
             }
         }
     }
@@ -123,25 +168,31 @@ impl Shared {
 }
 
 /// One runner, which is counted already.
-struct Runner(Arc<Shared>);
+struct Runner {
+    shared: Arc<Shared>,
+    lane: Lane,
+}
 
 impl Runner {
     fn drain(self) {
+        // A call that blocks has its runner woken for it anyway.
+        let patience = if matches!(self.lane, Lane::Quick) { YIELDS } else { 0 };
         let mut yields = 0;
         loop {
-            let mut state = self.0.lock();
-            let Some(job) = state.jobs.pop_front() else {
-                if yields < YIELDS {
+            let mut state = self.shared.lock();
+            let queue = state.queue(self.lane);
+            let Some(job) = queue.jobs.pop_front() else {
+                if yields < patience {
                     yields += 1;
                     drop(state);
                     std::thread::yield_now();
                     continue;
                 }
                 // Under the lock that found the queue empty: a job that is queued after this sees one runner less.
-                state.runners -= 1;
+                queue.runners -= 1;
                 return;
             };
-            state.taken += 1;
+            queue.taken += 1;
             drop(state);
             yields = 0;
             // A defect of the host must not cost a runner for good; the job's own request is told that it was lost.

@@ -6,6 +6,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -79,12 +80,18 @@ pub(super) struct Pull {
 }
 
 impl Pull {
+    pub(super) const fn call(&self) -> &Call {
+        &self.source.call
+    }
+
     pub(super) fn run(self) {
         let Self { mut source, answer } = self;
         if !answer.is_closed() {
             let inside = inflight::enter(source.call.function().number);
+            let begin = Instant::now();
             let piece = source.stream.next_blocking();
             drop(inside);
+            source.call.function().gate.learn(begin.elapsed());
             // Without a receiver the client is gone, and the stream is dropped here.
             let _ = answer.send((source, piece));
         }

@@ -1,5 +1,6 @@
 //! Loaded functions by their key; who is not called for a while leaves.
 
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +18,27 @@ pub(crate) struct Cache(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    loaded: Moka<Arc<FunctionKey>, Target>,
+    loaded: Moka<Arc<FunctionKey>, Target, BuildHasherDefault<DigestHasher>>,
     loader: Arc<Loader>,
+}
+
+/// Takes the part of a digest that a key gives it for a hash: there is none better. moka mixes something in where it
+/// looks after loads.
+#[derive(Clone, Copy, Debug, Default)]
+struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 = self.0.rotate_left(17) ^ u64::from_ne_bytes(word);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// Tells when every function has been shut down; see [`Cache::start`].
@@ -34,7 +54,7 @@ impl Cache {
         warn_at: usize,
         environment: Environment,
     ) -> (Self, AllShutDown) {
-        let loaded = Moka::builder().time_to_idle(idle).build();
+        let loaded = Moka::builder().time_to_idle(idle).build_with_hasher(BuildHasherDefault::default());
         let (alive, all_shut_down) = mpsc::channel(1);
         let swept = loaded.clone();
         tokio::spawn(async move {

@@ -128,7 +128,7 @@ FEZZ_EXPORT void fezz_fetch_async(const FezzRequest *request, FezzTask *task) {
     if (path != 'a') { task->poll = poll; }
 }
 "#;
-    let host = Host::new();
+    let host = bare();
     let library = c_library(host.root(), "tasks", ASYNC);
     let host = host.function("tasks@1.0.0", &library, &[("GET", "/{case}")]).start();
     for case in ['a', 'b'] {

@@ -1,0 +1,9 @@
+//! Answers with 20 bytes of JSON: as little work as a function can do, in place: an async fn.
+
+use fezz_sdk::{FezzHttpRequest, FezzHttpResponse, fezz_function};
+
+/// The same answer as bare axum's.
+#[fezz_function]
+pub async fn hello(_req: FezzHttpRequest) -> FezzHttpResponse {
+    FezzHttpResponse::ok().header("content-type", "application/json").bytes(fezz_bench_work::HELLO.as_bytes())
+}
