@@ -101,27 +101,6 @@ fn wakers_outlive_their_calls_and_an_eviction() {
     host.get("/rpc/fix/ping").assert_status(200);
 }
 
-/// They are tied to the library's runtime, which therefore outlives the eviction too, and is one thread that waits.
-#[test]
-fn clients_in_statics_work_after_an_eviction() {
-    let host =
-        async_host(json!({})).env("HHRF_CACHE_IDLE_MS", "100").env("HHRF_CACHE_SWEEP_MS", "10").start();
-    let path = format!("/rpc/async@1.0.0/clients?server={}", host.address());
-    let first = host.get(&path).assert_status(200).text().to_owned();
-    assert!(first.starts_with("pong 127.0.0.1:"), "{first}");
-    for cold_starts in 2..=4 {
-        let stopped = |host: &Running| host.log().iter().filter(|line| line.message() == "stopped").count();
-        host.until(stopped, |stopped| *stopped == cold_starts - 1);
-        assert_eq!(threads_named(&host, "async").len(), 1, "the runtime's one thread");
-        // The very same connection: nothing had to be made anew.
-        host.get(&path).assert_status(200).assert_text(&first);
-        assert_eq!(host.status("async@1.0.0")["cold_starts"], cold_starts);
-    }
-    let (pid, threads) = (host.pid(), threads_named(&host, "async"));
-    host.stop();
-    assert!(!std::path::Path::new(&format!("/proc/{pid}/task/{}", threads[0])).exists(), "it ended at drain");
-}
-
 #[test]
 fn panics_and_errors_of_init_refuse_the_function() {
     for (init, reason) in
@@ -222,18 +201,6 @@ fn records_come_at_the_level_that_the_host_asks_for() {
 /// Calls of the async function that hold a permit.
 fn in_flight(host: &Running) -> u64 {
     host.status("async@1.0.0")["in_flight"].as_u64().expect("it is counted")
-}
-
-/// Ids of the threads with this name.
-fn threads_named(host: &Running, name: &str) -> Vec<String> {
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", host.pid())).expect("the host runs");
-    tasks
-        .flatten()
-        .filter(|task| {
-            std::fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.trim() == name)
-        })
-        .map(|task| task.file_name().to_string_lossy().into_owned())
-        .collect()
 }
 
 fn threads(host: &Running) -> usize {

@@ -8,7 +8,7 @@ use fezz_testkit::{Folder, Host, Running, c_library};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::{ROUTES, fixture, host};
+use crate::{ROUTES, async_host, fixture, host};
 
 /// Logs each step of its life; its static survives them.
 const LIFE: &str = r#"
@@ -82,6 +82,39 @@ fn statics_of_a_rust_function_outlive_an_eviction() {
         host.admin("/metrics").text().lines().find(|line| line.starts_with("fezz_libraries_mapped ")),
         Some("fezz_libraries_mapped 1")
     );
+}
+
+/// Ids of the threads with this name.
+fn threads_named(host: &Running, name: &str) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", host.serving_pid())).expect("the host runs");
+    tasks
+        .flatten()
+        .filter(|task| {
+            std::fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.trim() == name)
+        })
+        .map(|task| task.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Clients in statics are tied to the library's runtime, which therefore outlives the eviction too, and is one thread that waits.
+#[test]
+fn clients_in_statics_work_after_an_eviction() {
+    let host =
+        async_host(json!({})).env("HHRF_CACHE_IDLE_MS", "100").env("HHRF_CACHE_SWEEP_MS", "10").start();
+    let path = format!("/rpc/async@1.0.0/clients?server={}", host.address());
+    let first = host.get(&path).assert_status(200).text().to_owned();
+    assert!(first.starts_with("pong 127.0.0.1:"), "{first}");
+    for cold_starts in 2..=4 {
+        let stopped = |host: &Running| host.log().iter().filter(|line| line.message() == "stopped").count();
+        host.until(stopped, |stopped| *stopped == cold_starts - 1);
+        assert_eq!(threads_named(&host, "async").len(), 1, "the runtime's one thread");
+        // The very same connection: nothing had to be made anew.
+        host.get(&path).assert_status(200).assert_text(&first);
+        assert_eq!(host.status("async@1.0.0")["cold_starts"], cold_starts);
+    }
+    let (pid, threads) = (host.serving_pid(), threads_named(&host, "async"));
+    host.stop();
+    assert!(!std::path::Path::new(&format!("/proc/{pid}/task/{}", threads[0])).exists(), "it ended at drain");
 }
 
 /// A function that logs its life under `name`, and takes its time when it is asked anything.
