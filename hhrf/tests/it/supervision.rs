@@ -139,6 +139,8 @@ fn a_process_that_is_stopped_goes_on() {
 fn a_process_that_is_stuck_is_replaced() {
     let host = async_host(json!({})).env("HHRF_WATCHDOG_MS", "2000").start();
     let serving = host.serving_pid();
+    // Loaded already: those that wait for a load would wait for the thread of the first of them.
+    host.get("/rpc/async@1.0.0/ping").assert_status(200);
     // Polls that block, one for each thread of the runtime and more: nothing moves there any more.
     let clients: Vec<_> = (0..4 * thread::available_parallelism().map_or(1, usize::from))
         .map(|_| {
