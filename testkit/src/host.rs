@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use ureq::http::{Method, Request};
 
+use crate::client::{new_agent, request_with};
 use crate::log::Log;
 use crate::{LogLine, Response};
 
 /// No test waits for longer than this for any one thing.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A host that has not been started yet.
 #[derive(Debug)]
@@ -167,13 +167,7 @@ impl Host {
         let address = |line: &LogLine| line.field("address").parse().expect("the address is logged");
         let admin = log.lines().iter().find(|line| line.message() == "admin listening").map(address);
         let address = address(&line);
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .allow_non_standard_methods(true)
-            .timeout_global(Some(PATIENCE))
-            .build()
-            .into();
-        Running { host: Some(self), child, log, address, admin, agent }
+        Running { host: Some(self), child, log, address, admin, agent: new_agent() }
     }
 }
 
@@ -203,7 +197,7 @@ impl Running {
     /// `GET path` of the admin listener.
     #[track_caller]
     pub fn admin(&self, path: &str) -> Response {
-        self.request_to(self.admin_address(), "GET", path, &[], b"")
+        request_with(&self.agent, self.admin_address(), "GET", path, &[], b"")
     }
 
     /// What the admin listener says of a function, `id@version`; null where it knows none of that name.
@@ -266,32 +260,16 @@ impl Running {
         self.request("GET", path, &[], b"")
     }
 
+    /// `GET path` on a new connection: those that are kept may be to a process that is about to be gone.
+    #[track_caller]
+    pub fn get_anew(&self, path: &str) -> Response {
+        request_with(&new_agent(), self.address, "GET", path, &[], b"")
+    }
+
     /// Any request.
     #[track_caller]
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
-        self.request_to(self.address, method, path, headers, body)
-    }
-
-    #[track_caller]
-    fn request_to(
-        &self,
-        address: SocketAddr,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Response {
-        let mut request = Request::builder()
-            .method(Method::from_bytes(method.as_bytes()).expect("a method"))
-            .uri(format!("http://{address}{path}"));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(body).expect("a valid request");
-        let response = self.agent.run(request).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        let (parts, mut body) = response.into_parts();
-        let body = body.with_config().limit(u64::MAX).read_to_vec().expect("the body arrives whole");
-        Response { status: parts.status, headers: parts.headers, body }
+        request_with(&self.agent, self.address, method, path, headers, body)
     }
 
     /// Opens a plain connection, whose reads and writes fail after a while.

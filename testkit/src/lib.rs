@@ -10,6 +10,7 @@
 //! Everything in here panics where it cannot go on, at the caller's line: a test that cannot be set up has failed.
 
 mod build;
+mod client;
 mod deploy;
 mod host;
 mod load;

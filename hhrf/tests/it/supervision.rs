@@ -55,8 +55,8 @@ fn a_crash_costs_a_process_and_the_culprit_is_named() {
         let before = host.serving_pid();
         provoke(&host, &format!("/rpc/bad@1.0.0/fault/{kind}"));
         // The connection waits in the listener's queue for as long as nobody serves.
-        host.get("/rpc/fix/ping").assert_status(200);
-        host.get("/rpc/bad@1.0.0/ping").assert_status(200);
+        host.get_anew("/rpc/fix/ping").assert_status(200);
+        host.get_anew("/rpc/bad@1.0.0/ping").assert_status(200);
         assert_ne!(host.serving_pid(), before, "{kind}");
         host.until(crashes, |crashes| crashes.len() > number);
         let line = &crashes(&host)[number];
@@ -77,7 +77,7 @@ fn the_culprit_is_found_among_many() {
         host.until(crashes, |crashes| crashes.len() == 1);
         assert_eq!(crashes(&host)[0].field("function"), "bad@1.0.0");
     });
-    host.get("/rpc/fix/ping").assert_status(200);
+    host.get_anew("/rpc/fix/ping").assert_status(200);
 }
 
 #[test]
@@ -87,21 +87,21 @@ fn the_third_crash_is_the_last() {
         provoke(&host, "/rpc/bad@1.0.0/fault/segfault");
         host.until(crashes, |crashes| crashes.len() == count);
     }
-    let refused = host.get("/rpc/bad@1.0.0/ping");
+    let refused = host.get_anew("/rpc/bad@1.0.0/ping");
     let text = refused.assert_problem(503).text().to_owned();
     assert!(text.contains("quarantine") && text.contains("3 times") && text.contains("SIGSEGV"), "{text}");
     let status = host.status("bad@1.0.0");
     assert!(status["quarantined"].as_str().is_some_and(|reason| reason.contains("3 times")), "{status:#}");
-    host.get("/rpc/fix/ping").assert_status(200);
+    host.get_anew("/rpc/fix/ping").assert_status(200);
     assert_eq!(crashes(&host).len(), 3);
     // It stays so over a hand-over, and ends with another build.
     host.signal(Signal::HUP);
     host.wait_for_log(|line| line.message() == "handed over");
-    host.get("/rpc/bad@1.0.0/ping").assert_problem(503);
+    host.get_anew("/rpc/bad@1.0.0/ping").assert_problem(503);
     let fixed = c_library(host.host().root(), "fixed", FIXED);
     std::fs::copy(fixed, host.host().folder("bad@1.0.0").join(faults().file_name().expect("a name")))
         .expect("copied");
-    host.until(|host| host.get("/rpc/bad@1.0.0/ping").status.as_u16(), |status| *status == 200);
+    host.until(|host| host.get_anew("/rpc/bad@1.0.0/ping").status.as_u16(), |status| *status == 200);
 }
 
 const FIXED: &str = r#"
@@ -119,10 +119,10 @@ fn a_quarantine_can_be_isolation() {
     let host = unguarded().env("HHRF_QUARANTINE_CRASHES", "1").env("HHRF_QUARANTINE", "isolate").start();
     provoke(&host, "/rpc/bad@1.0.0/fault/segfault");
     host.until(crashes, |crashes| crashes.len() == 1);
-    host.get("/rpc/bad@1.0.0/ping").assert_status(200);
+    host.get_anew("/rpc/bad@1.0.0/ping").assert_status(200);
     assert_eq!(host.status("bad@1.0.0")["isolation"]["sandbox"], "strict");
     host.get("/rpc/bad@1.0.0/fault/segfault").assert_problem(502);
-    host.get("/rpc/bad@1.0.0/ping").assert_status(200);
+    host.get_anew("/rpc/bad@1.0.0/ping").assert_status(200);
     assert_eq!(crashes(&host).len(), 1, "the host has not noticed");
 }
 
@@ -153,7 +153,7 @@ fn a_process_that_is_stuck_is_replaced() {
     let line = host.wait_for_log(|line| line.message().starts_with("the serving process crashed"));
     assert_eq!(line.field("function"), "async@1.0.0", "{line:?}");
     drop(clients);
-    host.get("/rpc/fix/ping").assert_status(200);
+    host.get_anew("/rpc/fix/ping").assert_status(200);
     assert_ne!(host.serving_pid(), serving);
 }
 
@@ -242,13 +242,13 @@ fn a_process_with_many_libraries_is_handed_over_from() {
         .env("HHRF_LIBRARIES_WARNING", "2")
         .start();
     let before = host.serving_pid();
-    host.get("/rpc/fix/ping").assert_status(200);
-    host.get("/rpc/bad@1.0.0/ping").assert_status(200);
+    host.get_anew("/rpc/fix/ping").assert_status(200);
+    host.get_anew("/rpc/bad@1.0.0/ping").assert_status(200);
     let line = host.wait_for_log(|line| line.message().starts_with("handing over"));
     assert!(line.field("reason").contains("2 libraries"), "{line:?}");
     host.wait_for_log(|line| line.message() == "handed over");
     assert_ne!(host.serving_pid(), before);
-    host.get("/rpc/fix/ping").assert_status(200);
+    host.get_anew("/rpc/fix/ping").assert_status(200);
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn a_process_with_much_memory_is_handed_over_from() {
     let line = host.wait_for_log(|line| line.message().starts_with("handing over"));
     assert_eq!(line.field("reason"), "memory");
     host.wait_for_log(|line| line.message() == "handed over");
-    host.get("/rpc/fix/ping").assert_status(200);
+    host.get_anew("/rpc/fix/ping").assert_status(200);
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn a_program_that_was_replaced_is_started() {
     assert_eq!(line.field("reason"), "the program was replaced");
     host.wait_for_log(|line| line.message() == "handed over");
     assert_ne!(host.serving_pid(), before);
-    host.get("/rpc/fix/ping").assert_status(200);
+    host.get_anew("/rpc/fix/ping").assert_status(200);
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn a_hand_over_to_what_cannot_start_leaves_the_old_one() {
     std::fs::write(host.host().root().join("own.toml"), "nonsense = 1").expect("written");
     host.signal(Signal::HUP);
     host.wait_for_log(|line| line.message().contains("ended before it was ready"));
-    host.get("/rpc/fix/ping").assert_status(200);
+    host.get_anew("/rpc/fix/ping").assert_status(200);
     assert_eq!(host.serving_pid(), serving);
 }
 
@@ -307,7 +307,7 @@ fn nothing_outlives_a_supervisor_that_is_killed() {
 fn without_a_supervisor_there_is_one_process() {
     let host = host().arg("--no-supervisor").start();
     assert_eq!(host.serving_pid(), host.pid());
-    host.get("/rpc/fix/ping").assert_status(200);
+    host.get_anew("/rpc/fix/ping").assert_status(200);
     host.stop();
 }
 
@@ -349,12 +349,12 @@ fn calls_that_hang_are_counted_and_others_keep_their_threads() {
     for _ in 0..4 {
         host.get("/rpc/bad@1.0.0/sleep/4000").assert_problem(504);
     }
-    let refused = host.get("/rpc/bad@1.0.0/ping");
+    let refused = host.get_anew("/rpc/bad@1.0.0/ping");
     assert!(refused.assert_problem(503).text().contains("nobody waits for"), "{refused:?}");
     assert_eq!(refused.header("retry-after"), Some("10"));
     assert_eq!(host.status("bad@1.0.0")["abandoned"], 4);
-    host.get("/rpc/fix/ping").assert_status(200);
+    host.get_anew("/rpc/fix/ping").assert_status(200);
     // They end, and it is called again.
-    host.until(|host| host.get("/rpc/bad@1.0.0/ping").status.as_u16(), |status| *status == 200);
+    host.until(|host| host.get_anew("/rpc/bad@1.0.0/ping").status.as_u16(), |status| *status == 200);
     assert!(host.status("bad@1.0.0")["abandoned"].as_u64().is_some_and(|count| count <= 2));
 }
