@@ -128,6 +128,8 @@ fn a_thousand_clients_that_leave_lose_no_permit() {
         wait_until(|| host.get("/rpc/fix/waiting").text() == count.to_string());
         drop(client);
         wait_until(|| host.get("/rpc/fix/cancelled").text() == count.to_string());
+        // It has a permit until it has returned, and a next call and those that look for it would find none.
+        wait_until(|| host.status("fix@latest")["in_flight"] == 0);
     }
     // Both permits are there: each of two calls at once finds one, again and again.
     wait_until(|| {
