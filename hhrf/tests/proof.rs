@@ -93,5 +93,5 @@ fn forever(host: &Running) -> TcpStream {
 }
 
 fn threads(host: &Running) -> usize {
-    std::fs::read_dir(format!("/proc/{}/task", host.pid())).map_or(0, Iterator::count)
+    std::fs::read_dir(format!("/proc/{}/task", host.serving_pid())).map_or(0, Iterator::count)
 }

@@ -66,7 +66,8 @@ fn chunked_length(mut answer: impl BufRead) -> u64 {
 
 /// The most memory that the host has had so far.
 fn peak_kib(host: &RunningTestHost) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", host.running().pid())).expect("it runs");
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", host.running().serving_pid())).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak is there");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }

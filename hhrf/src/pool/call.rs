@@ -147,7 +147,7 @@ impl Inner {
         let wait = {
             let mut state = self.lock();
             state.health.admit(Instant::now()).map_err(|again| CallError::Resting { again })?;
-            state.called = true;
+            state.called = Some(Instant::now());
             if let Some(slot) = state.take() {
                 self.balance(&mut state);
                 return Ok(slot);

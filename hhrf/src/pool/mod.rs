@@ -107,8 +107,8 @@ struct State {
     waiting: VecDeque<oneshot::Sender<Found>>,
     health: Health,
     crashes: VecDeque<Crash>,
-    /// Whether there was a call: without one, no more workers are kept ready than `min`.
-    called: bool,
+    /// When there last was a call: a while without one, and no more workers are kept ready than `min`.
+    called: Option<Instant>,
     closed: bool,
 }
 
@@ -122,7 +122,7 @@ impl Pool {
             waiting: VecDeque::new(),
             health: Health::new(environment.settings.health.clone()),
             crashes: VecDeque::new(),
-            called: false,
+            called: None,
             closed: false,
         };
         let inner = Arc::new(Inner {
@@ -177,7 +177,8 @@ impl Inner {
         let slots = live * plan.concurrency;
         let idle = state.idle.iter().filter(|(_, slot)| slot.worker.is_live()).count();
         let busy = slots.saturating_sub(idle) + state.waiting.len();
-        let spare = if state.called { plan.spare } else { 0 };
+        let patience = self.environment.settings.idle;
+        let spare = if state.called.is_some_and(|last| last.elapsed() < patience) { plan.spare } else { 0 };
         let wanted = (busy.div_ceil(plan.concurrency) + spare).clamp(plan.min, plan.max);
         for _ in live + state.starting..wanted {
             state.starting += 1;

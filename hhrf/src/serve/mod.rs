@@ -20,6 +20,7 @@ use crate::admin::{Admin, Readiness, admin};
 use crate::app::app;
 use crate::catalog::{Catalog, Deployer, Registry, Watcher, own_program};
 use crate::config::Settings;
+use crate::ffi::inflight;
 use crate::invoke::Runners;
 use crate::metrics::Exporter;
 use crate::pool::{Environment, Spawner};
@@ -35,6 +36,8 @@ const HAND_OVER: &str = "hand-over";
 /// Helps where the admin listener's address is taken.
 pub(crate) const ADMIN_HINT: &str =
     " This is the admin listener's address; --admin gives it another, or turns it off.";
+/// How often it shows that it accepts connections.
+const BEAT: Duration = Duration::from_millis(250);
 /// How often it is looked whether this process is worn out.
 const WORN_OUT: Duration = Duration::from_millis(250);
 /// How often it is looked whether functions that want workers at all times have them.
@@ -131,7 +134,7 @@ pub async fn serve(settings: Settings, inherited: Option<Inherited>) -> Result<(
     });
     let serve = |stream, address, place| connections.serve(stream, address, place);
     let end = end(signals, hand_over, readiness, settings.drain_delay);
-    let reason = accept(listener, serve, settings.max_connections, end).await;
+    let reason = accept(listener, serve, settings.max_connections, inflight::beat, end).await;
     tracing::info!(signal = reason, grace_ms = drain::millis(settings.grace), "draining");
     watching.abort();
     warming.abort();
@@ -238,23 +241,28 @@ fn serve_admin(
     tracing::info!(%address, "admin listening");
     Ok(tokio::spawn(async move {
         let serve = |stream, address, place| connections.serve(stream, address, place);
-        accept(listener, serve, ADMIN_CONNECTIONS, std::future::pending()).await
+        accept(listener, serve, ADMIN_CONNECTIONS, || (), std::future::pending()).await
     }))
 }
 
-/// Accepts connections until `end`, whose answer is handed on. The listener is closed by then.
+/// Accepts connections until `end`, whose answer is handed on. The listener is closed by then. Says all the while that it
+/// goes on: where threads are stuck in functions, this is what stands still.
 async fn accept(
     listener: TcpListener,
     serve: impl Fn(TcpStream, SocketAddr, OwnedSemaphorePermit),
     max: usize,
+    beat: impl Fn(),
     end: impl Future<Output = &'static str>,
 ) -> &'static str {
     let mut end = std::pin::pin!(end);
+    let mut beats = tokio::time::interval(BEAT);
+    beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let places = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
     loop {
         tokio::select! {
             biased;
             signal = &mut end => return signal,
+            _ = beats.tick() => beat(),
             accepted = next(&listener, &places) => match accepted {
                 Ok((stream, address, place)) => serve(stream, address, place),
                 Err(error) => {

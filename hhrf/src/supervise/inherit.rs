@@ -5,7 +5,6 @@ use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::io::dup;
 use tokio::net::UnixStream;
@@ -17,8 +16,6 @@ use crate::fds;
 use crate::ffi::{Shared, inflight};
 use crate::worker::sandbox;
 
-/// How often a serving process shows that it is not stuck.
-const BEAT: Duration = Duration::from_millis(250);
 /// No first message is longer: a thousand functions in quarantine.
 const BEGIN_BYTES: usize = 1 << 20;
 
@@ -108,15 +105,9 @@ fn begin(control: &StdStream) -> io::Result<(Begin, Vec<OwnedFd>)> {
 pub(crate) struct Supervisor(Arc<Mutex<Writer>>);
 
 impl Supervisor {
-    /// This process accepts connections; from here on it shows signs of life.
+    /// This process accepts connections.
     pub(crate) async fn ready(&self) {
         self.report(&Report::Ready).await;
-        tokio::spawn(async {
-            loop {
-                inflight::beat();
-                tokio::time::sleep(BEAT).await;
-            }
-        });
     }
 
     /// This process should be replaced.

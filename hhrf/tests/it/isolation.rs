@@ -1,6 +1,6 @@
 //! Isolated functions: each fault costs the request that it happens in, and nothing else.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use fezz_testkit::{Host, Response, Running, c_library, library};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
 
-use crate::{ROUTES, fixture};
+use crate::{ROUTES, async_host, fixture};
 
 /// All routes of the function that goes wrong.
 pub(crate) const FAULTS: &[(&str, &str)] = &[
@@ -334,7 +334,7 @@ fn a_worker_that_is_killed_costs_its_call() {
 #[test]
 fn workers_are_started_on_demand_replaced_and_ended() {
     let mut keys = alone();
-    keys["workers"] = json!({ "max": 1, "spare": 0 });
+    keys["workers"] = json!({ "max": 1, "spare": 1 });
     let host = isolated(&keys).env("HHRF_WORKER_MAX_CALLS", "3").env("HHRF_WORKER_IDLE_MS", "400").start();
     assert!(workers_of(host.pid()).is_empty(), "nobody has called yet");
     let pids: Vec<_> = (0..6).map(|_| pid(&host)).collect();
@@ -504,4 +504,50 @@ fn the_hosts_default_isolates_every_function() {
     let host = Host::new().function("bad@1.0.0", &faults(), FAULTS).env("HHRF_ISOLATION", "process").start();
     host.get("/rpc/bad@1.0.0/fault/segfault").assert_problem(502);
     host.get("/rpc/bad@1.0.0/ping").assert_status(200);
+}
+
+#[test]
+fn a_full_disk_is_the_functions_error() {
+    for isolation in ["process", "none"] {
+        let host = isolated(&json!({ "isolation": isolation })).state_on_a_disk_of("100m").start();
+        let answer = host.get("/rpc/bad@1.0.0/fault/disk");
+        assert!(answer.assert_status(507).text().contains("No space left"), "{isolation}: {answer:?}");
+        host.get("/rpc/bad@1.0.0/ping").assert_status(200);
+        host.get("/rpc/fix/ping").assert_status(200);
+    }
+}
+
+#[test]
+fn a_worker_that_dies_in_mid_stream_resets_the_connection() {
+    let host = async_host(json!({ "isolation": "process", "workers": { "max": 1 } })).start();
+    let mut client = host.connect();
+    client
+        .write_all(b"GET /rpc/async@1.0.0/stream-forever HTTP/1.1\r\nhost: x\r\nx-request-id: mid\r\n\r\n")
+        .expect("sent");
+    let mut some = [0; 100_000];
+    client.read_exact(&mut some).expect("it has begun");
+    let worker = &host.status("async@1.0.0")["isolation"]["workers"][0]["pid"];
+    let worker = worker.as_i64().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)).expect("a worker");
+    kill_process(worker, Signal::KILL).expect("killed");
+    let mut rest = Vec::new();
+    let end = client.read_to_end(&mut rest);
+    assert!(end.is_err(), "{end:?}: it ended as if it were whole");
+    let line = host.wait_for_log(|line| line.message().contains("connection is cut"));
+    assert_eq!((line.field("function"), line.field("request_id")), ("async@1.0.0", "mid"));
+    host.get("/rpc/async@1.0.0/ping").assert_status(200);
+}
+
+#[test]
+fn what_a_worker_has_started_ends_with_it() {
+    let host = isolated(&json!({ "sandbox": "off", "workers": { "max": 1 } })).start();
+    let answer = host.get("/rpc/bad@1.0.0/fault/children");
+    let children: Vec<_> = answer
+        .assert_status(200)
+        .text()
+        .split(' ')
+        .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
+        .collect();
+    assert_eq!(children.len(), 3);
+    host.get("/rpc/bad@1.0.0/fault/abort").assert_problem(502);
+    children.into_iter().for_each(assert_gone);
 }

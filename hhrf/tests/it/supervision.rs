@@ -139,22 +139,50 @@ fn a_process_that_is_stopped_goes_on() {
 fn a_process_that_is_stuck_is_replaced() {
     let host = async_host(json!({})).env("HHRF_WATCHDOG_MS", "2000").start();
     let serving = host.serving_pid();
-    // Loaded already: those that wait for a load would wait for the thread of the first of them.
-    host.get("/rpc/async@1.0.0/ping").assert_status(200);
-    // Polls that block, one for each thread of the runtime and more: nothing moves there any more.
-    let clients: Vec<_> = (0..4 * thread::available_parallelism().map_or(1, usize::from))
-        .map(|_| {
-            let mut client = host.connect();
-            client.write_all(b"GET /rpc/async@1.0.0/block/600000 HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
-            client
-        })
-        .collect();
-    host.wait_for_log(|line| line.message().contains("no sign of life"));
+    // Polls that block, until there is no thread left to accept another.
+    let mut clients = Vec::new();
+    let is_noticed =
+        |host: &Running| host.log().iter().any(|line| line.message().contains("no sign of life"));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_noticed(&host) {
+        assert!(Instant::now() < deadline, "{:#?}", host.log());
+        let mut client = host.connect();
+        client.write_all(b"GET /rpc/async@1.0.0/block/600000 HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
+        clients.push(client);
+        thread::sleep(Duration::from_millis(50));
+    }
     let line = host.wait_for_log(|line| line.message().starts_with("the serving process crashed"));
     assert_eq!(line.field("function"), "async@1.0.0", "{line:?}");
     drop(clients);
     host.get_anew("/rpc/fix/ping").assert_status(200);
     assert_ne!(host.serving_pid(), serving);
+}
+
+#[test]
+fn a_loop_costs_a_thread_and_a_504() {
+    let host = Host::new()
+        .function_with("bad@1.0.0", &faults(), FAULTS, json!({ "timeout_ms": 200 }))
+        .function("fix@latest", &fixture(), ROUTES)
+        .start();
+    let serving = host.serving_pid();
+    for kind in ["loop", "deadlock"] {
+        host.get(&format!("/rpc/bad@1.0.0/fault/{kind}")).assert_problem(504);
+        host.get_anew("/rpc/fix/ping").assert_status(200);
+        host.get_anew("/rpc/bad@1.0.0/ping").assert_status(200);
+    }
+    assert_eq!(host.status("bad@1.0.0")["abandoned"], 2);
+    assert_eq!(host.serving_pid(), serving);
+}
+
+#[test]
+fn a_process_that_ends_in_mid_response_is_replaced() {
+    let host = unguarded().start();
+    provoke(&host, "/rpc/bad@1.0.0/fault/mid-response");
+    host.get_anew("/rpc/fix/ping").assert_status(200);
+    host.until(crashes, |crashes| crashes.len() == 1);
+    // A thread of the function's own has ended the process, so that only the calls which ran can tell whose it was.
+    let line = &crashes(&host)[0];
+    assert!(line.message().contains("exited with status 3"), "{line:?}");
 }
 
 /// Asks again and again, on connections that are kept, until it is told to stop; answers with the failures.

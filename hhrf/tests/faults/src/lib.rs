@@ -61,6 +61,7 @@ fn fault(kind: &str) -> FezzHttpResponse {
         "garbage" => garbage(),
         "mid-response" => mid_response(),
         "disk" => fill_disk(),
+        "children" => children(),
         _ => FezzHttpResponse::new(StatusCode::NOT_FOUND),
     }
 }
@@ -145,6 +146,19 @@ fn mid_response() -> FezzHttpResponse {
         unsafe { libc::_exit(3) }
     });
     FezzHttpResponse::ok().bytes(vec![7; 256 << 20])
+}
+
+/// Starts processes that go on for longer than anybody waits, and tells which.
+fn children() -> FezzHttpResponse {
+    let start = |_| std::process::Command::new("/bin/sleep").arg("1000").spawn();
+    let started: Result<Vec<_>, _> = (0..3).map(start).collect();
+    match started {
+        Ok(started) => {
+            let ids: Vec<_> = started.iter().map(|child| child.id().to_string()).collect();
+            FezzHttpResponse::ok().text(ids.join(" "))
+        }
+        Err(error) => FezzHttpResponse::new(StatusCode::FORBIDDEN).text(error.to_string()),
+    }
 }
 
 /// Writes to the data directory until that fails, and tells how.
