@@ -93,8 +93,8 @@ impl Invoke {
     /// Reads the body, unless the function does, and takes a permit: in this order, so that a slow client does not keep
     /// a place from others.
     async fn admit(&self, resolved: Resolved) -> Result<Admitted, InvokeError> {
-        let Resolved { routed: Routed { head, body, function, peer, path_start, route, params }, loaded } =
-            resolved;
+        let Resolved { routed, loaded } = resolved;
+        let Routed { head, body, function, peer, path_start, route, params } = *routed;
         let (max_body_bytes, limit) = (function.limits.max_body_bytes, function.limits.max_concurrency);
         let body = BodyReader::new(body, &head.headers, max_body_bytes, self.body_timeout)?;
         let body = if loaded.streams_bodies() {

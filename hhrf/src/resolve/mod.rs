@@ -24,7 +24,7 @@ use crate::route::Routed;
 /// A request whose function is loaded.
 #[derive(Debug)]
 pub(crate) struct Resolved {
-    pub(crate) routed: Routed,
+    pub(crate) routed: Box<Routed>,
     pub(crate) loaded: Arc<Loaded>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Resolve<S> {
     inner: S,
 }
 
-impl<S> Service<Routed> for Resolve<S>
+impl<S> Service<Box<Routed>> for Resolve<S>
 where
     S: Service<Resolved, Error = Error, Future: Send> + Clone + Send + 'static,
 {
@@ -59,7 +59,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, routed: Routed) -> Self::Future {
+    fn call(&mut self, routed: Box<Routed>) -> Self::Future {
         if let Some(loaded) = self.cache.loaded(&routed.function) {
             return Either::Left(self.inner.call(Resolved { routed, loaded }));
         }
