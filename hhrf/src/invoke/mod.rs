@@ -115,7 +115,7 @@ impl Invoke {
         reply
     }
 
-    async fn in_process(&self, routed: Routed, loaded: Arc<Loaded>) -> Result<Reply<Body>, InvokeError> {
+    async fn in_process(&self, routed: Box<Routed>, loaded: Arc<Loaded>) -> Result<Reply<Body>, InvokeError> {
         let opened = self.open(routed, loaded.streams_bodies()).await?;
         let Opened { parts, body, permit, timeout, begin, deadline } = opened;
         let way = loaded.way();
@@ -126,7 +126,7 @@ impl Invoke {
         }
     }
 
-    async fn isolated(&self, routed: Routed, pool: Arc<Pool>) -> Result<Reply<Body>, InvokeError> {
+    async fn isolated(&self, routed: Box<Routed>, pool: Arc<Pool>) -> Result<Reply<Body>, InvokeError> {
         let timeout = routed.function.limits.timeout;
         let streams = pool.streams_bodies(Instant::now() + timeout).await;
         let streams = streams.map_err(|error| isolated::invoke_error(error, timeout))?;
@@ -135,8 +135,8 @@ impl Invoke {
 
     /// Reads the body, unless the function does, and takes a permit: in this order, so that a slow client does not keep
     /// a place from others.
-    async fn open(&self, routed: Routed, streams_bodies: bool) -> Result<Opened, InvokeError> {
-        let Routed { head, body, function, peer, path_start, route, params } = routed;
+    async fn open(&self, routed: Box<Routed>, streams_bodies: bool) -> Result<Opened, InvokeError> {
+        let Routed { head, body, function, peer, path_start, route, params } = *routed;
         let (max_body_bytes, limit) = (function.limits.max_body_bytes, function.limits.max_concurrency);
         let body = BodyReader::new(body, &head.headers, max_body_bytes, self.body_timeout)?;
         let body = if streams_bodies {

@@ -24,7 +24,7 @@ pub(super) async fn run(
     // Locals are dropped from the last to the first: the task before the permit, which says that it is gone.
     let Admitted { loaded, call, permit, timeout, begin, deadline } = admitted;
     let Some(task) = loaded.start(call.clone()) else { return Err(InvokeError::Lost) };
-    let polling = Polling { task, call: &call, slow_poll };
+    let polling = Polling { task, call: &call, slow_poll, admitted: Some(begin) };
     let Ok((raw, end)) = tokio::time::timeout_at(deadline.into(), polling).await else {
         return Err(InvokeError::Deadline { timeout, abandoned: 0 });
     };
@@ -39,13 +39,15 @@ struct Polling<'a> {
     task: Task,
     call: &'a Call,
     slow_poll: Duration,
+    /// When the first poll began, as good as; taken by it. Clocks are not free.
+    admitted: Option<Instant>,
 }
 
 impl Future for Polling<'_> {
     type Output = (Result<RawReply, ReplyError>, Instant);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let begin = Instant::now();
+        let begin = self.admitted.take().unwrap_or_else(Instant::now);
         let reply = self.task.poll(cx);
         let end = Instant::now();
         if end - begin >= self.slow_poll {

@@ -23,7 +23,7 @@ use crate::route::Routed;
 /// A request whose function is loaded, or has a pool of workers.
 #[derive(Debug)]
 pub(crate) struct Resolved {
-    pub(crate) routed: Routed,
+    pub(crate) routed: Box<Routed>,
     pub(crate) target: Target,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Resolve<S> {
     inner: S,
 }
 
-impl<S> Service<Routed> for Resolve<S>
+impl<S> Service<Box<Routed>> for Resolve<S>
 where
     S: Service<Resolved, Error = Error, Future: Send> + Clone + Send + 'static,
 {
@@ -58,7 +58,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, routed: Routed) -> Self::Future {
+    fn call(&mut self, routed: Box<Routed>) -> Self::Future {
         let function = &routed.function;
         if function.quarantined.is_none()
             && let Some(target) = self.cache.at_hand(function)

@@ -47,7 +47,7 @@ pub(crate) enum RouteError {
     NoPeer,
 }
 
-/// A request whose function and route are known.
+/// A request whose function and route are known. It travels in a box: moving it from stage to stage would cost more.
 #[derive(Debug)]
 pub(crate) struct Routed {
     pub(crate) head: Parts,
@@ -85,7 +85,7 @@ pub(crate) struct Route<S> {
 
 impl<S> Service<Request<Body>> for Route<S>
 where
-    S: Service<Routed, Response = Reply<Body>, Error = Error, Future: Unpin>,
+    S: Service<Box<Routed>, Response = Reply<Body>, Error = Error, Future: Unpin>,
 {
     type Response = Placed<Answer>;
     type Error = Placed<Error>;
@@ -100,7 +100,7 @@ where
         match route(&catalog, &self.here.sticky, request) {
             Ok(routed) => {
                 let place = Place { function: Arc::clone(&routed.function), route: Some(routed.route) };
-                Either::Right(PlacedFuture { place: Some(place), inner: self.inner.call(*routed) })
+                Either::Right(PlacedFuture { place: Some(place), inner: self.inner.call(routed) })
             }
             Err(outcome) => Either::Left(ready(*outcome)),
         }
