@@ -35,15 +35,17 @@ pub(super) fn encode(response: FezzHttpResponse, request: &RequestRef) -> FezzRe
         name: FezzSlice::new(name.as_str().as_bytes()),
         value: FezzSlice::new(value.as_bytes()),
     }));
-    // From the raw pointer that `release` gets back, so that using one does not end the other.
-    let owner = Box::leak(owner);
+    // All that the host gets is derived from the pointer that `release` gets back, so that using one ends no other.
+    let ctx = Box::into_raw(owner);
+    // SAFETY: it was just made, and nobody else has it yet.
+    let owner = unsafe { &mut *ctx };
     FezzResponse {
         outcome: OUTCOME_RETURNED,
         status: u32::from(status.as_u16()),
         headers: FezzPairs::new(&owner.pairs),
         body: FezzSlice::new(&owner.body),
         stream: owner.download.as_mut().map_or(std::ptr::null(), |download| download.point()),
-        ctx: std::ptr::from_mut(owner).cast(),
+        ctx: ctx.cast(),
         release: Some(release::<Owner>),
         ..FezzResponse::EMPTY
     }
