@@ -77,9 +77,8 @@ prove:
 # Run the unsafe code's tests under Miri; needs a nightly toolchain with it
 miri:
     cargo +nightly miri test --locked -p fezz-abi --test bridge
-    MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --locked -p fezz-sdk --test entry
     # The runtime's thread outlives the tests, as it outlives evictions: Miri takes that for a leak.
-    MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks" cargo +nightly miri test --locked -p fezz-sdk --test answers --test extract
+    MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks" cargo +nightly miri test --locked -p fezz-sdk --test entry --test answers --test extract
 
 _deploy-todos:
     cargo build --release --locked -p example_todosapi
