@@ -54,11 +54,11 @@ fn a_crash_costs_a_process_and_the_culprit_is_named() {
     {
         let before = host.serving_pid();
         provoke(&host, &format!("/rpc/bad@1.0.0/fault/{kind}"));
+        host.until(crashes, |crashes| crashes.len() > number);
         // The connection waits in the listener's queue for as long as nobody serves.
         host.get_anew("/rpc/fix/ping").assert_status(200);
         host.get_anew("/rpc/bad@1.0.0/ping").assert_status(200);
         assert_ne!(host.serving_pid(), before, "{kind}");
-        host.until(crashes, |crashes| crashes.len() > number);
         let line = &crashes(&host)[number];
         assert!(line.message().contains(how), "{kind}: {line:?}");
         assert_eq!((line.field("function"), line.field("digest")), ("bad@1.0.0", library.as_str()));
