@@ -102,7 +102,7 @@ fn rotation(
     let run = |host: &Host, exchanges: &[Exchange]| {
         let load = Load {
             address: host.address,
-            processes: vec![host.process.id()],
+            processes: vec![host.process.serving()],
             traffic: Traffic { exchanges: Rc::from(exchanges), connections: CONNECTIONS },
             beside: None,
             warm_up: Duration::from_millis(500),

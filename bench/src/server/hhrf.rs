@@ -77,9 +77,9 @@ impl Deployed {
         self.launch(Command::new(built("hhrf")?))
     }
 
-    /// Starts a host that another program runs.
+    /// Starts a host that another program runs, in one process: the program follows no other.
     pub(crate) fn start_under(&self, mut runner: Command) -> Result<Host, BenchError> {
-        runner.arg(built("hhrf")?);
+        runner.arg(built("hhrf")?).arg("--no-supervisor");
         self.launch(runner)
     }
 

@@ -102,7 +102,7 @@ impl Server {
 
     /// Whose processor time is the server's.
     pub(crate) fn processes(&self) -> Vec<u32> {
-        self.processes.iter().map(Process::id).collect()
+        self.processes.iter().map(Process::serving).collect()
     }
 }
 
@@ -120,6 +120,18 @@ impl Process {
         self.0.id()
     }
 
+    /// The process that does the work: the one that it supervises, or itself.
+    pub(crate) fn serving(&self) -> u32 {
+        let own = self.id();
+        let children =
+            std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
+        let is_serving = |child: &u32| {
+            let arguments = std::fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+            arguments.split(|byte| *byte == 0).any(|argument| argument == b"--supervised")
+        };
+        children.split_whitespace().filter_map(|child| child.parse().ok()).find(is_serving).unwrap_or(own)
+    }
+
     /// Asks it to end, and waits until it has.
     pub(crate) fn terminate(&mut self) -> Result<(), BenchError> {
         let pid = i32::try_from(self.id()).ok().and_then(rustix::process::Pid::from_raw);
@@ -131,10 +143,10 @@ impl Process {
         Ok(())
     }
 
-    /// Resident memory, in KiB.
+    /// Resident memory of the process that does the work, in KiB.
     pub(crate) fn resident_kib(&self) -> Result<f64, BenchError> {
         let doing = || BenchError::io("reading the host's resident memory");
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).map_err(doing())?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.serving())).map_err(doing())?;
         let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
         kib.and_then(|kib| kib.parse().ok())
             .ok_or_else(|| doing()(std::io::Error::other("its status has no VmRSS")))

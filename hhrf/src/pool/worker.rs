@@ -291,13 +291,18 @@ impl Started {
                     Ok(Some((header, payload))) if header.kind == Kind::Log => {
                         log(&spec.name, worker.id(), &payload);
                     }
-                    // Its end, most likely, of which more is known in a moment.
-                    Ok(None) => {
+                    // Nothing that comes after any of these is read: a broken socket is ready with its error for ever.
+                    found => {
                         control_open = false;
-                        worker.process.kill();
+                        match found {
+                            // Its end, most likely, of which more is known in a moment.
+                            Ok(None) => worker.process.kill(),
+                            Ok(Some(_)) => {
+                                worker.kill(Kill::Protocol("a frame that is no log record".to_owned()));
+                            }
+                            Err(error) => worker.kill(Kill::Protocol(error.to_string())),
+                        }
                     }
-                    Ok(Some(_)) => worker.kill(Kill::Protocol("a frame that is no log record".to_owned())),
-                    Err(error) => worker.kill(Kill::Protocol(error.to_string())),
                 },
                 _ = look.tick() => {
                     let calls = worker.calls.load(Ordering::Relaxed);
