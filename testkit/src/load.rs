@@ -140,7 +140,10 @@ impl<C: Fn(u64, &[u8]) -> Result<(), String>> Client<C> {
             None => connection.insert(connect(self.address).map_err(|error| format!("connect: {error}"))?),
         };
         stream.get_mut().write_all(self.request.as_bytes()).map_err(|error| format!("write: {error}"))?;
-        let (status, body) = read(stream).map_err(|error| format!("read: {error}"))?;
+        let Answer { status, body, is_last } = read(stream).map_err(|error| format!("read: {error}"))?;
+        if is_last {
+            *connection = None;
+        }
         if status != 200 {
             return Err(format!("status {status}: {}", String::from_utf8_lossy(&body)));
         }
@@ -156,10 +159,18 @@ fn connect(address: SocketAddr) -> io::Result<BufReader<TcpStream>> {
     Ok(BufReader::new(stream))
 }
 
-/// Status and body of one answer, which has a length.
-fn read(stream: &mut BufReader<TcpStream>) -> io::Result<(u16, Vec<u8>)> {
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+    /// Whether the host has said that it closes the connection.
+    is_last: bool,
+}
+
+/// One answer, which has a length.
+fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Answer> {
     let mut status = None;
     let mut length = 0;
+    let mut is_last = false;
     let mut line = String::new();
     loop {
         line.clear();
@@ -174,9 +185,11 @@ fn read(stream: &mut BufReader<TcpStream>) -> io::Result<(u16, Vec<u8>)> {
             status = text.split(' ').nth(1).and_then(|code| code.parse().ok());
         } else if let Some(value) = text.strip_prefix("content-length: ") {
             length = value.parse().map_err(io::Error::other)?;
+        } else if text == "connection: close" {
+            is_last = true;
         }
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
-    Ok((status.ok_or(io::ErrorKind::InvalidData)?, body))
+    Ok(Answer { status: status.ok_or(io::ErrorKind::InvalidData)?, body, is_last })
 }
