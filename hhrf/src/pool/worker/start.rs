@@ -1,0 +1,175 @@
+//! From a program to a worker that is ready for calls.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdStream;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use tokio::net::UnixStream;
+use tokio::process::{ChildStderr, ChildStdout};
+use tokio::sync::{Notify, watch};
+
+use super::log::log;
+use super::{FLAGS, StartError, Started, Worker};
+use crate::fds;
+use crate::ffi::{Shared, log_level};
+use crate::pool::cgroup::Group;
+use crate::pool::output::Output;
+use crate::pool::process::Process;
+use crate::pool::slot::{Frames, Slot};
+use crate::pool::{Environment, Spec, describe};
+use crate::worker::sandbox::Enforced;
+use crate::worker::{Encoder, Kind, ProtocolError, Ready, Setup};
+
+/// Starts a worker and waits until it is ready.
+pub(in crate::pool) async fn start(spec: &Spec, environment: &Environment) -> Result<Started, StartError> {
+    let begun = Instant::now();
+    let (control, theirs) = StdStream::pair()?;
+    let mut child = environment.spawner.spawn(command(spec, environment, theirs)).await?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let pid = child.id();
+    let process = Process::new(child)?;
+    let mut enforced = Enforced::default();
+    let group = group(spec, pid, &mut enforced);
+    let output = Output::new(spec.name.clone(), pid);
+    let mut following = Vec::new();
+    if let Some(stdout) = stdout {
+        following.push(tokio::spawn(Arc::clone(&output).follow(ChildStdout::from_std(stdout)?, "stdout")));
+    }
+    if let Some(stderr) = stderr {
+        following.push(tokio::spawn(Arc::clone(&output).follow(ChildStderr::from_std(stderr)?, "stderr")));
+    }
+    let (flags, flags_fd) = Shared::create("fezz-calls", FLAGS * size_of::<u32>())?;
+    Shared::seal_writes(&flags_fd)?;
+    let sockets = set_up(spec, &control, &flags_fd)?;
+    let worker = Arc::new(Worker {
+        process,
+        enforced: Mutex::default(),
+        streams_bodies: OnceLock::new(),
+        flags,
+        started: begun,
+        calls: AtomicU64::new(0),
+        open_slots: AtomicUsize::new(sockets.len()),
+        all_closed: Notify::new(),
+        retiring: AtomicBool::new(false),
+        kill: Mutex::new(None),
+        exit: watch::Sender::new(None),
+        output,
+        requests: Mutex::new(vec![None; sockets.len()]),
+    });
+    control.set_nonblocking(true)?;
+    // Nothing more is said that way.
+    let (control, silent) = UnixStream::from_std(control)?.into_split();
+    silent.forget();
+    let mut control = Frames::new(control);
+    let ready = tokio::time::timeout(environment.settings.start, ready(&mut control, &spec.name, pid)).await;
+    let ready = match ready {
+        Ok(Ok(ready)) => ready,
+        Ok(Err(error)) => {
+            worker.process.kill();
+            let status = worker.process.wait().await?;
+            worker.last_words(following).await;
+            let lines = worker.output.last().join("; ");
+            return Err(match error {
+                StartError::Ended(_) if lines.is_empty() => StartError::Ended(describe(status)),
+                StartError::Ended(_) => StartError::Ended(format!("{}: {lines}", describe(status))),
+                error => error,
+            });
+        }
+        Err(_) => {
+            worker.process.kill();
+            let _ = worker.process.wait().await;
+            return Err(StartError::Timeout(environment.settings.start));
+        }
+    };
+    let _ = worker.streams_bodies.set(ready.streams_bodies);
+    enforced.parts.extend(ready.enforced.parts);
+    enforced.missing.extend(ready.enforced.missing);
+    *worker.enforced.lock().unwrap_or_else(PoisonError::into_inner) = enforced;
+    let mut slots = Vec::new();
+    for (index, socket) in sockets.into_iter().enumerate() {
+        socket.set_nonblocking(true)?;
+        slots.push(Slot::new(Arc::clone(&worker), index, UnixStream::from_std(socket)?));
+    }
+    Ok(Started { worker, slots, control, group, following })
+}
+
+fn command(spec: &Spec, environment: &Environment, socket: StdStream) -> Command {
+    use std::os::unix::process::CommandExt;
+    let mut command = Command::new(&environment.program);
+    command
+        .arg("worker")
+        // For those who look at a list of processes.
+        .arg(&spec.name)
+        .env_clear()
+        .envs(spec.variables.iter())
+        .current_dir(&spec.data_dir)
+        .process_group(0)
+        .stdin(Stdio::from(OwnedFd::from(socket)))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn group(spec: &Spec, pid: u32, enforced: &mut Enforced) -> Option<Group> {
+    let group = Group::new(spec.plan.limits.memory_bytes, spec.plan.threads)
+        .and_then(|group| group.add(pid).map(|()| group));
+    match group {
+        Ok(group) => {
+            enforced.parts.push("control group with memory.max".to_owned());
+            Some(group)
+        }
+        Err(error) => {
+            tracing::debug!(function = spec.name, "no control group: {error}");
+            enforced.lacks("control group with memory.max; resident memory is looked at instead");
+            None
+        }
+    }
+}
+
+/// Tells the worker what to load, and hands over its sockets; answers with the host's ends of them.
+fn set_up(spec: &Spec, control: &StdStream, flags: &OwnedFd) -> Result<Vec<StdStream>, StartError> {
+    let setup = Setup {
+        library: spec.library.clone(),
+        id: spec.id.clone(),
+        version: spec.version.clone(),
+        data_dir: spec.data_dir.clone(),
+        log_level: log_level(),
+        confinement: spec.plan.confinement(&spec.library, &spec.data_dir),
+    };
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..spec.plan.concurrency {
+        let (our, their) = StdStream::pair()?;
+        ours.push(our);
+        theirs.push(their);
+    }
+    let mut encoder = Encoder::new(Vec::new(), Kind::Setup, 0);
+    encoder.rest(&serde_json::to_vec(&setup).map_err(io::Error::from)?);
+    let frame = encoder.finish().map_err(io::Error::other)?;
+    let mut handed = vec![flags.as_fd()];
+    handed.extend(theirs.iter().map(AsFd::as_fd));
+    fds::send(control, &frame, &handed)?;
+    Ok(ours)
+}
+
+async fn ready(control: &mut Frames, function: &str, worker: u32) -> Result<Ready, StartError> {
+    loop {
+        let frame = control.next().await.map_err(|error| StartError::Refused(error.to_string()))?;
+        let Some((header, payload)) = frame else { return Err(StartError::Ended(String::new())) };
+        match header.kind {
+            Kind::Ready => {
+                return serde_json::from_slice(&payload)
+                    .map_err(|error| StartError::Refused(error.to_string()));
+            }
+            Kind::Refused => return Err(StartError::Refused(String::from_utf8_lossy(&payload).into_owned())),
+            Kind::Log => log(function, worker, &payload),
+            found => {
+                let error = ProtocolError::Unexpected { found, expected: "ready" };
+                return Err(StartError::Refused(error.to_string()));
+            }
+        }
+    }
+}
