@@ -25,6 +25,8 @@ pub struct RouteTable {
     pub(crate) router: matchit::Router<usize>,
     /// Endpoint and methods of every route, in file order.
     pub(crate) routes: Vec<(usize, Methods)>,
+    /// Endpoint of `/`, where there is one.
+    slash: Option<usize>,
     /// What a request without any further path can do where there is no `/` route.
     root: Accepted,
 }
@@ -64,7 +66,7 @@ impl RouteTable {
     /// Finds the route for a request that names the function and nothing below it: the `/` route if there is
     /// one, else the first route in file order that has no parameters and takes the method.
     pub fn find_root(&self, method: &Method) -> Found<'_, 'static> {
-        if let Some(&index) = self.literals.get("/") {
+        if let Some(index) = self.slash {
             return self.answer(index, Params::default(), method);
         }
         let mut literal = self.routes.iter().filter(|(index, _)| self.endpoints[*index].literal);
@@ -102,6 +104,7 @@ impl RouteTable {
         for endpoint in &mut self.endpoints {
             endpoint.accepted.seal();
         }
+        self.slash = self.literals.get("/").copied();
         let literal = self.endpoints.iter().filter(|endpoint| endpoint.literal);
         self.root.methods = literal.flat_map(|endpoint| endpoint.accepted.methods.clone()).collect();
         self.root.seal();

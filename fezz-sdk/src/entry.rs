@@ -140,20 +140,22 @@ unsafe fn fetch_with<F: Function<M>, M>(
     request: *const FezzRequest,
     response: *mut FezzResponse,
 ) {
-    // SAFETY: the caller vouches for the request for the time of this call; `retain` extends that.
-    let raw = unsafe { RequestRef::retain(request) };
-    let answer = raw.and_then(FezzHttpRequest::new).map_or_else(reply::malformed, |request| {
-        let raw = request.raw().clone();
-        current::enter(&raw, || {
-            let outcome = panics::catch(|| {
+    // SAFETY: the caller vouches for the request for the time of this call.
+    let raw = unsafe { RequestRef::borrow(request) };
+    let call = |raw: &RequestRef| {
+        // The author may keep the request for longer.
+        let request = FezzHttpRequest::new(raw.clone())?;
+        let outcome = current::enter(raw, || {
+            panics::catch(|| {
                 let call = runtime::enter(|| function.call(request));
                 let answer =
                     if F::BLOCKING { runtime::block_on_ready(call) } else { runtime::block_on(call) };
-                reply::encode(answer, &raw)
-            });
-            outcome.unwrap_or_else(reply::panicked)
-        })
-    });
+                reply::encode(answer, raw)
+            })
+        });
+        Some(outcome.unwrap_or_else(reply::panicked))
+    };
+    let answer = raw.as_deref().and_then(call).unwrap_or_else(reply::malformed);
     // SAFETY: the caller vouches for the response.
     unsafe { write(response, answer) };
 }
@@ -161,12 +163,12 @@ unsafe fn fetch_with<F: Function<M>, M>(
 /// # Safety
 /// As for [`fetch_async`].
 unsafe fn fetch_async_with<F: Function<M>, M>(function: F, request: *const FezzRequest, task: *mut FezzTask) {
-    // SAFETY: the caller vouches for the request for the time of this call; `retain` extends that.
-    let raw = unsafe { RequestRef::retain(request) };
+    // SAFETY: the caller vouches for the request until the task is dropped, and so for longer than it is used.
+    let Some(raw) = (unsafe { RequestRef::borrow(request) }) else { return };
     // Without a request the host is told that the call cannot be started: `poll` stays null.
-    if let Some(request) = raw.and_then(FezzHttpRequest::new) {
-        // SAFETY: the caller vouches for the task.
-        unsafe { task::write(task, function, request) };
+    if let Some(request) = FezzHttpRequest::new(RequestRef::clone(&raw)) {
+        // SAFETY: the caller vouches for both.
+        unsafe { task::write(task, function, request, raw) };
     }
 }
 
@@ -192,7 +194,12 @@ unsafe extern "C" fn release<T>(ctx: *mut c_void) {
 
 /// Drops a value of the author's, whose own `Drop` may panic and may want the runtime.
 fn dispose<T>(value: T) {
-    if let Err(message) = panics::catch(|| runtime::enter(|| drop(value))) {
+    runtime::enter(|| empty(&mut Some(value)));
+}
+
+/// Drops a value of the author's where it is; its own `Drop` may panic.
+fn empty<T>(slot: &mut Option<T>) {
+    if let Err(message) = panics::catch(|| *slot = None) {
         crate::log(Level::Error, &format!("a value panicked when it was dropped: {message}"));
     }
 }

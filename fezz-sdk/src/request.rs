@@ -50,10 +50,6 @@ impl FezzHttpRequest {
         Some(Self { raw, method, deadline, headers: OnceLock::new(), body: OnceLock::new(), stream_taken })
     }
 
-    pub(crate) const fn raw(&self) -> &RequestRef {
-        &self.raw
-    }
-
     pub(crate) fn into_headers(self) -> HeaderMap {
         let _ = self.headers();
         self.headers.into_inner().unwrap_or_default()

@@ -16,8 +16,9 @@ pub(crate) struct HopByHop<'a> {
 
 impl<'a> HopByHop<'a> {
     pub(crate) fn of(headers: &'a HeaderMap) -> Self {
-        // Empty for nearly every message, and then without an allocation.
-        Self { connection: headers.get_all(CONNECTION).iter().collect() }
+        // Empty for nearly every message, and then without an allocation. A look at all names costs less than a hash.
+        let connection = headers.iter().filter(|(name, _)| *name == CONNECTION).map(|(_, value)| value);
+        Self { connection: connection.collect() }
     }
 
     pub(crate) fn contains(&self, name: &HeaderName) -> bool {
@@ -35,18 +36,16 @@ impl<'a> HopByHop<'a> {
 }
 
 fn is_known(name: &HeaderName) -> bool {
-    [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ]
-    .contains(name)
+    // No array of names, which would be made for each name that is asked about.
+    *name == CONNECTION
+        || *name == TE
+        || *name == TRAILER
+        || *name == TRANSFER_ENCODING
+        || *name == UPGRADE
+        || *name == PROXY_AUTHENTICATE
+        || *name == PROXY_AUTHORIZATION
+        || *name == KEEP_ALIVE
+        || *name == PROXY_CONNECTION
 }
 
 /// Whether a `Connection` header's comma-separated list names this header.

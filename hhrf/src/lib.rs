@@ -5,6 +5,7 @@
 
 mod admin;
 mod app;
+mod arrive;
 mod catalog;
 pub mod config;
 mod error;
@@ -18,7 +19,6 @@ mod metrics;
 mod observe;
 mod pool;
 mod refuse;
-mod request_id;
 mod resolve;
 mod respond;
 mod route;

@@ -3,15 +3,14 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use axum::body::Body;
 use futures_util::future::Either;
-use http::{Request, Response};
+use http::Response;
 use tower::{Layer, Service};
 use tracing::{Instrument, Level};
 
-use crate::respond::REQUEST_ID;
+use crate::arrive::Arrived;
 
 /// Puts observation over a service.
 #[derive(Clone, Copy, Debug)]
@@ -31,9 +30,9 @@ pub(crate) struct Observe<S> {
     inner: S,
 }
 
-impl<S> Service<Request<Body>> for Observe<S>
+impl<S> Service<Arrived> for Observe<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Future: Send + 'static>,
+    S: Service<Arrived, Response = Response<Body>, Future: Send + 'static>,
     S::Error: 'static,
 {
     type Response = Response<Body>;
@@ -44,17 +43,17 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Arrived) -> Self::Future {
         if !tracing::enabled!(Level::DEBUG) {
             return Either::Left(self.inner.call(request));
         }
         let span = tracing::debug_span!(
             "request",
-            method = %request.method(),
-            path = request.uri().path(),
-            request_id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()),
+            method = %request.head.parts.method,
+            path = request.head.parts.uri.path(),
+            request_id = request.head.id(),
         );
-        let begin = Instant::now();
+        let begin = request.head.since;
         let answer = self.inner.call(request);
         Either::Right(Box::pin(
             async move {

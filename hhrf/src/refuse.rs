@@ -1,17 +1,16 @@
 //! Refuse: requests that no stage shall see, because their connection or their head is at fault.
 
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::body::Body;
 use futures_util::future::{Either, ready};
-use http::{Request, Version};
+use http::Version;
+use http::request::Parts;
 use tower::{Layer, Service};
 
+use crate::arrive::Arrived;
 use crate::error::{Error, Refusal};
 use crate::respond::Answer;
 use crate::route::Placed;
-use crate::serve::Peer;
 
 /// Puts the check before a stage.
 #[derive(Clone, Copy, Debug)]
@@ -36,24 +35,27 @@ pub(crate) struct Refuse<S> {
 }
 
 impl<S> Refuse<S> {
-    fn check(&self, request: &Request<Body>) -> Result<(), Refusal> {
-        let peer = request.extensions().get::<Arc<Peer>>();
-        if let Some(violation) = peer.and_then(|peer| peer.rejection(request.method())) {
+    fn check(&self, request: &Arrived) -> Result<(), Refusal> {
+        if let Some(violation) = request.head.peer.rejection(&request.head.parts.method) {
             return Err(Refusal::Connection(violation));
         }
         // The guard has counted for HTTP/1.
-        if request.version() == Version::HTTP_2 { self.limits.check_size(request) } else { Ok(()) }
+        if request.head.parts.version == Version::HTTP_2 {
+            self.limits.check_size(&request.head.parts)
+        } else {
+            Ok(())
+        }
     }
 }
 
 impl RefuseLayer {
-    fn check_size(self, request: &Request<Body>) -> Result<(), Refusal> {
-        let found = request.headers().len();
-        if found > self.max_headers + OWN_HEADERS {
-            return Err(Refusal::TooManyHeaders { found: found - OWN_HEADERS, limit: self.max_headers });
+    fn check_size(self, head: &Parts) -> Result<(), Refusal> {
+        let found = head.headers.len();
+        if found > self.max_headers {
+            return Err(Refusal::TooManyHeaders { found, limit: self.max_headers });
         }
-        let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-        let headers = request.headers().iter();
+        let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+        let headers = head.headers.iter();
         let found = headers.fold(target, |sum, (name, value)| sum + name.as_str().len() + value.len());
         if found > self.max_head_bytes {
             return Err(Refusal::HeadTooLarge { limit: self.max_head_bytes });
@@ -62,12 +64,9 @@ impl RefuseLayer {
     }
 }
 
-/// The request id, which the host may have added.
-const OWN_HEADERS: usize = 1;
-
-impl<S> Service<Request<Body>> for Refuse<S>
+impl<S> Service<Arrived> for Refuse<S>
 where
-    S: Service<Request<Body>, Response = Placed<Answer>, Error = Placed<Error>>,
+    S: Service<Arrived, Response = Placed<Answer>, Error = Placed<Error>>,
 {
     type Response = Placed<Answer>;
     type Error = Placed<Error>;
@@ -77,7 +76,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Arrived) -> Self::Future {
         match self.check(&request) {
             Ok(()) => Either::Right(self.inner.call(request)),
             Err(refusal) => Either::Left(ready(Err(Error::from(refusal).into()))),

@@ -3,31 +3,29 @@
 //! An error becomes a problem document (RFC 9457) that says what the client can act on, and one log line that says the
 //! rest.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::body::Body;
-use futures_util::FutureExt;
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::Body as _;
 use serde::Serialize;
 use tower::{Layer, Service};
 
+use crate::arrive::{Arrived, REQUEST_ID};
 use crate::error::{Error, Refusal};
 use crate::ffi::{Reply, ReplyError};
 use crate::guard::Violation;
 use crate::invoke::{BodyError, InvokeError};
 use crate::metrics::{RouteStats, method_label};
 use crate::route::{Place, Placed, RouteError};
-
-/// Carries the request's id, in both directions.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Say which function answered, and which build of it.
 const FUNCTION: HeaderName = HeaderName::from_static("x-fezz-function");
@@ -66,69 +64,99 @@ pub(crate) struct Respond<S> {
     inner: S,
 }
 
-impl<S> Service<Request<Body>> for Respond<S>
+impl<S> Service<Arrived> for Respond<S>
 where
-    S: Service<Request<Body>, Response = Placed<Answer>, Error = Placed<Error>, Future: Send + 'static>,
+    S: Service<Arrived, Response = Placed<Answer>, Error = Placed<Error>, Future: Unpin>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Responding<S::Future>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // The stages below are always ready; what they cannot take they answer with an error.
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let begin = Instant::now();
-        let here = self.here.clone();
-        let method = method_label(request.method());
-        let is_head = request.method() == Method::HEAD;
-        let request_id = request.headers().get(REQUEST_ID).cloned();
+    fn call(&mut self, request: Arrived) -> Self::Future {
+        let asked = Asked {
+            method: method_label(&request.head.parts.method),
+            is_head: request.head.parts.method == Method::HEAD,
+            id: request.head.id.clone(),
+            since: request.head.since,
+        };
         // Unwind safety: what a panicking stage held is dropped with its future. A stage that panics before it has one
         // keeps nothing from one call to the next.
         let called = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
-        Box::pin(async move {
-            let outcome = match called {
-                Ok(answer) => AssertUnwindSafe(answer).catch_unwind().await,
-                Err(payload) => Err(payload),
-            };
-            let outcome =
-                outcome.unwrap_or_else(|payload| Err(Error::Panic(panic_message(&*payload)).into()));
-            let (place, mut response) = match outcome {
-                Ok(Placed { place, what: Answer::Reply(reply) }) => (place, function_reply(reply, is_head)),
-                Ok(Placed { place, what: Answer::Options { allow } }) => (place, options(&allow)),
-                Err(failed) => {
-                    let request_id = request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
-                    log(&failed, request_id);
-                    let response = problem(&failed, request_id, here.expose_panics);
-                    (failed.place, response)
-                }
-            };
-            here.finish(place.as_ref(), method, begin, &mut response);
-            if let Some(request_id) = request_id {
-                response.headers_mut().entry(REQUEST_ID).or_insert(request_id);
+        Responding { here: self.here.clone(), asked, called: called.map_err(Some) }
+    }
+}
+
+/// What an answer takes from its request.
+#[derive(Debug)]
+struct Asked {
+    method: &'static str,
+    is_head: bool,
+    id: HeaderValue,
+    since: Instant,
+}
+
+type Payload = Box<dyn Any + Send>;
+type Outcome = Result<Placed<Answer>, Placed<Error>>;
+
+/// Waits for what the stages below come to, and makes a response of it.
+#[derive(Debug)]
+pub(crate) struct Responding<F> {
+    here: RespondLayer,
+    asked: Asked,
+    /// An error is the panic of a call that came to no future; taken when it is answered.
+    called: Result<F, Option<Payload>>,
+}
+
+impl<F: Future<Output = Outcome> + Unpin> Responding<F> {
+    /// A panic is an outcome too.
+    fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let polled = match &mut self.called {
+            // Unwind safety: a future that has panicked is not polled again.
+            Ok(future) => catch_unwind(AssertUnwindSafe(|| Pin::new(future).poll(cx))),
+            Err(payload) => Err(payload.take().unwrap_or_else(|| Box::new("polled again"))),
+        };
+        polled.unwrap_or_else(|payload| Poll::Ready(Err(Error::Panic(panic_message(&*payload)).into())))
+    }
+}
+
+impl<F: Future<Output = Outcome> + Unpin> Future for Responding<F> {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = ready!(self.poll_outcome(cx));
+        let Self { here, asked, .. } = &*self;
+        let (place, mut response) = match outcome {
+            Ok(Placed { place, what: Answer::Reply(reply) }) => (place, function_reply(reply, asked.is_head)),
+            Ok(Placed { place, what: Answer::Options { allow } }) => (place, options(&allow)),
+            Err(failed) => {
+                let id = asked.id.to_str().unwrap_or_default();
+                log(&failed, id);
+                let response = problem(&failed, id, here.expose_panics);
+                (failed.place, response)
             }
-            Ok(response)
-        })
+        };
+        here.finish(place.as_ref(), asked, &mut response);
+        Poll::Ready(Ok(response))
     }
 }
 
 impl RespondLayer {
     /// Counts an answer, and says whose it is.
-    fn finish(
-        &self,
-        place: Option<&Place>,
-        method: &'static str,
-        begin: Instant,
-        response: &mut Response<Body>,
-    ) {
+    fn finish(&self, place: Option<&Place>, asked: &Asked, response: &mut Response<Body>) {
+        let headers = response.headers_mut();
         if let Some(Place { function, .. }) = place {
-            response.headers_mut().insert(FUNCTION, function.tag.name.clone());
-            response.headers_mut().insert(DIGEST, function.tag.digest.clone());
+            headers.insert(FUNCTION, function.tag.name.clone());
+            headers.insert(DIGEST, function.tag.digest.clone());
         }
+        headers.entry(REQUEST_ID).or_insert_with(|| asked.id.clone());
         let of_route = place.and_then(|place| place.function.route_stats.get(place.route?));
-        of_route.unwrap_or(&self.elsewhere).answered(method, response.status(), begin.elapsed());
+        let stats = of_route.unwrap_or(&self.elsewhere);
+        stats.answered(asked.method, response.status(), asked.since.elapsed());
     }
 }
 
@@ -215,7 +243,6 @@ fn status(error: &Error) -> StatusCode {
         }
         Error::Route(RouteError::BadPath(_) | RouteError::BadParameter { .. }) => StatusCode::BAD_REQUEST,
         Error::Route(RouteError::MethodNotAllowed { .. }) => StatusCode::METHOD_NOT_ALLOWED,
-        Error::Route(RouteError::NoPeer) => StatusCode::INTERNAL_SERVER_ERROR,
         Error::Route(_) => StatusCode::NOT_FOUND,
         Error::Quarantined(_) => StatusCode::SERVICE_UNAVAILABLE,
         Error::Resolve(_) | Error::Panic(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -269,7 +296,7 @@ fn log(failed: &Placed<Error>, request_id: &str) {
     }
 }
 
-fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
+fn panic_message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
 }

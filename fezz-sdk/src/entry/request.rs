@@ -1,5 +1,6 @@
 //! The host's request, kept alive for as long as anything of the function's looks into it.
 
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,15 +21,12 @@ unsafe impl Send for RequestRef {}
 unsafe impl Sync for RequestRef {}
 
 impl RequestRef {
+    /// A request that somebody else keeps alive: nothing is counted.
+    ///
     /// # Safety
-    /// `request` is null, or valid for the time of this call.
-    pub(super) unsafe fn retain(request: *const FezzRequest) -> Option<Self> {
-        let this = NonNull::new(request.cast_mut())?;
-        // SAFETY: valid for the time of this call, says the caller.
-        let retain = unsafe { this.as_ref() }.retain;
-        // SAFETY: the host's own function, given the host's own request.
-        unsafe { retain(request) };
-        Some(Self(this))
+    /// `request` is null, or valid for as long as the result is used.
+    pub(super) unsafe fn borrow(request: *const FezzRequest) -> Option<ManuallyDrop<Self>> {
+        NonNull::new(request.cast_mut()).map(|request| ManuallyDrop::new(Self(request)))
     }
 
     pub(super) const fn as_non_null(&self) -> NonNull<FezzRequest> {

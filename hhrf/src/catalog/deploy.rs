@@ -23,6 +23,7 @@ use crate::ffi::inflight;
 use crate::invoke::Gate;
 use crate::metrics::Stats;
 use crate::pool::{Defaults, Plan};
+use crate::resolve::Slot;
 use crate::serve::ServeError;
 use crate::supervise::Quarantined;
 
@@ -207,6 +208,7 @@ impl Deployer {
             routes,
             // In a process of its own it harms nobody.
             quarantined: quarantined.filter(|_| isolation.is_none()),
+            slot: Slot::default(),
             isolation,
             variables,
             library,

@@ -35,6 +35,7 @@ pub(crate) use watch::{Timing, Watcher};
 use crate::invoke::Gate;
 use crate::metrics::{RouteStats, Stats};
 use crate::pool::Plan;
+use crate::resolve::Slot;
 
 /// SHA-256 of a library.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -111,6 +112,8 @@ pub(crate) struct Function {
     /// The private copy that is loaded.
     pub(crate) library: PathBuf,
     pub(crate) gate: Gate,
+    /// Where it is found without asking the cache.
+    pub(crate) slot: Slot,
     pub(crate) stats: Arc<Stats>,
     /// What is counted for each pattern of `routes`.
     pub(crate) route_stats: Vec<Arc<RouteStats>>,

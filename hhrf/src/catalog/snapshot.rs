@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fezz_manifest::{Aliases, Share, Version};
+use foldhash::fast::RandomState;
 
 use super::Function;
 
@@ -13,9 +14,12 @@ use super::Function;
 /// They are worked out when a catalog is made, so that a look-up is one hash.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
-    by_name: HashMap<String, Entry>,
+    by_name: ByName,
     functions: Vec<Arc<Function>>,
 }
+
+/// Names are the operator's: there is nobody who would make them collide, and a faster hash will do.
+type ByName = HashMap<String, Entry, RandomState>;
 
 #[derive(Debug)]
 enum Entry {
@@ -34,7 +38,7 @@ struct Split {
 
 impl Catalog {
     pub(crate) fn new(functions: Vec<Arc<Function>>, aliases: &Aliases) -> Self {
-        let mut by_name = HashMap::new();
+        let mut by_name = ByName::default();
         let mut versions: BTreeMap<&str, Vec<&Arc<Function>>> = BTreeMap::new();
         for function in &functions {
             versions.entry(&function.key.id).or_default().push(function);
@@ -95,7 +99,7 @@ fn shorthands<'f>(id: &str, mut functions: Vec<&'f Arc<Function>>) -> HashMap<St
 
 impl Split {
     /// Shares of versions that are not there any more fall to the others; without any, there is no split.
-    fn new(id: &str, shares: &[Share], by_name: &HashMap<String, Entry>) -> Option<Self> {
+    fn new(id: &str, shares: &[Share], by_name: &ByName) -> Option<Self> {
         let mut total = 0;
         let mut known = Vec::new();
         for Share { version, weight } in shares {

@@ -7,6 +7,7 @@ use super::*;
 use crate::catalog::{Digest, FunctionKey, Limits, Tag, Variables};
 use crate::invoke::Gate;
 use crate::metrics::Stats;
+use crate::resolve::Slot;
 
 fn function(name: &str) -> Arc<Function> {
     let (id, version) = name.split_once('@').unwrap();
@@ -25,6 +26,7 @@ fn function(name: &str) -> Arc<Function> {
         limits: Limits { timeout: Duration::from_secs(1), max_body_bytes: 1, max_concurrency: 1 },
         isolation: None,
         quarantined: None,
+        slot: Slot::default(),
         number: 0,
         variables: Variables::default(),
         data_dir: PathBuf::new(),

@@ -1,6 +1,7 @@
 //! One request as a function sees it: a [`FezzRequest`] together with everything that it points to.
 
 use std::cell::UnsafeCell;
+use std::iter;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,24 +10,23 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fezz_abi::{FezzPair, FezzPairs, FezzRequest, FezzSlice};
 use http::HeaderName;
-use http::request::Parts;
 
 use super::upload::Upload;
+use crate::arrive::{Head, REQUEST_ID};
 use crate::catalog::Function;
 use crate::hop_by_hop::HopByHop;
 use crate::invoke::BodyReader;
-use crate::respond::REQUEST_ID;
-use crate::serve::Peer;
+use crate::route::Routed;
 
 /// W3C Trace Context.
-pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const REQUEST_ID_NAME: &[u8] = b"x-request-id";
 
 /// What a call is made from.
 #[derive(Debug)]
 pub(crate) struct CallParts {
+    pub(crate) head: Box<Head>,
     pub(crate) function: Arc<Function>,
-    pub(crate) peer: Arc<Peer>,
-    pub(crate) head: Parts,
     /// Where in the URI's path the function's own path begins.
     pub(crate) path_start: usize,
     /// Index of the route in the function's table.
@@ -45,10 +45,15 @@ pub(crate) enum CallBody {
 }
 
 impl CallParts {
+    pub(crate) fn new(routed: Routed, deadline: Option<Instant>) -> Self {
+        let Routed { head, function, path_start, route, params, .. } = routed;
+        Self { head, function, path_start, route, params, deadline }
+    }
+
     /// The path below the function's prefix. Where the client named none it is that of the route that was chosen for
     /// it, which has no parameters.
     pub(crate) fn path(&self) -> &str {
-        match self.head.uri.path().get(self.path_start..) {
+        match self.head.parts.uri.path().get(self.path_start..) {
             None | Some("" | "/") => self.pattern(),
             Some(path) => path,
         }
@@ -58,16 +63,25 @@ impl CallParts {
         self.function.routes.patterns().nth(self.route).unwrap_or_default()
     }
 
-    /// A header's first value; empty where there is none.
-    pub(crate) fn header(&self, name: &HeaderName) -> &[u8] {
-        self.head.headers.get(name).map_or(&[], |value| value.as_bytes())
+    /// The request's id.
+    pub(crate) fn request_id(&self) -> &[u8] {
+        self.head.id.as_bytes()
     }
 
-    /// The headers that travel on, in order.
+    /// The trace that the request belongs to (W3C Trace Context); empty where the client names none.
+    pub(crate) fn traceparent(&self) -> &[u8] {
+        let mut headers = self.head.parts.headers.iter();
+        headers.find(|(name, _)| *name == TRACEPARENT).map_or(&[], |(_, value)| value.as_bytes())
+    }
+
+    /// The headers that travel on, in order, and the request's id.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let hop_by_hop = HopByHop::of(&self.head.headers);
-        let headers = self.head.headers.iter().filter(move |(name, _)| !hop_by_hop.contains(name));
-        headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
+        let headers = &self.head.parts.headers;
+        let hop_by_hop = HopByHop::of(headers);
+        let headers =
+            headers.iter().filter(move |(name, _)| *name != REQUEST_ID && !hop_by_hop.contains(name));
+        let headers = headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+        headers.chain(iter::once((REQUEST_ID_NAME, self.request_id())))
     }
 
     /// How much of its time is left, at least a nanosecond; none where it has no deadline.
@@ -126,9 +140,13 @@ impl Call {
         Self(call)
     }
 
+    /// How much of its time is left; none where it has no deadline.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        self.0.parts.time_left()
+    }
+
     /// The request, its remaining time filled in. Called once, by the thread that is about to make the call.
-    pub(super) fn begin(&self) -> *const FezzRequest {
-        let left = self.0.parts.time_left();
+    pub(super) fn begin(&self, left: Option<Duration>) -> *const FezzRequest {
         let left = left.map_or(0, |left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
         // From the Arc's own pointer, so that `retain` may reach the whole of Inner through it.
         let inner = Arc::as_ptr(&self.0);
@@ -147,8 +165,7 @@ impl Call {
 
     /// The request's id.
     pub(crate) fn request_id(&self) -> &str {
-        let id = self.0.parts.head.headers.get(REQUEST_ID);
-        id.and_then(|id| id.to_str().ok()).unwrap_or_default()
+        self.0.parts.head.id()
     }
 
     /// Tells the function that nobody waits for its answer any more.
@@ -162,17 +179,17 @@ impl Inner {
         let body_stream = self.upload.as_mut().map_or(ptr::null(), Upload::point);
         let parts = &self.parts;
         *self.request.get_mut() = FezzRequest {
-            method: FezzSlice::new(parts.head.method.as_str().as_bytes()),
+            method: FezzSlice::new(parts.head.parts.method.as_str().as_bytes()),
             path: FezzSlice::new(parts.path().as_bytes()),
-            query: FezzSlice::new(parts.head.uri.query().unwrap_or_default().as_bytes()),
+            query: FezzSlice::new(parts.head.parts.uri.query().unwrap_or_default().as_bytes()),
             route: FezzSlice::new(parts.pattern().as_bytes()),
             params: FezzPairs::new(&self.params),
             headers: FezzPairs::new(&self.headers),
             body: FezzSlice::new(&self.body),
             body_stream,
-            request_id: FezzSlice::new(parts.header(&REQUEST_ID)),
-            traceparent: FezzSlice::new(parts.header(&TRACEPARENT)),
-            client_addr: FezzSlice::new(parts.peer.address_text().as_bytes()),
+            request_id: FezzSlice::new(parts.request_id()),
+            traceparent: FezzSlice::new(parts.traceparent()),
+            client_addr: FezzSlice::new(parts.head.peer.address_text().as_bytes()),
             cancelled: &raw const self.cancelled,
             ..EMPTY
         };
@@ -180,7 +197,7 @@ impl Inner {
 }
 
 fn header_pairs(parts: &CallParts) -> Vec<FezzPair> {
-    let mut pairs = Vec::with_capacity(parts.head.headers.len());
+    let mut pairs = Vec::with_capacity(parts.head.parts.headers.len() + 1);
     pairs.extend(parts.headers().map(|(name, value)| pair(name, value)));
     pairs
 }

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::ffi::c_int;
 use std::path::Path;
+use std::time::Duration;
 
 use fezz_abi::{
     ABI_MAJOR, ABI_VERSION, AbiVersionFn, FLAG_BLOCKING, FLAG_BODY_STREAM, FetchAsyncFn, FetchFn, FezzHost,
@@ -108,21 +109,21 @@ impl Library {
     }
 
     /// Starts a call that is polled; none where the function has to be called on a thread that may block.
-    pub(crate) fn start(&self, call: Call) -> Option<Task> {
-        Some(Task::start(self.fetch_async?, call))
+    pub(crate) fn start(&self, call: Call, left: Duration) -> Option<Task<Call>> {
+        Some(Task::start(self.fetch_async?, call, left))
     }
 
     /// Runs one call on this thread, for as long as the function likes.
     pub(crate) fn fetch(&self, call: &Call) -> RawReply {
         let mut response = FezzResponse::EMPTY;
-        let request = call.begin();
+        let request = call.begin(call.time_left());
         // SAFETY: the request is valid for as long as `call` is, the response can be written.
         unsafe { (self.fetch)(request, &raw mut response) };
         RawReply::new(response)
     }
 
     /// As [`start`](Self::start), in a worker process.
-    pub(crate) fn start_remote(&self, call: RemoteCall) -> Option<Task> {
+    pub(crate) fn start_remote(&self, call: RemoteCall) -> Option<Task<RemoteCall>> {
         Some(Task::start_remote(self.fetch_async?, call))
     }
 

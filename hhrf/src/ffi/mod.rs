@@ -21,7 +21,7 @@ mod stream;
 mod task;
 mod upload;
 
-pub(crate) use call::{Call, CallBody, CallParts, TRACEPARENT};
+pub(crate) use call::{Call, CallBody, CallParts};
 pub(crate) use descriptor::{adopt, wait_on};
 pub(crate) use host::{HostTable, Identity, TARGET, log_level};
 pub(crate) use lease::{Lease, lease};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fezz_abi::{FezzResponse, FezzSlice, FezzStream, OUTCOME_FAILED, OUTCOME_PANICKED, OUTCOME_RETURNED};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::ReplyStream;
@@ -82,7 +83,7 @@ impl RawReply {
     }
 
     /// Checks the answer. Its body is not copied: it keeps the function's memory, and what keeps the function loaded.
-    pub(crate) fn into_reply(self, keep: &Keep) -> Result<Reply<ReplyBody>, ReplyError> {
+    pub(crate) fn into_reply(self, keep: Keep) -> Result<Reply<ReplyBody>, ReplyError> {
         if self.0.body.is_malformed() {
             return Err(ReplyError::Body(self.0.body.len));
         }
@@ -120,29 +121,27 @@ impl RawReply {
         for (index, pair) in pairs.iter().enumerate() {
             let (name, value) = (self.bytes(pair.name), self.bytes(pair.value));
             let malformed = pair.name.is_malformed() || pair.value.is_malformed();
-            match (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
-                (Ok(name), Ok(value)) if !malformed => headers.append(name, value),
-                _ => {
-                    return Err(ReplyError::Header {
-                        index,
-                        name: String::from_utf8_lossy(name).into_owned(),
-                    });
-                }
+            let (Ok(name), Ok(value), false) =
+                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value), malformed)
+            else {
+                return Err(ReplyError::Header { index, name: String::from_utf8_lossy(name).into_owned() });
             };
+            if name != CONTENT_LENGTH {
+                headers.append(name, value);
+            }
         }
         HopByHop::strip(&mut headers);
-        headers.remove(http::header::CONTENT_LENGTH);
         Ok(headers)
     }
 
-    fn into_body(self, keep: &Keep) -> ReplyBody {
+    fn into_body(self, keep: Keep) -> ReplyBody {
         if !self.0.stream.is_null() {
-            return ReplyBody::Stream(ReplyStream::new(self, Arc::clone(keep)));
+            return ReplyBody::Stream(ReplyStream::new(self, keep));
         }
         if self.0.body.len == 0 {
             return ReplyBody::Whole(Bytes::new());
         }
-        ReplyBody::Whole(Bytes::from_owner(WholeBody { raw: self, _keep: Arc::clone(keep) }))
+        ReplyBody::Whole(Bytes::from_owner(WholeBody { raw: self, _keep: keep }))
     }
 
     fn text(&self) -> String {

@@ -1,6 +1,7 @@
 //! A call that is polled in place: what `fezz_fetch_async` starts.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use fezz_abi::bridge::lend;
 use fezz_abi::{FetchAsyncFn, FezzResponse, FezzTask, TASK_PENDING, TASK_READY};
@@ -8,54 +9,71 @@ use fezz_abi::{FetchAsyncFn, FezzResponse, FezzTask, TASK_PENDING, TASK_READY};
 use super::reply::{RawReply, ReplyError};
 use super::{Call, RemoteCall, inflight};
 
-/// Whose request it is that the task works on.
-#[derive(Debug)]
-enum Owner {
-    Local(Call),
-    /// In a worker process, where the host knows who waits.
-    Remote {
-        _call: RemoteCall,
-    },
+/// Whose request it is that a task works on.
+pub(crate) trait Owner {
+    /// By which the supervisor knows the function.
+    fn number(&self) -> u32;
+
+    /// Tells the function that nobody waits for its answer any more.
+    fn cancel(&self);
 }
 
-impl Owner {
-    /// By which the supervisor knows the function; it is nothing to it what a worker does.
+impl Owner for Call {
     fn number(&self) -> u32 {
-        match self {
-            Self::Local(call) => call.function().number,
-            Self::Remote { .. } => 0,
-        }
+        self.function().number
     }
+
+    fn cancel(&self) {
+        Self::cancel(self);
+    }
+}
+
+/// In a worker process. What that does is nothing to the supervisor, and it is the host that knows who waits.
+impl Owner for RemoteCall {
+    fn number(&self) -> u32 {
+        0
+    }
+
+    fn cancel(&self) {}
 }
 
 /// A running call. Dropping it cancels what is not finished, and ends the borrow of the request.
 #[derive(Debug)]
-pub(crate) struct Task {
+pub(crate) struct Task<C: Owner> {
     raw: FezzTask,
-    call: Owner,
+    call: C,
     finished: bool,
 }
 
 // SAFETY: the contract lets a task be polled and dropped from any thread, by one at a time.
-unsafe impl Send for Task {}
+unsafe impl<C: Owner + Send> Send for Task<C> {}
 
-impl Task {
-    /// Starts a call. Must not block, and nothing is polled yet.
-    pub(super) fn start(fetch_async: FetchAsyncFn, call: Call) -> Self {
+impl Task<Call> {
+    /// Starts a call that has this much time left. Must not block, and nothing is polled yet.
+    pub(super) fn start(fetch_async: FetchAsyncFn, call: Call, left: Duration) -> Self {
         let mut raw = FezzTask::EMPTY;
-        let request = call.begin();
+        let request = call.begin(Some(left));
         let _inside = inflight::enter(call.function().number);
         // SAFETY: the request is valid for as long as `call` is, the task can be written.
         unsafe { fetch_async(request, &raw mut raw) };
-        Self { raw, call: Owner::Local(call), finished: false }
+        Self { raw, call, finished: false }
     }
+}
 
+impl Task<RemoteCall> {
     /// The same in a worker process.
     pub(super) fn start_remote(fetch_async: FetchAsyncFn, call: RemoteCall) -> Self {
         let mut raw = FezzTask::EMPTY;
         // SAFETY: the request is valid for as long as `call` is, the task can be written.
         unsafe { fetch_async(call.as_raw(), &raw mut raw) };
-        Self { raw, call: Owner::Remote { _call: call }, finished: false }
+        Self { raw, call, finished: false }
+    }
+}
+
+impl<C: Owner> Task<C> {
+    /// Whose request it works on.
+    pub(crate) const fn call(&self) -> &C {
+        &self.call
     }
 
     /// Makes progress on this thread. Not called again when it is ready.
@@ -82,12 +100,10 @@ impl Task {
     }
 }
 
-impl Drop for Task {
+impl<C: Owner> Drop for Task<C> {
     fn drop(&mut self) {
-        if let Owner::Local(call) = &self.call
-            && !self.finished
-        {
-            call.cancel();
+        if !self.finished {
+            self.call.cancel();
         }
         let _inside = inflight::enter(self.call.number());
         if let Some(drop) = self.raw.drop {

@@ -16,6 +16,24 @@ pub(super) const HOST: Class = Class(1 << 3);
 pub(super) const PATH: Class = Class(1 << 4);
 /// A query, as `http::Uri` takes it.
 pub(super) const QUERY: Class = Class(1 << 5);
+/// What has one byte in UTF-8.
+pub(super) const ASCII: Class = Class(1 << 6);
+/// A host of which it need not be known where its parts begin and end.
+pub(super) const NAME: Class = Class(1 << 7);
+
+/// The classes that all bytes of a run were in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Common(u8);
+
+impl Common {
+    /// Of no bytes.
+    pub(super) const ALL: Self = Self(u8::MAX);
+
+    /// Whether all bytes were in this set.
+    pub(super) fn within(self, class: Class) -> bool {
+        self.0 & class.0 != 0
+    }
+}
 
 static TABLE: [u8; 256] = {
     let mut table = [0; 256];
@@ -34,6 +52,21 @@ impl Class {
     #[inline]
     pub(super) fn has(self, byte: u8) -> bool {
         TABLE[usize::from(byte)] & self.0 != 0
+    }
+
+    /// How many bytes from the front are in this set, and what else they have in common.
+    #[inline]
+    pub(super) fn run(self, bytes: &[u8], mut common: Common) -> (usize, Common) {
+        let mut length = 0;
+        for byte in bytes {
+            let classes = TABLE[usize::from(*byte)];
+            if classes & self.0 == 0 {
+                break;
+            }
+            common.0 &= classes;
+            length += 1;
+        }
+        (length, common)
     }
 
     /// Whether all of `bytes` are.
@@ -61,6 +94,12 @@ const fn classes_of(byte: u8) -> u8 {
         || matches!(byte, b'!' | b'$'..=b'+' | b'-' | b'.' | b':' | b';' | b'=' | b'[' | b']' | b'_' | b'~')
     {
         classes |= HOST.0;
+        if !matches!(byte, b':' | b'[' | b']') {
+            classes |= NAME.0;
+        }
+    }
+    if byte.is_ascii() {
+        classes |= ASCII.0;
     }
     if visible && !matches!(byte, b'#' | b'<' | b'>' | b'?' | b'`') {
         classes |= PATH.0;

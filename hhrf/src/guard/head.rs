@@ -5,7 +5,7 @@
 //! either is the delimiter that leads to the next step or is the violation. So the verdict depends on the bytes only
 //! and never on how they were cut into packets, and a byte is looked at once however slowly its neighbours come.
 
-use super::class::{Class, TARGET, TOKEN, VALUE};
+use super::class::{Class, Common, TARGET, TOKEN, VALUE};
 use super::fields::{Field, Fields, Framing};
 use super::{Violation, target};
 
@@ -35,18 +35,36 @@ enum Walk {
 }
 
 /// A head of which a part has been read. Positions count from its first byte.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Head {
     step: Step,
     /// Where the current part begins.
     mark: usize,
     /// Up to where the head has been read.
     pos: usize,
+    /// What the bytes of the current part have in common so far.
+    common: Common,
     method_end: usize,
     http_11: bool,
     field: Option<Field>,
     lines: usize,
     fields: Fields,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self {
+            step: Step::default(),
+            mark: 0,
+            pos: 0,
+            common: Common::ALL,
+            method_end: 0,
+            http_11: false,
+            field: None,
+            lines: 0,
+            fields: Fields::default(),
+        }
+    }
 }
 
 impl Head {
@@ -104,7 +122,7 @@ impl Head {
         if target.len() > target::MAX_LEN {
             return Err(Violation::TargetTooLong);
         }
-        if byte != b' ' || !target::is_valid(&bytes[..self.method_end], target) {
+        if byte != b' ' || !target::is_valid(&bytes[..self.method_end], target, self.common) {
             return Err(unexpected(byte, Violation::MalformedRequestLine));
         }
         Ok(self.enter(Step::Version))
@@ -207,16 +225,17 @@ impl Head {
     fn enter(&mut self, step: Step) -> Walk {
         self.pos += 1;
         self.mark = self.pos;
+        self.common = Common::ALL;
         self.step = step;
         Walk::On
     }
 
     /// Runs over bytes of `class` to the first other one; `None` while all that has come is of it.
     fn run(&mut self, bytes: &[u8], class: Class) -> Option<u8> {
-        let ahead = &bytes[self.pos..];
-        let length = ahead.iter().position(|byte| !class.has(*byte));
-        self.pos += length.unwrap_or(ahead.len());
-        length.map(|length| ahead[length])
+        let (length, common) = class.run(&bytes[self.pos..], self.common);
+        self.common = common;
+        self.pos += length;
+        bytes.get(self.pos).copied()
     }
 }
 

@@ -3,14 +3,17 @@
 
 use http::Uri;
 
-use super::class::{HOST, PATH, QUERY};
+use super::class::{ASCII, Common, HOST, NAME, PATH, QUERY};
 
 /// The longest target that `http::Uri` can hold; hyper answers a longer one by itself, without a body.
 pub(super) const MAX_LEN: usize = (u16::MAX - 1) as usize;
 
-/// Whether a request with `method` may have `target`: origin-form, absolute-form, or `*` for OPTIONS (RFC 9112 3.2).
-pub(super) fn is_valid(method: &[u8], target: &[u8]) -> bool {
+/// Whether a request with `method` may have `target`, whose bytes have this in common: origin-form, absolute-form, or `*`
+/// for OPTIONS (RFC 9112 3.2).
+pub(super) fn is_valid(method: &[u8], target: &[u8], common: Common) -> bool {
     match target {
+        // A path alone, as most are; a query would have its question mark.
+        [b'/', ..] if common.within(PATH) && common.within(ASCII) => true,
         [b'/', ..] => is_origin_form(target),
         b"*" => method == b"OPTIONS",
         _ => is_absolute_form(target),
@@ -40,17 +43,16 @@ fn is_absolute_form(target: &[u8]) -> bool {
 /// Whether `value` can be a `Host`: `uri-host [ ":" port ]` (RFC 9110 7.2). An empty one is valid: it stands for a
 /// target without an authority (RFC 9112 3.2).
 pub(super) fn is_host(value: &[u8]) -> bool {
-    if !HOST.has_all(value) {
-        return false;
+    let (length, _) = NAME.run(value, Common::ALL);
+    match value.get(length) {
+        None => return true,
+        Some(b':') => return is_port(&value[length..]),
+        Some(_) => {}
     }
-    if let Some(literal) = value.strip_prefix(b"[") {
-        let mut parts = literal.splitn(2, |byte| *byte == b']');
-        let address = parts.next().unwrap_or_default();
-        return is_address(address) && parts.next().is_some_and(is_port);
-    }
-    let colon = value.iter().position(|byte| *byte == b':').unwrap_or(value.len());
-    let (name, port) = value.split_at(colon);
-    !name.iter().any(|byte| matches!(byte, b'[' | b']')) && is_port(port)
+    let Some(literal) = value.strip_prefix(b"[") else { return false };
+    let mut parts = literal.splitn(2, |byte| *byte == b']');
+    let address = parts.next().unwrap_or_default();
+    HOST.has_all(literal) && is_address(address) && parts.next().is_some_and(is_port)
 }
 
 /// What stands between brackets is not looked at further: no one routes by it differently.

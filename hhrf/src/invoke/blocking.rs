@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::gate::Permit;
 use super::runners::{Runners, Work};
 use super::stream::streamed;
-use super::{Admitted, InvokeError};
+use super::{Admitted, InvokeError, deadline_passed};
 use crate::ffi::{Call, Reply, ReplyBody, ReplyError};
 use crate::resolve::Loaded;
 
@@ -20,7 +20,7 @@ type Answer = Result<(Reply<ReplyBody>, Option<Permit>), ReplyError>;
 
 /// Makes the call and waits for its answer.
 pub(super) async fn run(admitted: Admitted, runners: &Runners) -> Result<Reply<Body>, InvokeError> {
-    let Admitted { call, loaded, permit, timeout, deadline, .. } = admitted;
+    let Admitted { call, loaded, permit, deadline, .. } = admitted;
     let (answer, wait) = oneshot::channel();
     let mut waiter = Waiter { call: call.clone(), wait };
     runners.submit(Work::Call(Job { call, loaded, permit, answer }));
@@ -30,7 +30,10 @@ pub(super) async fn run(admitted: Admitted, runners: &Runners) -> Result<Reply<B
             Ok(reply.map(|body| streamed(body, &waiter.call, permit, runners)))
         }
         Ok(Err(_)) => Err(InvokeError::Lost),
-        Err(_) => Err(InvokeError::Deadline { timeout, abandoned: waiter.abandon() }),
+        Err(_) => {
+            let abandoned = waiter.abandon();
+            Err(deadline_passed(waiter.call.function(), abandoned))
+        }
     }
 }
 

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
 use crate::metrics::Stats;
 
 /// A call that takes as long blocks, or works as hard as if it did.
@@ -16,36 +14,44 @@ const QUICK: Duration = Duration::from_micros(250);
 /// One function's door.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    permits: Arc<Semaphore>,
+    inside: Arc<Inside>,
+    max_concurrency: usize,
     abandoned: AtomicUsize,
     /// With how many abandoned calls no more are made.
     abandoned_max: usize,
     overloaded: AtomicBool,
     blocks: AtomicBool,
+}
+
+/// Who has come in.
+#[derive(Debug)]
+struct Inside {
+    calls: AtomicUsize,
     stats: Arc<Stats>,
 }
 
 /// The right to run one call. It belongs to the call itself, not to the request that waits for it: a client that
 /// leaves does not free a thread that is still at work.
 #[derive(Debug)]
-pub(crate) struct Permit {
-    _permit: OwnedSemaphorePermit,
-    stats: Arc<Stats>,
-}
+pub(crate) struct Permit(Arc<Inside>);
 
 impl Gate {
     pub(crate) fn new(max_concurrency: usize, abandoned_max: usize, stats: Arc<Stats>) -> Self {
-        let permits = Arc::new(Semaphore::new(max_concurrency.min(Semaphore::MAX_PERMITS)));
+        let inside = Arc::new(Inside { calls: AtomicUsize::new(0), stats });
         let (abandoned, overloaded, blocks) =
             (AtomicUsize::new(0), AtomicBool::new(false), AtomicBool::new(false));
-        Self { permits, abandoned, abandoned_max, overloaded, blocks, stats }
+        Self { inside, max_concurrency, abandoned, abandoned_max, overloaded, blocks }
     }
 
     /// A permit, if one is free.
     pub(crate) fn enter(&self) -> Option<Permit> {
-        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
-        self.stats.in_flight.inc();
-        Some(Permit { _permit: permit, stats: Arc::clone(&self.stats) })
+        // Nobody waits here, so that counting is enough. Acquire: what the last call left behind is seen.
+        if self.inside.calls.fetch_add(1, Ordering::Acquire) >= self.max_concurrency {
+            self.inside.calls.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        self.inside.stats.in_flight.inc();
+        Some(Permit(Arc::clone(&self.inside)))
     }
 
     /// How many calls are running that nobody waits for, where they are so many that no more may be made: each keeps a
@@ -99,13 +105,27 @@ impl Gate {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.stats.in_flight.dec();
+        self.0.stats.in_flight.dec();
+        self.0.calls.fetch_sub(1, Ordering::Release);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_more_come_in_than_may() {
+        let gate = Gate::new(2, 1, Arc::default());
+        let first = gate.enter();
+        let second = gate.enter();
+        assert!(first.is_some() && second.is_some() && gate.enter().is_none() && gate.enter().is_none());
+        drop(first);
+        let third = gate.enter();
+        assert!(third.is_some() && gate.enter().is_none());
+        drop((second, third));
+        assert_eq!(gate.inside.stats.in_flight.get(), 0);
+    }
 
     #[test]
     fn what_blocked_once_is_known_until_it_is_quick_again() {

@@ -1,19 +1,19 @@
 //! A call of a function that has processes of its own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use tokio::sync::oneshot;
 
-use super::{InvokeError, Opened};
+use super::{InvokeError, Opened, deadline_passed};
+use crate::catalog::Function;
 use crate::ffi::Reply;
 use crate::pool::{CallError, Pool, Request, Ticket};
 
 /// Makes the call in a task of its own: whoever waits may go at any time, and the call has to end in good order.
 pub(super) async fn run(pool: Arc<Pool>, opened: Opened) -> Result<Reply<Body>, InvokeError> {
-    let Opened { parts, body, permit, timeout, begin, deadline } = opened;
-    let stats = Arc::clone(&parts.function.stats);
+    let Opened { parts, body, permit, begin, deadline } = opened;
+    let function = Arc::clone(&parts.function);
     let ticket = Arc::new(Ticket::default());
     let mut waiter = Waiter(Some(Arc::clone(&ticket)));
     let (answer, wait) = oneshot::channel();
@@ -26,22 +26,22 @@ pub(super) async fn run(pool: Arc<Pool>, opened: Opened) -> Result<Reply<Body>, 
         Ok(Ok(reply)) => Ok(reply),
         Ok(Err(error)) => {
             if !matches!(error, CallError::Reply(_) | CallError::Deadline) {
-                stats.errors.inc();
+                function.stats.errors.inc();
             }
-            Err(invoke_error(error, timeout))
+            Err(invoke_error(error, &function))
         }
         Err(_) => Err(InvokeError::Lost),
     }
 }
 
 /// The same, in the words of this stage.
-pub(super) fn invoke_error(error: CallError, timeout: Duration) -> InvokeError {
+pub(super) fn invoke_error(error: CallError, function: &Function) -> InvokeError {
     match error {
         CallError::Resting { again } => InvokeError::Resting { again },
         CallError::NotStarted(reason) => InvokeError::NotStarted(reason),
         CallError::Crashed(what) => InvokeError::Crashed(what),
         CallError::Reply(error) => InvokeError::Reply(error),
-        CallError::Deadline => InvokeError::Deadline { timeout, abandoned: 0 },
+        CallError::Deadline => deadline_passed(function, 0),
         // Nobody is told.
         CallError::Abandoned => InvokeError::Lost,
     }

@@ -14,22 +14,26 @@ mod stream;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
+use bytes::Bytes;
+use http_body::Body as _;
 use tower::Service;
 
 pub(crate) use body::{BodyError, BodyReader};
 pub(crate) use gate::Gate;
 pub(crate) use runners::Runners;
 
+use crate::catalog::{Function, Limits};
 use crate::error::Error;
 use crate::ffi::{Call, CallBody, CallParts, Reply, ReplyError};
 use crate::pool::Pool;
 use crate::resolve::{Loaded, Resolved, Target};
 use crate::route::Routed;
 use gate::Permit;
+use polled::Polled;
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +76,6 @@ struct Admitted {
     /// Dropped after the call, at whose end it says that there is room for another.
     permit: Permit,
     call: Call,
-    timeout: Duration,
     begin: Instant,
     deadline: Instant,
 }
@@ -83,9 +86,29 @@ struct Opened {
     parts: CallParts,
     body: CallBody,
     permit: Permit,
-    timeout: Duration,
     begin: Instant,
     deadline: Instant,
+}
+
+impl Opened {
+    /// Takes a permit, from when on the function's time runs.
+    fn new(routed: Routed, body: CallBody, begin: Instant) -> Result<Self, InvokeError> {
+        let Limits { timeout, max_concurrency: limit, .. } = routed.function.limits;
+        let permit = routed.function.gate.enter().ok_or(InvokeError::Full { limit })?;
+        let deadline = begin + timeout;
+        Ok(Self { parts: CallParts::new(routed, Some(deadline)), body, permit, begin, deadline })
+    }
+
+    fn admit(self, loaded: Arc<Loaded>) -> Admitted {
+        let Self { parts, body, permit, begin, deadline } = self;
+        Admitted { loaded, permit, call: Call::new(parts, body), begin, deadline }
+    }
+}
+
+/// The deadline has passed, and is counted; so many calls go on without anybody who waits for them.
+fn deadline_passed(function: &Function, abandoned: usize) -> InvokeError {
+    function.stats.timeouts.inc();
+    InvokeError::Deadline { timeout: function.limits.timeout, abandoned }
 }
 
 /// The innermost service of the stack.
@@ -99,71 +122,102 @@ pub(crate) struct Invoke {
 }
 
 impl Invoke {
-    async fn run(self, resolved: Resolved) -> Result<Reply<Body>, InvokeError> {
-        let Resolved { routed, target } = resolved;
-        let stats = Arc::clone(&routed.function.stats);
-        if let Some(abandoned) = routed.function.gate.overload() {
-            return Err(InvokeError::Overloaded { abandoned });
-        }
-        let reply = match target {
-            Target::Library(loaded) => self.in_process(routed, loaded).await,
-            Target::Workers(pool) => self.isolated(routed, pool).await,
-        };
-        if let Err(InvokeError::Deadline { .. }) = reply {
-            stats.timeouts.inc();
-        }
-        reply
-    }
-
-    async fn in_process(&self, routed: Box<Routed>, loaded: Arc<Loaded>) -> Result<Reply<Body>, InvokeError> {
-        let opened = self.open(routed, loaded.streams_bodies()).await?;
-        let Opened { parts, body, permit, timeout, begin, deadline } = opened;
+    /// A request without a body finds all that it needs at hand: nothing stands between it and its call.
+    fn start(&self, routed: Routed, loaded: Arc<Loaded>) -> Result<Invoking, InvokeError> {
+        let begin = routed.head.since;
         let way = loaded.way();
-        let admitted = Admitted { loaded, permit, call: Call::new(parts, body), timeout, begin, deadline };
-        match way {
-            Way::Blocking => blocking::run(admitted, &self.runners).await,
-            Way::Polled => polled::run(admitted, self.slow_poll, &self.runners).await,
+        let admitted = Opened::new(routed, CallBody::Whole(Bytes::new()), begin)?.admit(loaded);
+        Ok(match way {
+            Way::Polled => Invoking::Polled(self.polled(admitted)?),
+            Way::Blocking => {
+                let runners = self.runners.clone();
+                Invoking::Boxed(Box::pin(async move { blocking::run(admitted, &runners).await }))
+            }
+        })
+    }
+
+    /// Any other request.
+    async fn run(self, routed: Routed, target: Target) -> Result<Reply<Body>, InvokeError> {
+        match target {
+            Target::Library(loaded) => {
+                let opened = self.open(routed, loaded.streams_bodies()).await?;
+                let way = loaded.way();
+                let admitted = opened.admit(loaded);
+                match way {
+                    Way::Blocking => blocking::run(admitted, &self.runners).await,
+                    Way::Polled => self.polled(admitted)?.await,
+                }
+            }
+            Target::Workers(pool) => self.isolated(routed, pool).await,
         }
     }
 
-    async fn isolated(&self, routed: Box<Routed>, pool: Arc<Pool>) -> Result<Reply<Body>, InvokeError> {
-        let timeout = routed.function.limits.timeout;
-        let streams = pool.streams_bodies(Instant::now() + timeout).await;
-        let streams = streams.map_err(|error| isolated::invoke_error(error, timeout))?;
+    fn polled(&self, admitted: Admitted) -> Result<Polled, InvokeError> {
+        Polled::start(admitted, self.slow_poll, self.runners.clone()).ok_or(InvokeError::Lost)
+    }
+
+    async fn isolated(&self, routed: Routed, pool: Arc<Pool>) -> Result<Reply<Body>, InvokeError> {
+        let function = Arc::clone(&routed.function);
+        let streams = pool.streams_bodies(Instant::now() + function.limits.timeout).await;
+        let streams = streams.map_err(|error| isolated::invoke_error(error, &function))?;
         isolated::run(pool, self.open(routed, streams).await?).await
     }
 
     /// Reads the body, unless the function does, and takes a permit: in this order, so that a slow client does not keep
     /// a place from others.
-    async fn open(&self, routed: Box<Routed>, streams_bodies: bool) -> Result<Opened, InvokeError> {
-        let Routed { head, body, function, peer, path_start, route, params } = *routed;
-        let (max_body_bytes, limit) = (function.limits.max_body_bytes, function.limits.max_concurrency);
-        let body = BodyReader::new(body, &head.headers, max_body_bytes, self.body_timeout)?;
+    async fn open(&self, mut routed: Routed, streams_bodies: bool) -> Result<Opened, InvokeError> {
+        let body = std::mem::take(&mut routed.body);
+        let limit = routed.function.limits.max_body_bytes;
+        let body = BodyReader::new(body, &routed.head.parts.headers, limit, self.body_timeout)?;
         let body = if streams_bodies {
             CallBody::Stream(body.with_timer())
         } else {
             CallBody::Whole(body.read().await?)
         };
-        let permit = function.gate.enter().ok_or(InvokeError::Full { limit })?;
-        let timeout = function.limits.timeout;
-        let begin = Instant::now();
-        let deadline = begin + timeout;
-        let parts = CallParts { function, deadline: Some(deadline), peer, head, path_start, route, params };
-        Ok(Opened { parts, body, permit, timeout, begin, deadline })
+        Opened::new(routed, body, Instant::now())
     }
 }
 
 impl Service<Resolved> for Invoke {
     type Response = Reply<Body>;
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Reply<Body>, Error>> + Send>>;
+    type Future = Invoking;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, resolved: Resolved) -> Self::Future {
-        let this = self.clone();
-        Box::pin(async move { Ok(this.run(resolved).await?) })
+    fn call(&mut self, resolved: Resolved) -> Invoking {
+        let Resolved { routed, target } = resolved;
+        if let Some(abandoned) = routed.function.gate.overload() {
+            return Invoking::Refused(Some(InvokeError::Overloaded { abandoned }));
+        }
+        match target {
+            Target::Library(loaded) if routed.body.is_end_stream() && !loaded.streams_bodies() => {
+                self.start(routed, loaded).unwrap_or_else(|error| Invoking::Refused(Some(error)))
+            }
+            target => Invoking::Boxed(Box::pin(self.clone().run(routed, target))),
+        }
+    }
+}
+
+/// A call on its way. The usual ones need no box.
+pub(crate) enum Invoking {
+    Polled(Polled),
+    Boxed(Pin<Box<dyn Future<Output = Result<Reply<Body>, InvokeError>> + Send>>),
+    /// Taken by the only poll.
+    Refused(Option<InvokeError>),
+}
+
+impl Future for Invoking {
+    type Output = Result<Reply<Body>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let reply = match self.get_mut() {
+            Self::Polled(polled) => ready!(Pin::new(polled).poll(cx)),
+            Self::Boxed(boxed) => ready!(boxed.as_mut().poll(cx)),
+            Self::Refused(error) => Err(error.take().unwrap_or(InvokeError::Lost)),
+        };
+        Poll::Ready(reply.map_err(Error::from))
     }
 }

@@ -5,55 +5,72 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
+use tokio::time::{Sleep, sleep_until};
 
+use super::gate::Permit;
 use super::runners::Runners;
 use super::stream::streamed;
-use super::{Admitted, InvokeError};
-use crate::ffi::{Call, Keep, RawReply, Reply, ReplyError, Task};
+use super::{Admitted, InvokeError, deadline_passed};
+use crate::ffi::{Call, Reply, Task};
+use crate::resolve::Loaded;
 
-/// Makes the call and waits for its answer.
-pub(super) async fn run(
-    admitted: Admitted,
+/// A call and what it holds. Fields are dropped from the first to the last: the task before the permit, which says that
+/// it is gone.
+pub(crate) struct Polled {
+    task: Task<Call>,
+    permit: Option<Permit>,
+    loaded: Arc<Loaded>,
+    runners: Runners,
     slow_poll: Duration,
-    runners: &Runners,
-) -> Result<Reply<Body>, InvokeError> {
-    // Locals are dropped from the last to the first: the task before the permit, which says that it is gone.
-    let Admitted { loaded, call, permit, timeout, begin, deadline } = admitted;
-    let Some(task) = loaded.start(call.clone()) else { return Err(InvokeError::Lost) };
-    let polling = Polling { task, call: &call, slow_poll, admitted: Some(begin) };
-    let Ok((raw, end)) = tokio::time::timeout_at(deadline.into(), polling).await else {
-        return Err(InvokeError::Deadline { timeout, abandoned: 0 });
-    };
-    let keep: Keep = loaded;
-    let reply = raw.and_then(|raw| raw.into_reply(&keep));
-    call.function().stats.answered(end - begin, &reply);
-    Ok(reply?.map(|body| streamed(body, &call, Some(permit), runners)))
+    begin: Instant,
+    /// Whether `begin` is when the first poll began, as good as: it is, until then. Clocks are not free.
+    fresh: bool,
+    deadline: Instant,
+    /// Made when there is first something to wait for.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// A task as a future, its polls timed.
-struct Polling<'a> {
-    task: Task,
-    call: &'a Call,
-    slow_poll: Duration,
-    /// When the first poll began, as good as; taken by it. Clocks are not free.
-    admitted: Option<Instant>,
+impl Polled {
+    /// None where the function is not one that is polled.
+    pub(super) fn start(admitted: Admitted, slow_poll: Duration, runners: Runners) -> Option<Self> {
+        let Admitted { loaded, call, permit, begin, deadline } = admitted;
+        let task = loaded.start(call, deadline - begin)?;
+        let (permit, timer, fresh) = (Some(permit), None, true);
+        Some(Self { task, permit, loaded, runners, slow_poll, begin, fresh, deadline, timer })
+    }
+
+    /// Ready when the function's time is over.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = self.deadline;
+        self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline.into()))).as_mut().poll(cx)
+    }
 }
 
-impl Future for Polling<'_> {
-    type Output = (Result<RawReply, ReplyError>, Instant);
+impl Future for Polled {
+    type Output = Result<Reply<Body>, InvokeError>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let begin = self.admitted.take().unwrap_or_else(Instant::now);
-        let reply = self.task.poll(cx);
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let begin = if std::mem::take(&mut this.fresh) { this.begin } else { Instant::now() };
+        let polled = this.task.poll(cx);
         let end = Instant::now();
-        if end - begin >= self.slow_poll {
-            report_slow_poll(self.call, end - begin);
+        if end - begin >= this.slow_poll {
+            report_slow_poll(this.task.call(), end - begin);
         }
-        reply.map(|reply| (reply, end))
+        let Poll::Ready(raw) = polled else {
+            let deadline = this.poll_deadline(cx);
+            return deadline.map(|()| Err(deadline_passed(this.task.call().function(), 0)));
+        };
+        let call = this.task.call();
+        let reply = raw.and_then(|raw| raw.into_reply(Arc::<Loaded>::clone(&this.loaded)));
+        call.function().stats.answered(end - this.begin, &reply);
+        let permit = this.permit.take();
+        Poll::Ready(Ok(reply?.map(|body| streamed(body, call, permit, &this.runners))))
     }
 }
 

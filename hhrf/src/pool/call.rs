@@ -13,7 +13,6 @@ use super::streaming::Streaming;
 use super::worker::{Kill, Worker};
 use super::{Inner, Pool, describe, upload};
 use crate::ffi::{CallBody, CallParts, Reply, ReplyError};
-use crate::respond::REQUEST_ID;
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -180,7 +179,7 @@ impl Inner {
             self.give_back(slot, false);
             return Err(abandoned.into());
         }
-        worker.begin(slot.index, parts.head.headers.get(REQUEST_ID).cloned());
+        worker.begin(slot.index, Some(parts.head.id.clone()));
         let whole = match &body {
             CallBody::Whole(body) => Some(body),
             CallBody::Stream(_) => None,

@@ -12,10 +12,9 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
 use super::worker::Worker;
-use crate::ffi::{CallParts, Reply, ReplyError, TRACEPARENT};
+use crate::ffi::{CallParts, Reply, ReplyError};
 use crate::hop_by_hop::HopByHop;
 use crate::invoke::BodyReader;
-use crate::respond::REQUEST_ID;
 use crate::worker::{
     CHUNK, Encoder, HEADER, Header, INLINE_BODY, Kind, Outcome, ProtocolError, STREAMED, WireResponse,
 };
@@ -235,13 +234,13 @@ fn request_head(
     id: u32,
 ) -> Result<Vec<u8>, ProtocolError> {
     let mut head = Encoder::new(buffer, Kind::Request, id);
-    head.bytes(parts.head.method.as_str().as_bytes());
+    head.bytes(parts.head.parts.method.as_str().as_bytes());
     head.bytes(parts.path().as_bytes());
-    head.bytes(parts.head.uri.query().unwrap_or_default().as_bytes());
+    head.bytes(parts.head.parts.uri.query().unwrap_or_default().as_bytes());
     head.bytes(parts.pattern().as_bytes());
-    head.bytes(parts.header(&REQUEST_ID));
-    head.bytes(parts.header(&TRACEPARENT));
-    head.bytes(parts.peer.address_text().as_bytes());
+    head.bytes(parts.request_id());
+    head.bytes(parts.traceparent());
+    head.bytes(parts.head.peer.address_text().as_bytes());
     let left = parts.time_left().map_or(0, |left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
     head.number(left);
     head.pairs(parts.params.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));

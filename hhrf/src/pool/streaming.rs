@@ -19,7 +19,6 @@ use super::slot::{ExchangeError, Slot};
 use super::upload::Upload;
 use super::worker::Kill;
 use crate::ffi::{CallParts, Piece, StreamError};
-use crate::respond::REQUEST_ID;
 use crate::worker::{Kind, ProtocolError};
 
 /// How long a function may go on making a body after its client has left.
@@ -92,7 +91,7 @@ impl Streaming {
             }
         };
         let error = StreamError::Function(reason);
-        let request_id = String::from_utf8_lossy(parts.header(&REQUEST_ID)).into_owned();
+        let request_id = parts.head.id().to_owned();
         parts.function.stats.errors.inc();
         tracing::error!(
             function = parts.function.name(),

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use moka::future::Cache as Moka;
@@ -20,7 +20,12 @@ pub(crate) struct Cache(Arc<Inner>);
 struct Inner {
     loaded: Moka<Arc<FunctionKey>, Target, BuildHasherDefault<DigestHasher>>,
     loader: Arc<Loader>,
+    /// How long functions may go by what the cache said last.
+    remember: Duration,
 }
+
+/// The part of the idle time by which a function's may be shorter, since the cache is not asked for each call.
+const REMEMBER: u32 = 64;
 
 /// Takes the part of a digest that a key gives it for a hash: there is none better. moka mixes something in where it
 /// looks after loads.
@@ -54,7 +59,10 @@ impl Cache {
         warn_at: usize,
         environment: Environment,
     ) -> (Self, AllShutDown) {
-        let loaded = Moka::builder().time_to_idle(idle).build_with_hasher(BuildHasherDefault::default());
+        let loaded = Moka::builder()
+            .time_to_idle(idle)
+            .eviction_listener(|_, target: Target, _| target.leave())
+            .build_with_hasher(BuildHasherDefault::default());
         let (alive, all_shut_down) = mpsc::channel(1);
         let swept = loaded.clone();
         tokio::spawn(async move {
@@ -66,12 +74,19 @@ impl Cache {
             }
         });
         let loader = Arc::new(Loader::new(alive, warn_at, environment));
-        (Self(Arc::new(Inner { loaded, loader })), AllShutDown(all_shut_down))
+        (Self(Arc::new(Inner { loaded, loader, remember: idle / REMEMBER })), AllShutDown(all_shut_down))
     }
 
     /// The function, where the cache has it at hand, which is without waiting.
-    pub(crate) fn at_hand(&self, function: &Function) -> Option<Target> {
-        self.0.loaded.get(&function.key).now_or_never().flatten()
+    pub(crate) fn at_hand(&self, function: &Function, now: Instant) -> Option<Target> {
+        if let Some(loaded) = function.slot.get(now, self.0.remember) {
+            return Some(Target::Library(loaded));
+        }
+        let target = self.0.loaded.get(&function.key).now_or_never().flatten()?;
+        if let Target::Library(loaded) = &target {
+            function.slot.set(loaded, now);
+        }
+        Some(target)
     }
 
     /// The function, from the cache or from its library.

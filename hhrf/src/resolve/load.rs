@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -36,6 +38,15 @@ pub(crate) enum Target {
     Workers(Arc<Pool>),
 }
 
+impl Target {
+    /// Called when it leaves the cache: calls that have it keep it, and nobody else takes it.
+    pub(super) fn leave(&self) {
+        if let Self::Library(loaded) = self {
+            loaded.left.store(true, Ordering::Release);
+        }
+    }
+}
+
 /// A function that can be called. Calls hold it; the last one to drop it shuts the function down.
 #[derive(Debug)]
 pub(crate) struct Loaded {
@@ -45,6 +56,8 @@ pub(crate) struct Loaded {
     name: String,
     /// By which the supervisor knows it.
     number: u32,
+    /// Whether the cache has let go of it.
+    left: AtomicBool,
     alive: mpsc::Sender<()>,
     runtime: Handle,
 }
@@ -130,6 +143,7 @@ impl Loader {
             generation,
             name: function.name().to_owned(),
             number,
+            left: AtomicBool::new(false),
             alive,
             runtime: Handle::current(),
         })
@@ -168,6 +182,11 @@ fn table(function: &Function) -> &'static HostTable {
 }
 
 impl Loaded {
+    /// Whether the cache has let go of it.
+    pub(super) fn has_left(&self) -> bool {
+        self.left.load(Ordering::Acquire)
+    }
+
     /// How its calls are run.
     pub(crate) fn way(&self) -> Way {
         if self.library.is_polled() { Way::Polled } else { Way::Blocking }
@@ -179,15 +198,15 @@ impl Loaded {
     }
 
     /// Starts a call that is polled; none where calls are made with [`fetch`](Self::fetch).
-    pub(crate) fn start(&self, call: Call) -> Option<Task> {
-        self.library.start(call)
+    pub(crate) fn start(&self, call: Call, left: Duration) -> Option<Task<Call>> {
+        self.library.start(call, left)
     }
 
     /// Runs one call on this thread.
     pub(crate) fn fetch(self: &Arc<Self>, call: &Call) -> Result<Reply<ReplyBody>, ReplyError> {
         let _inside = inflight::enter(self.number);
         let keep: Keep = Arc::<Self>::clone(self);
-        self.library.fetch(call).into_reply(&keep)
+        self.library.fetch(call).into_reply(keep)
     }
 }
 

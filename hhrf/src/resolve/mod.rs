@@ -5,6 +5,7 @@
 mod cache;
 mod load;
 mod retire;
+mod slot;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,6 +17,7 @@ use tower::{Layer, Service};
 pub(crate) use cache::{AllShutDown, Cache};
 pub(crate) use load::{LoadError, Loaded, Target};
 pub(crate) use retire::retire;
+pub(crate) use slot::Slot;
 
 use crate::error::Error;
 use crate::route::Routed;
@@ -23,7 +25,7 @@ use crate::route::Routed;
 /// A request whose function is loaded, or has a pool of workers.
 #[derive(Debug)]
 pub(crate) struct Resolved {
-    pub(crate) routed: Box<Routed>,
+    pub(crate) routed: Routed,
     pub(crate) target: Target,
 }
 
@@ -46,9 +48,9 @@ pub(crate) struct Resolve<S> {
     inner: S,
 }
 
-impl<S> Service<Box<Routed>> for Resolve<S>
+impl<S> Service<Routed> for Resolve<S>
 where
-    S: Service<Resolved, Error = Error, Future: Send> + Clone + Send + 'static,
+    S: Service<Resolved, Error = Error, Future: Send + Unpin> + Clone + Send + 'static,
 {
     type Response = S::Response;
     type Error = Error;
@@ -58,10 +60,10 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, routed: Box<Routed>) -> Self::Future {
+    fn call(&mut self, routed: Routed) -> Self::Future {
         let function = &routed.function;
         if function.quarantined.is_none()
-            && let Some(target) = self.cache.at_hand(function)
+            && let Some(target) = self.cache.at_hand(function, routed.head.since)
         {
             return Either::Left(self.inner.call(Resolved { routed, target }));
         }

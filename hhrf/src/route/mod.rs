@@ -16,15 +16,14 @@ use arc_swap::ArcSwap;
 use axum::body::Body;
 use fezz_manifest::{Found, Match};
 use futures_util::future::{Either, Ready, ready};
-use http::Request;
 use http::request::Parts;
 use tower::{Layer, Service};
 
+use crate::arrive::{Arrived, Head};
 use crate::catalog::{Catalog, Function};
 use crate::error::Error;
 use crate::ffi::Reply;
 use crate::respond::Answer;
-use crate::serve::Peer;
 use path::Target;
 use place::PlacedFuture;
 
@@ -43,17 +42,14 @@ pub(crate) enum RouteError {
     MethodNotAllowed { function: String, method: http::Method, allow: String },
     #[error("the path parameter `{name}` is not UTF-8")]
     BadParameter { name: String },
-    #[error("the request came without its connection; this is a defect of the host")]
-    NoPeer,
 }
 
-/// A request whose function and route are known. It travels in a box: moving it from stage to stage would cost more.
+/// A request whose function and route are known.
 #[derive(Debug)]
 pub(crate) struct Routed {
-    pub(crate) head: Parts,
+    pub(crate) head: Box<Head>,
     pub(crate) body: Body,
     pub(crate) function: Arc<Function>,
-    pub(crate) peer: Arc<Peer>,
     /// Where in the URI's path the function's own path begins.
     pub(crate) path_start: usize,
     /// Index of the route in the function's table.
@@ -83,9 +79,9 @@ pub(crate) struct Route<S> {
     inner: S,
 }
 
-impl<S> Service<Request<Body>> for Route<S>
+impl<S> Service<Arrived> for Route<S>
 where
-    S: Service<Box<Routed>, Response = Reply<Body>, Error = Error, Future: Unpin>,
+    S: Service<Routed, Response = Reply<Body>, Error = Error, Future: Unpin>,
 {
     type Response = Placed<Answer>;
     type Error = Placed<Error>;
@@ -95,7 +91,7 @@ where
         self.inner.poll_ready(cx).map_err(Placed::from)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Arrived) -> Self::Future {
         let catalog = self.here.catalog.load();
         match route(&catalog, &self.here.sticky, request) {
             Ok(routed) => {
@@ -110,9 +106,9 @@ where
 /// What ends here, with an answer or an error.
 type Ended = Box<Result<Placed<Answer>, Placed<Error>>>;
 
-fn route(catalog: &Catalog, sticky: &Sticky, request: Request<Body>) -> Result<Box<Routed>, Ended> {
-    let (head, body) = request.into_parts();
+fn route(catalog: &Catalog, sticky: &Sticky, request: Arrived) -> Result<Routed, Ended> {
     let nowhere = |error: RouteError| Box::new(Err(Placed::from(Error::Route(error))));
+    let head = &request.head.parts;
     let target = Target::parse(head.uri.path())
         .map_err(|error| nowhere(error.into()))?
         .ok_or_else(|| nowhere(RouteError::Nothing))?;
@@ -120,20 +116,20 @@ fn route(catalog: &Catalog, sticky: &Sticky, request: Request<Body>) -> Result<B
         .find(&target.function, || sticky.value(&head.headers))
         .ok_or_else(|| nowhere(RouteError::UnknownFunction(target.function.into_owned())))?;
     let path_start = target.path_start;
-    let (route, params) = match matched(function, &head, path_start) {
-        Ok(matched) => matched,
+    let function = Arc::clone(function);
+    match matched(&function, head, path_start) {
+        Ok((route, params)) => {
+            let Arrived { head, body } = request;
+            Ok(Routed { head, body, function, path_start, route, params })
+        }
         Err(outcome) => {
-            let place = Some(Place { function: Arc::clone(function), route: None });
-            return Err(Box::new(match *outcome {
+            let place = Some(Place { function, route: None });
+            Err(Box::new(match *outcome {
                 Ok(answer) => Ok(Placed { place, what: answer }),
                 Err(error) => Err(Placed { place, what: Error::Route(error) }),
-            }));
+            }))
         }
-    };
-    let peer =
-        head.extensions.get::<Arc<Peer>>().map(Arc::clone).ok_or_else(|| nowhere(RouteError::NoPeer))?;
-    let function = Arc::clone(function);
-    Ok(Box::new(Routed { head, body, function, peer, path_start, route, params }))
+    }
 }
 
 type Matched = (usize, Vec<(String, String)>);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2_iter};
 use percent_encoding::percent_decode_str;
 
 /// Where functions are served.
@@ -36,12 +37,12 @@ impl<'a> Target<'a> {
     pub(crate) fn parse(path: &'a str) -> Result<Option<Self>, PathError> {
         check(path)?;
         let Some(rest) = path.strip_prefix(PREFIX) else { return Ok(None) };
-        let end = rest.bytes().position(|byte| byte == b'/').unwrap_or(rest.len());
+        let end = memchr(b'/', rest.as_bytes()).unwrap_or(rest.len());
         let name = &rest[..end];
         if name.is_empty() {
             return Ok(None);
         }
-        let function = if name.bytes().any(|byte| byte == b'%') {
+        let function = if memchr(b'%', name.as_bytes()).is_some() {
             percent_decode_str(name).decode_utf8().map_err(|_| PathError::NotUtf8)?
         } else {
             Cow::Borrowed(name)
@@ -54,8 +55,8 @@ impl<'a> Target<'a> {
 fn check(path: &str) -> Result<(), PathError> {
     // Nearly every path has nothing that is worth a closer look.
     let bytes = path.as_bytes();
-    let is_odd = |pair: &[u8]| pair[0] == b'%' || (pair[0] == b'/' && matches!(pair[1], b'/' | b'.'));
-    if !bytes.windows(2).any(is_odd) && bytes.last() != Some(&b'%') {
+    let is_odd = |at: usize| bytes[at] == b'%' || matches!(bytes.get(at + 1), Some(b'/' | b'.'));
+    if !memchr2_iter(b'/', b'%', bytes).any(is_odd) {
         return Ok(());
     }
     let mut segments = path.split('/').skip(1).peekable();

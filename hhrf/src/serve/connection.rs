@@ -20,6 +20,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tower::Service;
 
 use super::Peer;
+use crate::arrive::{Arrived, Ids};
 use crate::config::Settings;
 use crate::guard::{self, InFlight, decline_upgrade, guard};
 
@@ -32,6 +33,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Serves connections, and knows those that are open.
 pub(super) struct Connections<A> {
     app: A,
+    ids: Arc<Ids>,
     http: Builder<TokioExecutor>,
     limits: Arc<guard::Limits>,
     open: GracefulShutdown,
@@ -43,12 +45,13 @@ pub(super) struct Connections<A> {
 
 impl<A> Connections<A>
 where
-    A: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>,
+    A: Service<Arrived, Response = Response<Body>, Error = Infallible, Future: Send>,
     A: Clone + Send + 'static,
 {
     pub(super) fn new(app: A, settings: &Settings) -> Self {
         Self {
             app,
+            ids: Arc::default(),
             http: http(settings),
             limits: Arc::new(guard::Limits {
                 max_head_bytes: settings.max_head_bytes,
@@ -74,15 +77,14 @@ where
         // hyper calls a connection's service from its task alone. The application is always ready, and a clone of it
         // for each request is not needed.
         let app = RefCell::new(self.app.clone());
+        let ids = Arc::clone(&self.ids);
         let (alive, retiring) = (Arc::clone(&self.alive), Arc::clone(&self.retiring));
-        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-            let mut request = request.map(Body::new);
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             decline_upgrade(&mut request);
-            request.extensions_mut().insert(Arc::clone(&peer));
             let in_flight = Arc::clone(peer.state()).begin();
             let version = request.version();
             let is_last = (version < Version::HTTP_2).then(|| Arc::clone(&retiring));
-            let answer = app.borrow_mut().call(request);
+            let answer = app.borrow_mut().call(Arrived::new(request, Arc::clone(&peer), &ids));
             async move {
                 let mut answer = answer.await?.map(|body| hold(body, in_flight, version));
                 // HTTP/2 has a message of its own for that.

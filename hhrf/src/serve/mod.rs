@@ -13,11 +13,13 @@ use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
+use tower::ServiceBuilder;
 
 pub(crate) use peer::Peer;
 
 use crate::admin::{Admin, Readiness, admin};
 use crate::app::app;
+use crate::arrive::Arrived;
 use crate::catalog::{Catalog, Deployer, Registry, Watcher, own_program};
 use crate::config::Settings;
 use crate::ffi::inflight;
@@ -237,7 +239,8 @@ fn serve_admin(
     settings: &Settings,
 ) -> Result<JoinHandle<&'static str>, ServeError> {
     let address = listener.local_addr().map_err(ServeError::Inherited)?;
-    let connections = Connections::new(admin(state, address), settings);
+    let admin = ServiceBuilder::new().map_request(Arrived::into_http).service(admin(state, address));
+    let connections = Connections::new(admin, settings);
     tracing::info!(%address, "admin listening");
     Ok(tokio::spawn(async move {
         let serve = |stream, address, place| connections.serve(stream, address, place);

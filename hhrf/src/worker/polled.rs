@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use crate::ffi::{RawReply, ReplyError, Task};
+use crate::ffi::{RawReply, RemoteCall, ReplyError, Task};
 
 /// How often it is looked whether anybody still waits for the answer; nothing wakes the thread for that.
 const LOOK: Duration = Duration::from_millis(5);
@@ -20,7 +20,10 @@ impl Wake for Unpark {
 
 /// Polls the task to its end; none where it was given up, because nobody waits any more. It is dropped then, which
 /// cancels it for real.
-pub(super) fn run(mut task: Task, is_cancelled: &dyn Fn() -> bool) -> Option<Result<RawReply, ReplyError>> {
+pub(super) fn run(
+    mut task: Task<RemoteCall>,
+    is_cancelled: &dyn Fn() -> bool,
+) -> Option<Result<RawReply, ReplyError>> {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut cx = Context::from_waker(&waker);
     loop {

@@ -125,10 +125,10 @@ impl Slot {
 /// Makes a call the way in which the function wants it to be made.
 fn make(library: &Library, call: &RemoteCall, keep: &Keep, is_cancelled: &dyn Fn() -> bool) -> Answer {
     let Some(task) = library.start_remote(call.clone()) else {
-        return library.fetch_remote(call).into_reply(keep);
+        return library.fetch_remote(call).into_reply(Arc::clone(keep));
     };
     match polled::run(task, is_cancelled) {
-        Some(reply) => reply.and_then(|reply| reply.into_reply(keep)),
+        Some(reply) => reply.and_then(|reply| reply.into_reply(Arc::clone(keep))),
         None => Err(ReplyError::Worker("the call was cancelled: nobody waits for it any more".to_owned())),
     }
 }
