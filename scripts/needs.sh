@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Sees to what the tests need besides Rust: a C compiler and a Redis server. Installs what is missing where it may
-# (Debian and its kin, as root or with a sudo that asks nothing); elsewhere says in one line what to install, and fails.
+# Sees to what the tests need besides Rust: a C compiler, a Redis server and a PostgreSQL server. Installs what is
+# missing where it may (Debian and its kin, as root or with a sudo that asks nothing); elsewhere says in one line what to
+# install, and fails.
 set -euo pipefail
 
 missing=()
 command -v cc >/dev/null || missing+=(gcc)
 command -v redis-server >/dev/null || missing+=(redis-server)
+# Debian keeps PostgreSQL's programs out of the PATH, one folder for each version.
+command -v initdb >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 as_root=()

@@ -275,8 +275,8 @@ typedef struct FezzLogRecord {
     FezzPairs fields;
 } FezzLogRecord;
 
-/* The host's table. It and all that it points to stay valid for the life of the process, evictions included; each load
- * hands over a new one. */
+/* The host's table. It and all that it points to stay as they are for the life of the process, evictions included: where
+ * a later load hands over the same pointer, nothing has changed. */
 typedef struct FezzHost {
     /* `sizeof(FezzHost)` in the host. */
     size_t size;

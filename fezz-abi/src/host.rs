@@ -15,8 +15,8 @@ pub const LOG_DEBUG: u32 = 4;
 /// Level of a log record: the finest.
 pub const LOG_TRACE: u32 = 5;
 
-/// The host's table. It and all that it points to stay valid for the life of the process, evictions included; each
-/// load hands over a new one.
+/// The host's table. It and all that it points to stay as they are for the life of the process, evictions included: where
+/// a later load hands over the same pointer, nothing has changed.
 #[repr(C)]
 #[derive(Debug)]
 pub struct FezzHost {

@@ -86,7 +86,9 @@ pub unsafe fn init(table: *const FezzHost, options: &Options) -> i32 {
     panics::install_hook();
     // SAFETY: the caller vouches for the table, for the life of the process.
     let Some(table) = (unsafe { table.as_ref() }) else { return 1 };
-    install(Host {
+    let address = ptr::from_ref(table).addr();
+    install(address, || Host {
+        table: address,
         function_id: text(table.function_id).to_owned(),
         function_version: text(table.function_version).to_owned(),
         data_dir: OsStr::from_bytes(borrow(table.data_dir)).into(),

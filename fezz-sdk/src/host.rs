@@ -5,9 +5,11 @@ use std::sync::RwLock;
 
 use crate::entry::{LogSink, Record, current};
 
-/// The function's view of its host, made anew at each load.
+/// The function's view of its host, made anew for each table that the host hands over.
 #[derive(Debug)]
 pub struct Host {
+    /// The address of the host's table; 0 for a host that a test made up.
+    pub(crate) table: usize,
     pub(crate) function_id: String,
     pub(crate) function_version: String,
     pub(crate) data_dir: PathBuf,
@@ -31,13 +33,16 @@ pub enum Level {
     Trace,
 }
 
-/// The host's latest table. Each load leaks one: the host keeps the library mapped for good, and hands over to a fresh
-/// process after a bounded number of loads.
+/// What was made of the host's latest table. It is leaked, because a function may keep what it points to. A library is
+/// loaded again and again, and with the same table: its host is made once.
 static HOST: RwLock<Option<&'static Host>> = RwLock::new(None);
 
-pub(crate) fn install(host: Host) {
-    let host = Box::leak(Box::new(host));
-    *HOST.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(host);
+/// Makes the host of the table at this address, unless it is there already: a table never changes.
+pub(crate) fn install(table: usize, make: impl FnOnce() -> Host) {
+    let mut latest = HOST.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if latest.is_none_or(|host| host.table != table) {
+        *latest = Some(Box::leak(Box::new(make())));
+    }
 }
 
 /// The host that loaded this function; none outside a host, as in a unit test.

@@ -2,12 +2,13 @@
 
 #![expect(unsafe_code, reason = "plays the host's part")]
 
+use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use fezz_sdk::abi::{
-    FezzPair, FezzPairs, FezzRequest, FezzResponse, FezzSlice, OUTCOME_FAILED, OUTCOME_PANICKED,
-    OUTCOME_RETURNED,
+    ABI_VERSION, FezzHost, FezzLogRecord, FezzPair, FezzPairs, FezzRequest, FezzResponse, FezzSlice,
+    OUTCOME_FAILED, OUTCOME_PANICKED, OUTCOME_RETURNED,
 };
 use fezz_sdk::{Bytes, FezzHttpRequest, FezzHttpResponse, Function, entry};
 
@@ -116,4 +117,40 @@ fn an_older_host_gets_no_more_than_it_has_room_for() {
     // SAFETY: as many bytes as before.
     unsafe { ptr::copy_nonoverlapping(bytes, memory.as_mut_ptr(), memory.len()) };
     assert!(memory[room..].iter().all(|byte| *byte == 0xAA), "written beyond the room");
+}
+
+unsafe extern "C" fn ignore(_: *mut c_void, _: *const FezzLogRecord) {}
+
+/// A table for the life of the process, as a host's is.
+fn table(version: &'static str) -> &'static FezzHost {
+    let slice = |text: &'static str| FezzSlice::new(text.as_bytes());
+    Box::leak(Box::new(FezzHost {
+        size: size_of::<FezzHost>(),
+        abi_version: ABI_VERSION,
+        log_level: 0,
+        ctx: ptr::null_mut(),
+        function_id: slice("f"),
+        function_version: slice(version),
+        data_dir: slice("/data"),
+        variables: FezzPairs::new(&[]),
+        log: ignore,
+    }))
+}
+
+/// What a function sees of its host after a load with this table.
+fn load(table: &'static FezzHost) -> &'static fezz_sdk::Host {
+    let options = entry::Options { threads: 1, init: || Ok(()) };
+    // SAFETY: it lives as long as the process.
+    assert_eq!(unsafe { entry::init(table, &options) }, 0);
+    fezz_sdk::host().expect("it was loaded")
+}
+
+#[test]
+fn a_load_with_the_same_table_makes_no_new_host() {
+    let (first, second) = (table("1.0.0"), table("2.0.0"));
+    let host = load(first);
+    assert!(ptr::eq(host, load(first)), "each load leaks one");
+    assert_eq!(load(second).function_version(), "2.0.0");
+    assert_eq!(host.function_version(), "1.0.0", "what was kept is as it was");
+    assert_eq!(load(first).function_version(), "1.0.0");
 }

@@ -16,6 +16,7 @@ mod host;
 mod load;
 mod log;
 mod numbered;
+mod postgres;
 mod response;
 mod stage;
 
@@ -25,5 +26,6 @@ pub use host::{Host, Running};
 pub use load::{Load, Outcome};
 pub use log::LogLine;
 pub use numbered::{Numbered, digest};
+pub use postgres::Postgres;
 pub use response::Response;
 pub use stage::Stage;

@@ -235,6 +235,7 @@ impl TestRequest {
     pub fn try_call<F: Function<M>, M>(self, function: F) -> Result<Response, CallError> {
         let request_id = self.parts.request_id.clone();
         let host = kept(Host {
+            table: 0,
             function_id: self.function.0,
             function_version: self.function.1,
             data_dir: self.data_dir,

@@ -12,6 +12,7 @@ mod isolated;
 mod isolation;
 mod lifecycle;
 mod limits;
+mod postgres;
 mod replies;
 mod sandbox;
 mod settings;
