@@ -27,6 +27,7 @@ mod supervise;
 mod worker;
 
 pub use catalog::probe;
+pub use ffi::scheduling::be_patient as worker_started;
 pub use serve::{ServeError, serve};
 pub use supervise::{InheritError, Inherited, supervise};
 pub use worker::run as worker;

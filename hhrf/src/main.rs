@@ -68,6 +68,7 @@ fn serve(settings: Settings, inherited: Option<Inherited>) -> ExitCode {
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .on_thread_start(hhrf::worker_started)
         .max_blocking_threads(settings.blocking_threads() + SPARE_THREADS)
         .build();
     let runtime = match runtime {

@@ -4,7 +4,7 @@
 //! [`Task`] a call that is polled, [`Reply`] a function's answer as the host sees it, [`ReplyStream`] its body in pieces,
 //! [`HostTable`] what a function may call. Each owns all that its C twin points to, so that nothing outside this module
 //! can use memory that is gone. [`RemoteCall`] is a request in a worker process, [`Shared`] memory that two processes
-//! have in common, and [`lease()`] is a system call.
+//! have in common; [`lease()`] and [`scheduling`] are system calls.
 
 #![expect(unsafe_code, reason = "calls into function libraries; fezz-abi/include/fezz.h is the contract")]
 
@@ -16,6 +16,7 @@ mod lease;
 mod library;
 mod remote;
 mod reply;
+pub(crate) mod scheduling;
 mod shared;
 mod stream;
 mod task;

@@ -24,6 +24,8 @@ pub(super) const REJECTED_REQUEST: &[u8] =
 
 /// Below this, a read goes into our own buffer: hyper-util asks for 24 bytes at first, to recognize HTTP/2.
 const DIRECT_MIN: usize = 1024;
+/// An answer of so few bytes is copied together: sending one piece costs the kernel less than sending a list of them.
+const SMALL: usize = 1024;
 /// How much to read at once into our own buffer.
 const HELD_READ: usize = 4 * 1024;
 
@@ -243,6 +245,19 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Guarded<Io> {
     }
 }
 
+/// All of `bufs` in one piece, where there is room for them.
+fn gather<'a>(bufs: &[IoSlice<'_>], room: &'a mut [u8]) -> Option<&'a [u8]> {
+    let length = bufs.iter().map(|buf| buf.len()).sum();
+    let (whole, _) = room.split_at_mut_checked(length)?;
+    let mut rest = &mut *whole;
+    for buf in bufs {
+        let (here, behind) = rest.split_at_mut(buf.len());
+        here.copy_from_slice(buf);
+        rest = behind;
+    }
+    Some(whole)
+}
+
 impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<Io> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
@@ -258,7 +273,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<Io> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let write = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        let mut whole = [0; SMALL];
+        let write = match gather(bufs, &mut whole) {
+            Some(small) => Pin::new(&mut this.io).poll_write(cx, small),
+            None => Pin::new(&mut this.io).poll_write_vectored(cx, bufs),
+        };
         let count = ready!(this.stall.time(write, cx))?;
         this.clock.wrote();
         Poll::Ready(Ok(count))
