@@ -16,6 +16,7 @@ mod invoke;
 pub mod logging;
 mod metrics;
 mod observe;
+mod platform;
 mod pool;
 mod refuse;
 mod request_id;
@@ -27,6 +28,7 @@ mod supervise;
 mod worker;
 
 pub use catalog::probe;
+pub use platform::SUPERVISES;
 pub use serve::{ServeError, serve};
 pub use supervise::{InheritError, Inherited, supervise};
 pub use worker::run as worker;
