@@ -14,6 +14,8 @@ mod isolation;
 mod leaks;
 mod lifecycle;
 mod limits;
+mod probes;
+mod processes;
 mod replies;
 mod sandbox;
 mod settings;
@@ -22,6 +24,7 @@ mod supervision;
 mod swaps;
 mod systemd;
 mod versions;
+mod watching;
 mod workers;
 
 use std::path::PathBuf;
