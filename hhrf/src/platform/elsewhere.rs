@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::process::{Child, Command};
 
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::Pid;
@@ -23,6 +24,10 @@ pub(crate) fn end_of(_: Pid) -> io::Result<OwnedFd> {
 
 pub(crate) fn die_with_parent() -> io::Result<()> {
     Err(lacking("children that die with their parent"))
+}
+
+pub(crate) fn spawn_small(command: &mut Command) -> io::Result<Child> {
+    command.spawn()
 }
 
 fn lacking(what: &str) -> io::Error {

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::process::{Child, Command};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, set_parent_process_death_signal};
+use rustix::thread::{disable_transparent_huge_pages, transparent_huge_pages_are_disabled};
 
 /// A closed socket is an error, and no signal.
 pub(crate) const SEND: SendFlags = SendFlags::NOSIGNAL;
@@ -33,4 +35,16 @@ pub(crate) fn end_of(child: Pid) -> io::Result<OwnedFd> {
 /// Ends this process when the thread ends that started it.
 pub(crate) fn die_with_parent() -> io::Result<()> {
     Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
+}
+
+/// Starts a process that gets no huge pages: it would have three of them, 6 MiB to be zeroed and kept, before it does
+/// anything. A program cannot turn them off for itself before its allocator has taken the first, and so it inherits this;
+/// the host goes without for as long as the start takes.
+pub(crate) fn spawn_small(command: &mut Command) -> io::Result<Child> {
+    // Where that is not to be had, the process is larger and works as well.
+    let without = transparent_huge_pages_are_disabled().unwrap_or(false);
+    let _ = disable_transparent_huge_pages(true);
+    let child = command.spawn();
+    let _ = disable_transparent_huge_pages(without);
+    child
 }

@@ -6,7 +6,7 @@ use std::thread;
 use rustix::process::{Pid, Signal};
 use serde_json::json;
 
-use crate::isolation::{assert_gone, isolated};
+use crate::isolation::{alone, assert_gone, isolated, pid};
 
 #[test]
 fn a_hundred_calls_that_hang_leave_no_process_behind() {
@@ -34,6 +34,21 @@ fn a_hundred_calls_that_hang_leave_no_process_behind() {
     let pids = workers_of(host.pid());
     let _ = host.stop();
     pids.into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())).for_each(assert_gone);
+}
+
+/// Whether the kernel may give this process huge pages, as proc_pid_status(5) has it.
+fn may_have_huge_pages(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    status.lines().find_map(|line| line.strip_prefix("THP_enabled:")).expect("Linux 5.0").trim() == "1"
+}
+
+#[test]
+fn a_worker_has_no_huge_pages_and_the_host_keeps_its_own() {
+    let host = isolated(&alone()).start();
+    let worker = pid(&host).as_raw_pid().unsigned_abs();
+    assert!(!may_have_huge_pages(worker));
+    // The host is without them while a worker starts.
+    host.until(|host| may_have_huge_pages(host.serving_pid()), |may| *may);
 }
 
 /// The workers below a host, which are the processes with that argument.
