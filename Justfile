@@ -80,6 +80,10 @@ miri:
     # The runtime's thread outlives the tests, as it outlives evictions: Miri takes that for a leak.
     MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks" cargo +nightly miri test --locked -p fezz-sdk --test entry --test answers --test extract
 
+# See that the host compiles for macOS, from any system; needs a nightly toolchain with rust-src. Nothing is run
+check-macos:
+    @scripts/check-macos.sh {{ target }}/check-macos
+
 _deploy-todos:
     cargo build --release --locked -p example_todosapi
     mkdir -p functions/todos@latest

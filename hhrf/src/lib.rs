@@ -17,6 +17,7 @@ mod invoke;
 pub mod logging;
 mod metrics;
 mod observe;
+mod platform;
 mod pool;
 mod refuse;
 mod resolve;
@@ -27,7 +28,8 @@ mod supervise;
 mod worker;
 
 pub use catalog::probe;
-pub use ffi::scheduling::be_patient as worker_started;
+pub use ffi::scheduling::worker_started;
+pub use platform::SUPERVISES;
 pub use serve::{ServeError, serve};
 pub use supervise::{InheritError, Inherited, supervise};
 pub use worker::run as worker;

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         }
         Command::Serve(arguments) => match config::load(&arguments) {
             Ok(settings) if arguments.is_supervised() => supervised(settings),
-            Ok(settings) if arguments.wants_supervisor() => supervise(&settings),
+            Ok(settings) if hhrf::SUPERVISES && arguments.wants_supervisor() => supervise(&settings),
             Ok(settings) => serve(settings, None),
             Err(problems) => {
                 print(&problems.to_string(), false);
@@ -65,6 +65,9 @@ fn supervised(settings: Settings) -> ExitCode {
 
 fn serve(settings: Settings, inherited: Option<Inherited>) -> ExitCode {
     hhrf::logging::start(&settings);
+    if !hhrf::SUPERVISES {
+        tracing::warn!("serving in one process: the supervisor and isolated functions need Linux");
+    }
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

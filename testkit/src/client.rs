@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use ureq::http::{Method, Request};
 
 use crate::Response;
-use crate::host::PATIENCE;
+use crate::running::PATIENCE;
 
 /// A client with connections of its own.
 pub(crate) fn new_agent() -> ureq::Agent {

@@ -18,14 +18,16 @@ mod log;
 mod numbered;
 mod postgres;
 mod response;
+mod running;
 mod stage;
 
 pub use build::{binary, c_library, host_program, library, own_function};
 pub use deploy::{Folder, manifest};
-pub use host::{Host, Running};
+pub use host::Host;
 pub use load::{Load, Outcome};
 pub use log::LogLine;
 pub use numbered::{Numbered, digest};
 pub use postgres::Postgres;
 pub use response::Response;
+pub use running::Running;
 pub use stage::Stage;

@@ -15,6 +15,7 @@ use super::FunctionKey;
 use super::store;
 use super::variables::Variables;
 use crate::ffi::{HostTable, Identity, Library};
+use crate::platform;
 use crate::pool::Plan;
 use crate::worker::sandbox::{self, Confinement};
 
@@ -163,25 +164,15 @@ impl<'a> Subject<'a> {
 /// `scratch` as its data directory, and answers with the line that the host reads and whether it passed.
 #[must_use]
 pub fn run(subject: impl io::Read, scratch: &Path) -> (String, bool) {
-    end_with_the_host();
+    // A host that was killed cannot kill its probes, and a constructor may hang for ever. (The signal comes when the
+    // thread ends that started the probe; that one waits for it.) Without it the probe works as well.
+    let _ = platform::die_with_parent();
     match load(subject, scratch) {
         Ok(()) => (format!("\n{VERDICT}ok"), true),
         // One line, whatever the loader's message holds.
         Err(reason) => (format!("\n{VERDICT}{}", reason.replace('\n', " ")), false),
     }
 }
-
-/// A host that was killed cannot kill its probes, and a constructor may hang for ever. (The signal comes when the thread
-/// ends that started the probe; that one waits for it.)
-#[cfg(target_os = "linux")]
-fn end_with_the_host() {
-    use rustix::process::{Signal, set_parent_process_death_signal};
-    // Without it the probe works as well.
-    let _ = set_parent_process_death_signal(Some(Signal::KILL));
-}
-
-#[cfg(not(target_os = "linux"))]
-const fn end_with_the_host() {}
 
 fn load(subject: impl io::Read, scratch: &Path) -> Result<(), String> {
     let subject: Subject<'static> = serde_json::from_reader(subject)

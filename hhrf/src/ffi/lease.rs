@@ -7,6 +7,7 @@ use std::fs::File;
 
 /// What came of asking for a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has leases"))]
 pub(crate) enum Lease {
     /// Held until the file is closed.
     Granted,

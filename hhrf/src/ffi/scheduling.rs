@@ -7,22 +7,26 @@
 
 use std::cell::Cell;
 
-/// For each thread of the runtime when it starts. Makes it one whose waking does not interrupt others. Threads and processes that it starts are ordinary ones.
-pub fn be_patient() {
-    set(Policy::Patient);
+/// For each thread of the runtime when it starts.
+pub fn worker_started() {
+    be(Policy::Patient);
 }
 
-/// Undoes [`be_patient`], the first time that a thread calls it.
-pub(crate) fn be_ordinary() {
-    thread_local!(static ORDINARY: Cell<bool> = const { Cell::new(false) });
-    if !ORDINARY.replace(true) {
-        set(Policy::Ordinary);
-    }
-}
-
-enum Policy {
+/// What becomes of a thread that wakes up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// It runs when its turn comes, and interrupts nobody. Threads and processes that it starts are ordinary ones.
     Patient,
+    /// It may interrupt who runs.
     Ordinary,
+}
+
+/// Gives this thread a policy; costs nothing where it has it.
+pub(crate) fn be(policy: Policy) {
+    thread_local!(static NOW: Cell<Policy> = const { Cell::new(Policy::Ordinary) });
+    if NOW.replace(policy) != policy {
+        set(policy);
+    }
 }
 
 /// What cannot be set costs speed alone.

@@ -5,8 +5,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU32;
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, ftruncate, memfd_create};
+use rustix::fs::fstat;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+use crate::platform;
 
 /// A mapping of memory that another process may have mapped too. It starts as zeroes.
 #[derive(Debug)]
@@ -24,15 +26,8 @@ impl Shared {
     /// New memory of this many bytes, and the descriptor that another process maps. Its size is sealed, so that nobody
     /// can take it away from under a reader.
     pub(crate) fn create(name: &str, length: usize) -> io::Result<(Self, OwnedFd)> {
-        let fd = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        ftruncate(&fd, length as u64)?;
-        fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW)?;
+        let fd = platform::memory(name, length)?;
         Ok((Self::map(&fd, length, ProtFlags::READ | ProtFlags::WRITE)?, fd))
-    }
-
-    /// From here on, whoever maps the memory anew can only read it.
-    pub(crate) fn seal_writes(fd: &OwnedFd) -> io::Result<()> {
-        Ok(fcntl_add_seals(fd, SealFlags::FUTURE_WRITE | SealFlags::SEAL)?)
     }
 
     /// Maps what another process has made, to be read and written.
@@ -84,7 +79,7 @@ mod tests {
     #[test]
     fn both_sides_see_the_same_numbers() {
         let (host, fd) = Shared::create("test", 4096).unwrap();
-        Shared::seal_writes(&fd).unwrap();
+        platform::seal_writes(&fd).unwrap();
         let worker = Shared::open_read_only(&fd).unwrap();
         assert!(Shared::open(&fd).is_err(), "it can be written by others");
         host.word(1023).store(7, Ordering::Relaxed);

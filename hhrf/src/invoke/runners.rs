@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use super::blocking::Job;
 use super::stream::Pull;
-use crate::ffi::scheduling;
+use crate::ffi::scheduling::{self, Policy};
 
 /// How long the queue may stand still before more runners come.
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -177,8 +177,11 @@ struct Runner {
 impl Runner {
     fn drain(self) {
         // A call that blocks has its runner woken for it anyway.
-        let patience = if matches!(self.lane, Lane::Quick) { YIELDS } else { 0 };
-        scheduling::be_ordinary();
+        let (patience, policy) = match self.lane {
+            Lane::Quick => (YIELDS, Policy::Ordinary),
+            Lane::Slow => (0, Policy::Patient),
+        };
+        scheduling::be(policy);
         let mut yields = 0;
         loop {
             let mut state = self.shared.lock();

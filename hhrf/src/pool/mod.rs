@@ -14,6 +14,7 @@ mod plan;
 mod process;
 mod slot;
 mod spawner;
+mod state;
 mod status;
 mod streaming;
 mod upload;
@@ -25,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 pub(crate) use call::{CallError, Request, Ticket};
 pub(crate) use plan::{Defaults, HealthSettings, Plan, PoolSettings};
@@ -37,7 +38,7 @@ use worker::{Exit, Kill};
 use crate::catalog::{Digest, Function, Variables};
 use crate::metrics::Stats;
 use health::Health;
-use slot::Slot;
+use state::State;
 use worker::{StartError, Started, Worker};
 
 /// What every pool of this process has in common.
@@ -92,24 +93,6 @@ struct Inner {
     streams_bodies: OnceLock<bool>,
     /// Held until the last worker has ended.
     alive: mpsc::Sender<()>,
-}
-
-/// A slot, or why there is none.
-type Found = Result<Slot, CallError>;
-
-#[derive(Debug)]
-struct State {
-    /// The latest one to come back is the first to go out, so that those which are not needed stay idle.
-    idle: Vec<(Instant, Slot)>,
-    workers: Vec<Arc<Worker>>,
-    /// Workers that were ordered and are not there yet.
-    starting: usize,
-    waiting: VecDeque<oneshot::Sender<Found>>,
-    health: Health,
-    crashes: VecDeque<Crash>,
-    /// When there last was a call: a while without one, and no more workers are kept ready than `min`.
-    called: Option<Instant>,
-    closed: bool,
 }
 
 impl Pool {
@@ -292,60 +275,5 @@ impl Inner {
         }
         state.crashes.push_front(crash);
         state.crashes.truncate(status::KEPT);
-    }
-}
-
-impl State {
-    fn live(&self) -> usize {
-        self.workers.iter().filter(|worker| worker.is_live()).count()
-    }
-
-    /// Hands a slot to whoever has waited longest, or keeps it.
-    fn give(&mut self, slot: Slot) {
-        let mut slot = slot;
-        while let Some(next) = self.waiting.pop_front() {
-            match next.send(Ok(slot)) {
-                Ok(()) => return,
-                Err(Ok(back)) => slot = back,
-                Err(Err(_)) => return,
-            }
-        }
-        self.idle.push((Instant::now(), slot));
-    }
-
-    /// A slot of a worker that takes calls, if one is idle.
-    fn take(&mut self) -> Option<Slot> {
-        while let Some((_, slot)) = self.idle.pop() {
-            if slot.worker.is_live() {
-                return Some(slot);
-            }
-        }
-        None
-    }
-
-    /// Tells all who wait that there is nothing to wait for.
-    fn refuse(&mut self, error: impl Fn() -> CallError) {
-        for waiting in self.waiting.drain(..) {
-            let _ = waiting.send(Err(error()));
-        }
-    }
-
-    /// Takes out the slots of workers that have been idle for long and are more than are kept.
-    fn surplus(&mut self, now: Instant, idle: Duration, min: usize) -> Vec<Slot> {
-        let mut surplus = Vec::new();
-        let mut live = self.live();
-        for worker in self.workers.clone() {
-            let is_its = |slot: &Slot| Arc::ptr_eq(&slot.worker, &worker);
-            let since = |(since, slot): &(Instant, Slot)| is_its(slot).then_some(*since);
-            let latest = self.idle.iter().filter_map(since).max();
-            let all_are_idle = self.idle.iter().filter(|(_, slot)| is_its(slot)).count() == worker.slots();
-            let long = latest.is_some_and(|latest| now.duration_since(latest) >= idle);
-            if live > min && all_are_idle && long {
-                live -= 1;
-                worker.retire();
-                surplus.extend(self.idle.extract_if(.., |(_, slot)| is_its(slot)).map(|(_, slot)| slot));
-            }
-        }
-        surplus
     }
 }

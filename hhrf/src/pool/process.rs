@@ -6,10 +6,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::unix::AsyncFd;
 
 use crate::ffi::wait_on;
+use crate::platform;
 
 /// A process that leads a group of its own.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ impl Process {
     /// Must be called within a runtime.
     pub(super) fn new(child: Child) -> io::Result<Self> {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
-        let ended = wait_on(pidfd_open(pid, PidfdFlags::NONBLOCK)?)?;
+        let ended = wait_on(platform::end_of(pid)?)?;
         Ok(Self { pid, child: Mutex::new(Some(child)), ended })
     }
 

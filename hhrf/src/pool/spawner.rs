@@ -8,6 +8,8 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
+use crate::platform;
+
 type Order = (Command, oneshot::Sender<io::Result<Child>>);
 
 /// Starts processes, one after another.
@@ -20,7 +22,7 @@ impl Spawner {
         let spawner = thread::Builder::new().name("spawner".to_owned()).spawn(move || {
             // Ends when there is no spawner left that could be asked.
             for (mut command, answer) in orders {
-                if let Err(Ok(mut child)) = answer.send(command.spawn()) {
+                if let Err(Ok(mut child)) = answer.send(platform::spawn_small(&mut command)) {
                     // Nobody waits for it any more.
                     let _ = child.kill();
                     let _ = child.wait();

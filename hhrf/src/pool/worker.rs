@@ -263,7 +263,7 @@ impl Worker {
             return self.kill(Kill::Limit(format!("{used} threads are running, {limit} are allowed")));
         }
         let nearly = usage.resident_bytes > plan.limits.memory_bytes / 10 * 8
-            || usage.cpu_seconds > plan.limits.cpu_seconds / 2;
+            || usage.cpu_seconds * 2 >= plan.limits.cpu_seconds;
         if nearly || self.calls() >= max_calls {
             self.retire();
         }

@@ -16,6 +16,7 @@ use super::quarantine::Quarantined;
 use crate::fds;
 use crate::ffi::inflight::{self, Found, RECORD_BYTES};
 use crate::ffi::{Shared, wait_on};
+use crate::platform;
 
 /// Variables that are the supervisor's own: it is what systemd has started.
 const OWN_VARIABLES: [&str; 6] =
@@ -134,7 +135,7 @@ fn follow(
     socket: UnixStream,
     events: mpsc::UnboundedSender<Event>,
 ) -> io::Result<Writer> {
-    let ended = wait_on(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK)?)?;
+    let ended = wait_on(platform::end_of(pid)?)?;
     let (mut reader, writer) = split(socket);
     tokio::spawn(async move {
         // Without a receiver the supervisor is ending.

@@ -1,5 +1,8 @@
 //! The supervisor's life: signals come in, serving processes come and go.
 
+mod blame;
+mod look;
+
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitCode, ExitStatus};
@@ -11,10 +14,9 @@ use tokio::sync::mpsc;
 
 use super::child::{Child, Event, What};
 use super::program::Program;
-use super::quarantine::{Crashes, hex};
+use super::quarantine::Crashes;
 use super::{Sockets, SupervisorSettings, systemd};
 use crate::config::Settings;
-use crate::ffi::inflight::{Found, Named};
 use crate::pool::describe;
 
 /// How often it is looked at what nobody tells: memory, the program's file, signs of life.
@@ -26,8 +28,6 @@ const FIRST_DELAY: Duration = Duration::from_millis(10);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 /// How much longer than it should a process may take to end.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A process that is worn out again says nothing about the next one.
-const BETWEEN_RENEWALS: Duration = Duration::from_secs(30);
 
 pub(super) struct Life {
     settings: SupervisorSettings,
@@ -234,43 +234,6 @@ impl Life {
         }
     }
 
-    /// Says whose fault it was, as far as that is known, and counts it.
-    fn crashed(&mut self, child: &Child, how: &str) {
-        let Found { culprit, elsewhere, running } = child.found();
-        let pid = child.id();
-        // With a single function running there is no other that could have done it.
-        let alone = culprit.is_none() && running.len() == 1;
-        let Some(culprit) = culprit.or_else(|| running.first().filter(|_| alone).cloned()) else {
-            let running: Vec<_> = running.iter().map(name).collect();
-            let thread =
-                if elsewhere { "in a thread that no call was running on" } else { "in an unknown thread" };
-            tracing::error!(
-                child = pid,
-                running = running.join(" "),
-                "the serving process crashed {thread}: {how}"
-            );
-            return;
-        };
-        let crashes = self.crashes.count(&culprit, how);
-        let digest = hex(&culprit.digest);
-        tracing::error!(
-            child = pid,
-            function = culprit.name,
-            digest,
-            crashes,
-            "the serving process crashed while this function was running: {how}"
-        );
-        if self.crashes.is_too_many(crashes) {
-            let what =
-                if self.settings.quarantine_isolates { "moves to worker processes" } else { "is refused" };
-            tracing::error!(
-                function = culprit.name,
-                digest,
-                "the function is in quarantine: it {what} from here on"
-            );
-        }
-    }
-
     /// Starts a new serving process, to hand over to.
     fn renew(&mut self, reason: &str) {
         if self.ending.is_some() || self.next.is_some() {
@@ -298,61 +261,6 @@ impl Life {
         let others = self.next.iter().chain(self.old.iter().map(|(old, _)| old));
         self.serving.iter().chain(others).for_each(|child| child.signal(signal));
     }
-
-    /// A process that was stopped goes on.
-    fn wake(&mut self) {
-        for child in self.serving.iter().chain(self.next.iter()).chain(self.old.iter().map(|(old, _)| old)) {
-            if child.wake() {
-                let running: Vec<_> = child.found().running.iter().map(name).collect();
-                let running = running.join(" ");
-                tracing::warn!(child = child.id(), running, "the serving process was stopped; it goes on");
-            }
-        }
-    }
-
-    fn is_alive(&mut self) -> bool {
-        let patience = self.settings.watchdog;
-        self.serving.as_mut().is_some_and(|serving| serving.silent_since().elapsed() < patience)
-    }
-
-    fn look(&mut self) {
-        let now = Instant::now();
-        let overdue = |limit: Instant| now >= limit;
-        for (old, _) in self.old.iter().filter(|(_, limit)| overdue(*limit)) {
-            tracing::warn!(child = old.id(), "an old serving process did not end in time");
-            old.signal(Signal::KILL);
-        }
-        if self.ending.is_some() {
-            if self.ending.is_some_and(overdue) {
-                self.serving.iter().chain(&self.next).for_each(|child| child.signal(Signal::KILL));
-            }
-            return;
-        }
-        let patience = self.settings.watchdog;
-        if let Some(serving) = self.serving.as_mut().filter(|serving| serving.ready)
-            && serving.silent_since().elapsed() >= patience
-        {
-            tracing::error!(child = serving.id(), "the serving process shows no sign of life");
-            serving.signal(Signal::KILL);
-            return;
-        }
-        if self.settings.watch_program && self.program.was_replaced() {
-            self.renew("the program was replaced");
-        }
-        let limit = self.settings.memory_bytes;
-        let rested = self.renewed.is_none_or(|last| last.elapsed() >= BETWEEN_RENEWALS);
-        if limit > 0
-            && rested
-            && self.serving.as_ref().is_some_and(|serving| serving.ready && serving.resident_bytes() > limit)
-        {
-            self.renewed = Some(now);
-            self.renew("memory");
-        }
-    }
-}
-
-fn name(named: &Named) -> String {
-    format!("{}#{}", named.name, &hex(&named.digest)[..12])
 }
 
 fn millis(duration: Duration) -> u64 {

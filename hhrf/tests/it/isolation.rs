@@ -147,65 +147,6 @@ fn what_hangs_is_ended_at_its_deadline() {
 }
 
 #[test]
-fn a_hundred_calls_that_hang_leave_no_process_behind() {
-    let host = isolated(&json!({ "workers": { "max": 4 }, "timeout_ms": 50 })).start();
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                for _ in 0..25 {
-                    host.get("/rpc/bad@1.0.0/fault/loop").assert_problem(504);
-                }
-            });
-        }
-    });
-    host.until(
-        |host| host.status("bad@1.0.0")["isolation"]["workers"].as_array().map(Vec::len),
-        |workers| workers.is_some_and(|count| count <= 4),
-    );
-    let workers = host.status("bad@1.0.0")["isolation"]["workers"].clone();
-    let known: Vec<_> =
-        workers.as_array().expect("a list").iter().map(|worker| worker["pid"].clone()).collect();
-    let running = workers_of(host.pid());
-    let strays = running.iter().filter(|pid| !known.contains(&json!(pid)));
-    // One may have been started since the list was made.
-    assert!(strays.count() <= 4, "{running:?} against {known:?}");
-    let pids = workers_of(host.pid());
-    let _ = host.stop();
-    pids.into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())).for_each(assert_gone);
-}
-
-/// The workers below a host, which are the processes with that argument.
-pub(crate) fn workers_of(host: u32) -> Vec<u32> {
-    let mut found = Vec::new();
-    let mut parents = vec![host];
-    while let Some(parent) = parents.pop() {
-        for task in std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten() {
-            let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            for child in children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()) {
-                let arguments = std::fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
-                if arguments.split(|byte| *byte == 0).nth(1) == Some(b"worker") {
-                    found.push(child);
-                }
-                parents.push(child);
-            }
-        }
-    }
-    found
-}
-
-#[test]
-fn no_worker_outlives_its_host() {
-    let host = isolated(&json!({ "workers": { "min": 2, "max": 2 } })).start();
-    let workers = host.until(|host| workers_of(host.pid()), |workers| workers.len() == 2);
-    // One of them in the middle of a call.
-    let mut client = host.connect();
-    client.write_all(b"GET /rpc/bad@1.0.0/sleep/60000 HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
-    host.until(|host| host.status("bad@1.0.0")["in_flight"].clone(), |calls| *calls == 1);
-    host.signal(Signal::KILL);
-    workers.into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())).for_each(assert_gone);
-}
-
-#[test]
 fn a_worker_that_is_killed_costs_its_call() {
     let host = isolated(&alone()).start();
     let worker = pid(&host);
@@ -307,19 +248,4 @@ fn a_worker_that_dies_in_mid_stream_resets_the_connection() {
     let line = host.wait_for_log(|line| line.message().contains("connection is cut"));
     assert_eq!((line.field("function"), line.field("request_id")), ("async@1.0.0", "mid"));
     host.get("/rpc/async@1.0.0/ping").assert_status(200);
-}
-
-#[test]
-fn what_a_worker_has_started_ends_with_it() {
-    let host = isolated(&json!({ "sandbox": "off", "workers": { "max": 1 } })).start();
-    let answer = host.get("/rpc/bad@1.0.0/fault/children");
-    let children: Vec<_> = answer
-        .assert_status(200)
-        .text()
-        .split(' ')
-        .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
-        .collect();
-    assert_eq!(children.len(), 3);
-    host.get("/rpc/bad@1.0.0/fault/abort").assert_problem(502);
-    children.into_iter().for_each(assert_gone);
 }

@@ -3,7 +3,7 @@
 use fezz_testkit::{Host, Running};
 use serde_json::json;
 
-use crate::isolation::{FAULTS, alone, faults, isolated};
+use crate::isolation::{FAULTS, alone, faults, isolated, pid};
 
 fn attempt(host: &Running, what: &str, argument: &str) -> String {
     let path = format!("/rpc/bad@1.0.0/forbidden/{what}");
@@ -37,6 +37,29 @@ fn a_file_has_its_size_and_a_disk_its_end() {
     let line = host.wait_for_log(|line| line.message().contains("worker crashed"));
     assert!(line.message().contains("SIGXFSZ"), "{line:?}");
     host.get("/rpc/bad@1.0.0/ping").assert_status(200);
+}
+
+#[test]
+fn cpu_time_has_an_end() {
+    let host = isolated(&alone()).env("HHRF_WORKER_CPU_SECONDS", "1").start();
+    host.get("/rpc/bad@1.0.0/fault/loop").assert_problem(502);
+    let line = host.wait_for_log(|line| line.message().contains("worker crashed"));
+    assert!(line.message().contains("SIGXCPU"), "{line:?}");
+    host.get("/rpc/bad@1.0.0/ping").assert_status(200);
+}
+
+#[test]
+fn a_worker_with_half_of_its_cpu_time_is_replaced() {
+    let host = isolated(&alone()).env("HHRF_WORKER_CPU_SECONDS", "4").start();
+    let worker = pid(&host);
+    // Each of these takes 300 ms of it, so that none ends the worker in the middle of a call.
+    let used = (1..=12).take_while(|_| {
+        host.get("/rpc/bad@1.0.0/fault/busy").assert_status(200);
+        pid(&host) == worker
+    });
+    let used = used.count();
+    assert!((5..=8).contains(&used), "{used} of them fit into 2 seconds");
+    assert_eq!(host.status("bad@1.0.0")["isolation"]["crashes"], 0);
 }
 
 #[test]

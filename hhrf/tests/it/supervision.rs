@@ -1,8 +1,6 @@
-//! The supervisor: crashes of the serving process, whose fault they were, and hand-overs.
+//! The supervisor: crashes of the serving process, and whose fault they were.
 
 use std::io::{Read, Write};
-use std::os::unix::net::UnixDatagram;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +12,7 @@ use crate::isolation::{FAULTS, faults};
 use crate::{ROUTES, async_host, fixture, host};
 
 /// A host with the function that goes wrong in the host's own process, and one that does not.
-fn unguarded() -> Host {
+pub(crate) fn unguarded() -> Host {
     Host::new()
         .function("bad@1.0.0", &faults(), FAULTS)
         .function("fix@latest", &fixture(), ROUTES)
@@ -22,13 +20,13 @@ fn unguarded() -> Host {
 }
 
 /// Sends a request and gives the connection up, whatever becomes of it.
-fn provoke(host: &Running, path: &str) {
+pub(crate) fn provoke(host: &Running, path: &str) {
     let mut client = host.connect();
-    let _ = write!(client, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    let _ = write!(client, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     let _ = client.read_to_end(&mut Vec::new());
 }
 
-fn crashes(host: &Running) -> Vec<LogLine> {
+pub(crate) fn crashes(host: &Running) -> Vec<LogLine> {
     let is_one = |line: &LogLine| line.message().starts_with("the serving process crashed");
     host.log().into_iter().filter(is_one).collect()
 }
@@ -185,139 +183,6 @@ fn a_process_that_ends_in_mid_response_is_replaced() {
     assert!(line.message().contains("exited with status 3"), "{line:?}");
 }
 
-/// Asks again and again, on connections that are kept, until it is told to stop; answers with the failures.
-struct Load<'h> {
-    host: &'h Running,
-    stop: AtomicBool,
-    answered: AtomicUsize,
-}
-
-impl Load<'_> {
-    fn run(&self) -> Vec<String> {
-        let mut failures = Vec::new();
-        while !self.stop.load(Ordering::Relaxed) {
-            let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-            for _ in 0..50 {
-                let url = format!("http://{}/rpc/fix/ping", self.host.address());
-                match agent.get(&url).call() {
-                    Ok(answer) if answer.status().as_u16() == 200 => {
-                        self.answered.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Ok(answer) => failures.push(answer.status().to_string()),
-                    Err(error) => failures.push(error.to_string()),
-                }
-            }
-        }
-        failures
-    }
-}
-
-#[test]
-fn hand_overs_under_load_fail_no_request() {
-    let host = host().start();
-    let load = Load { host: &host, stop: AtomicBool::new(false), answered: AtomicUsize::new(0) };
-    let rounds = if std::env::var_os("FEZZ_CHAOS").is_some() { 100 } else { 5 };
-    let failures: Vec<String> = thread::scope(|scope| {
-        let clients: Vec<_> = (0..4).map(|_| scope.spawn(|| load.run())).collect();
-        for round in 1..=rounds {
-            let before = load.answered.load(Ordering::Relaxed);
-            let serving = host.serving_pid();
-            host.signal(Signal::HUP);
-            let handed = |line: &&LogLine| line.message() == "handed over";
-            host.until(|host| host.log().iter().filter(handed).count(), |count| *count == round);
-            assert_ne!(host.serving_pid(), serving);
-            host.until(|_| load.answered.load(Ordering::Relaxed), |answered| *answered > before + 20);
-        }
-        load.stop.store(true, Ordering::Relaxed);
-        clients.into_iter().flat_map(|client| client.join().expect("joined")).collect()
-    });
-    let answered = load.answered.load(Ordering::Relaxed);
-    eprintln!("{rounds} hand-overs, {answered} requests, {} failures", failures.len());
-    assert!(failures.is_empty(), "{failures:?} beside {answered} answers");
-    // All of the old ones have ended, or are about to.
-    host.until(
-        |host| {
-            std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", host.pid())).unwrap_or_default()
-        },
-        |children| children.split_whitespace().count() == 1,
-    );
-}
-
-#[test]
-fn a_call_that_is_running_at_a_hand_over_is_answered() {
-    let host = host().start();
-    let mut client = host.connect();
-    client.write_all(b"GET /rpc/fix/sleep/5000 HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
-    let mut idle = host.connect();
-    idle.write_all(b"GET /rpc/fix/ping HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
-    host.until(|host| host.status("fix@latest")["calls"].clone(), |calls| *calls == 1);
-    host.signal(Signal::HUP);
-    host.wait_for_log(|line| line.message() == "handed over");
-    // A connection that was kept serves one more request, and says that it was the last.
-    idle.write_all(b"GET /rpc/fix/ping HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
-    for mut client in [client, idle] {
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).expect("answered and closed");
-        assert!(answer.contains("HTTP/1.1 200 ") && answer.contains("connection: close"), "{answer}");
-    }
-}
-
-#[test]
-fn a_process_with_many_libraries_is_handed_over_from() {
-    let host = Host::new()
-        .function("bad@1.0.0", &faults(), FAULTS)
-        .function("fix@latest", &fixture(), ROUTES)
-        .env("HHRF_LIBRARIES_WARNING", "2")
-        .start();
-    let before = host.serving_pid();
-    host.get_anew("/rpc/fix/ping").assert_status(200);
-    host.get_anew("/rpc/bad@1.0.0/ping").assert_status(200);
-    let line = host.wait_for_log(|line| line.message().starts_with("handing over"));
-    assert!(line.field("reason").contains("2 libraries"), "{line:?}");
-    host.wait_for_log(|line| line.message() == "handed over");
-    assert_ne!(host.serving_pid(), before);
-    host.get_anew("/rpc/fix/ping").assert_status(200);
-}
-
-#[test]
-fn a_process_with_much_memory_is_handed_over_from() {
-    let host = host().env("HHRF_RENEW_MEMORY_BYTES", "1000").start();
-    let line = host.wait_for_log(|line| line.message().starts_with("handing over"));
-    assert_eq!(line.field("reason"), "memory");
-    host.wait_for_log(|line| line.message() == "handed over");
-    host.get_anew("/rpc/fix/ping").assert_status(200);
-}
-
-#[test]
-fn a_program_that_was_replaced_is_started() {
-    let own = Host::new();
-    let program = own.root().join("hhrf");
-    std::fs::copy(fezz_testkit::host_program(), &program).expect("copied");
-    let host = own.function("fix@latest", &fixture(), ROUTES).binary(&program).start();
-    let before = host.serving_pid();
-    let new = host.host().root().join("new");
-    std::fs::copy(fezz_testkit::host_program(), &new).expect("copied");
-    std::fs::rename(&new, &program).expect("renamed");
-    let line = host.wait_for_log(|line| line.message().starts_with("handing over"));
-    assert_eq!(line.field("reason"), "the program was replaced");
-    host.wait_for_log(|line| line.message() == "handed over");
-    assert_ne!(host.serving_pid(), before);
-    host.get_anew("/rpc/fix/ping").assert_status(200);
-}
-
-#[test]
-fn a_hand_over_to_what_cannot_start_leaves_the_old_one() {
-    let host = Host::new().function("fix@latest", &fixture(), ROUTES).arg("--config=own.toml");
-    std::fs::write(host.root().join("own.toml"), "").expect("written");
-    let host = host.start();
-    let serving = host.serving_pid();
-    std::fs::write(host.host().root().join("own.toml"), "nonsense = 1").expect("written");
-    host.signal(Signal::HUP);
-    host.wait_for_log(|line| line.message().contains("ended before it was ready"));
-    host.get_anew("/rpc/fix/ping").assert_status(200);
-    assert_eq!(host.serving_pid(), serving);
-}
-
 #[test]
 fn nothing_outlives_a_supervisor_that_is_killed() {
     let host = host().start();
@@ -337,34 +202,6 @@ fn without_a_supervisor_there_is_one_process() {
     assert_eq!(host.serving_pid(), host.pid());
     host.get_anew("/rpc/fix/ping").assert_status(200);
     host.stop();
-}
-
-#[test]
-fn systemd_is_told() {
-    let folder = tempfile::tempdir().expect("made");
-    let path = folder.path().join("notify");
-    let socket = UnixDatagram::bind(&path).expect("bound");
-    socket.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
-    let receive = || {
-        let mut buffer = [0; 4096];
-        let length = socket.recv(&mut buffer).expect("a message");
-        String::from_utf8_lossy(&buffer[..length]).into_owned()
-    };
-    let host =
-        host().env("NOTIFY_SOCKET", path.to_str().expect("UTF-8")).env("WATCHDOG_USEC", "2000000").start();
-    assert!(receive().contains("READY=1"));
-    assert!(receive().contains("WATCHDOG=1"));
-    host.signal(Signal::HUP);
-    let until = |part: &str| {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !receive().contains(part) {
-            assert!(Instant::now() < deadline, "no {part}");
-        }
-    };
-    until("RELOADING=1");
-    until("READY=1");
-    host.stop();
-    until("STOPPING=1");
 }
 
 #[test]

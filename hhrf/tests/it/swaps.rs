@@ -2,16 +2,14 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use fezz_testkit::{Folder, Host, Stage, c_library, manifest};
-use rustix::process::Signal;
+use fezz_testkit::{Folder, Stage, manifest};
 use serde_json::json;
 
 use crate::{ROUTES, fixture};
 
-const CLIENTS: usize = 8;
+/// How many ask all the time.
+pub(crate) const CLIENTS: usize = 8;
 
 #[test]
 fn a_library_may_be_exchanged_in_any_way() {
@@ -120,124 +118,6 @@ fn a_half_copied_library_waits_for_its_other_half() {
 }
 
 #[test]
-fn a_library_that_was_refused_is_not_tried_again_until_it_changes() {
-    let stage = Stage::start();
-    let load = stage.load(CLIENTS);
-    stage.f.overwrite(b"this is not a library");
-    stage.until_error("f@1.0.0", "not an object file");
-    // The same bytes again: another state of the folder, but not another library.
-    stage.f.rename_over(b"this is not a library");
-    stage.until_error("f@1.0.0", "was refused before, so it was not tried again");
-    stage.f.overwrite(&stage.builds.build(2));
-    stage.until_serving(2);
-    assert!(stage.host.status("f@1.0.0")["last_error"].is_null());
-    load.stop().assert_flawless();
-}
-
-#[test]
-fn a_manifest_that_names_a_digest_takes_that_library_only() {
-    let stage = Stage::start();
-    let load = stage.load(CLIENTS);
-    let with_digest =
-        |build| manifest("f@1.0.0", &json!({ "sha256": fezz_testkit::digest(&stage.builds.build(build)) }));
-    stage.f.write_manifest(&with_digest(2));
-    stage.until_error("f@1.0.0", "the library is not the one that fezz.json is about");
-    stage.assert_build(1);
-    stage.f.overwrite(&stage.builds.build(2));
-    stage.until_serving(2);
-    load.raise_floor(2);
-    // The new library before its manifest: it waits.
-    stage.f.overwrite(&stage.builds.build(3));
-    stage.until_error("f@1.0.0", "the library is not the one that fezz.json is about");
-    stage.assert_build(2);
-    stage.f.write_manifest(&with_digest(3));
-    stage.until_serving(3);
-    load.stop().assert_flawless();
-}
-
-/// A constructor, and a function that would answer if the constructor let it.
-fn with_constructor(host: &Host, name: &str, code: &str) -> Vec<u8> {
-    let source = format!(
-        r#"
-#include "fezz.h"
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-__attribute__((constructor)) static void construct(void) {{ {code} }}
-FEZZ_EXPORT uint32_t fezz_abi_version(void) {{ return FEZZ_ABI_VERSION; }}
-FEZZ_EXPORT void fezz_fetch(const FezzRequest *request, FezzResponse *response) {{
-    (void)request;
-    response->status = 200;
-}}
-"#
-    );
-    fs::read(c_library(host.root(), name, &source)).expect("read")
-}
-
-#[test]
-fn a_constructor_that_aborts_hangs_or_prints_for_ever_is_the_probes_problem() {
-    let stage = Stage::start();
-    let load = stage.load(CLIENTS);
-    for (name, code, error) in [
-        ("abort", "abort();", "crashed or ended the process"),
-        ("exit", "exit(0);", "crashed or ended the process"),
-        ("segfault", "*(volatile int *)8 = 1;", "crashed or ended the process"),
-        ("hang", "for (;;) pause();", "did not load within 2000 ms"),
-        ("print", r#"for (;;) puts("hhrf-probe: ok");"#, "did not load within 2000 ms"),
-    ] {
-        stage.f.overwrite(&with_constructor(stage.host.host(), name, code));
-        stage.until_error("f@1.0.0", error);
-        stage.until_state("f@1.0.0", "serving_previous");
-        stage.assert_build(1);
-    }
-    stage.f.overwrite(&stage.builds.build(2));
-    stage.until_serving(2);
-    load.stop().assert_flawless();
-}
-
-#[test]
-fn a_probe_that_hangs_holds_up_no_other_deployment() {
-    let stage = Stage::start_with(|host| host.env("HHRF_PROBE_TIMEOUT_MS", "60000"));
-    let hanging = stage.folder("hang@1.0.0");
-    hanging.create(&with_constructor(stage.host.host(), "hang", "for (;;) pause();"));
-    // Both in one batch, and one in a batch of its own while the probe hangs.
-    stage.f.overwrite(&stage.builds.build(2));
-    stage.until_serving(2);
-    stage.f.overwrite(&stage.builds.build(3));
-    stage.until_serving(3);
-    stage.assert_build(3);
-    assert!(stage.host.status("hang@1.0.0").is_null(), "its probe is still running");
-
-    // A host that is killed leaves no probe behind.
-    let probes = children(stage.host.serving_pid());
-    assert_eq!(probes.len(), 1, "{probes:?}");
-    stage.host.signal(Signal::KILL);
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while probes.iter().any(|probe| is_running(*probe)) {
-        assert!(Instant::now() < deadline, "{probes:?} still run");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// The processes that a process has started.
-fn children(parent: u32) -> Vec<u32> {
-    let processes = fs::read_dir("/proc").expect("listed");
-    let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    numbers.filter(|pid| status(*pid).is_some_and(|(_, ppid)| ppid == parent)).collect()
-}
-
-/// State and parent of a process, from proc_pid_stat(5).
-fn status(pid: u32) -> Option<(char, u32)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
-}
-
-fn is_running(pid: u32) -> bool {
-    status(pid).is_some_and(|(state, _)| state != 'Z')
-}
-
-#[test]
 fn a_second_folder_for_the_same_id_and_version_is_refused() {
     let stage = Stage::start();
     let load = stage.load(CLIENTS);
@@ -289,81 +169,6 @@ fn a_folder_that_is_deleted_in_mid_call_answers_the_call() {
 }
 
 #[test]
-fn a_thousand_folders_at_once() {
-    let stage = Stage::start();
-    let load = stage.load(CLIENTS);
-    let small = c_library(stage.host.host().root(), "small", SMALL);
-    let small = fs::read(small).expect("read");
-    for number in 0..1000 {
-        stage.folder(&format!("many-{number}@1.0.0")).create(&small);
-    }
-    let serving = |stage: &Stage| {
-        let list = stage.host.admin("/functions").json();
-        let functions = list["functions"].as_array().expect("a list");
-        functions.iter().filter(|function| function["state"] == "serving").count()
-    };
-    stage.until(|stage| serving(stage) == 1001, "all of them");
-    for number in (0..1000).step_by(37) {
-        stage.host.get(&format!("/rpc/many-{number}@1.0.0")).assert_status(200).assert_text("small");
-    }
-    load.stop().assert_flawless();
-}
-
-const SMALL: &str = r#"
-#include "fezz.h"
-FEZZ_EXPORT uint32_t fezz_abi_version(void) { return FEZZ_ABI_VERSION; }
-FEZZ_EXPORT void fezz_fetch(const FezzRequest *request, FezzResponse *response) {
-    (void)request;
-    response->status = 200;
-    response->body = FEZZ_STR("small");
-}
-"#;
-
-#[test]
-fn an_overflow_of_the_watchers_queue_loses_nothing() {
-    // Rescans would find everything, too: not before this test is over.
-    let stage = Stage::start_with(|host| host.env("HHRF_RESCAN_MS", "3600000").arg("--no-supervisor"));
-    let load = stage.load(CLIENTS);
-    // A supervisor would let it go on.
-    stage.host.signal(Signal::STOP);
-    let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").expect("read");
-    let queue: usize = queue.trim().parse().expect("a number");
-    let noise = stage.host.host().functions().join("noise");
-    // Two events at least for each: they differ, so that the kernel does not take them for one.
-    for _ in 0..=queue / 2 {
-        fs::write(&noise, "noise").expect("written");
-        fs::remove_file(&noise).expect("removed");
-    }
-    stage.f.overwrite(&stage.builds.build(2));
-    stage.host.signal(Signal::CONT);
-    stage.until_serving(2);
-    load.raise_floor(2);
-    stage.host.wait_for_log(|line| line.message().contains("queue ran over"));
-    load.stop().assert_flawless();
-}
-
-/// The files that a process has open, as its descriptors' links name them.
-fn open_files(pid: u32) -> Vec<String> {
-    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).expect("listed");
-    let links = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
-    links.map(|link| link.to_string_lossy().into_owned()).collect()
-}
-
-#[test]
-fn without_a_watcher_rescans_find_changes() {
-    let watches =
-        |stage: &Stage| open_files(stage.host.serving_pid()).iter().any(|file| file.contains("inotify"));
-    assert!(watches(&Stage::start()));
-    let stage = Stage::start_with(|host| host.arg("--no-watch").env("HHRF_RESCAN_MS", "100"));
-    assert!(!watches(&stage));
-    let load = stage.load(CLIENTS);
-    stage.f.overwrite(&stage.builds.build(2));
-    stage.until_serving(2);
-    load.raise_floor(2);
-    load.stop().assert_flawless();
-}
-
-#[test]
 fn a_disk_that_is_full_while_copying_leaves_the_last_good_version() {
     // Room for two libraries, until something else takes the room of the second.
     let stage = Stage::start_with(|host| host.state_on_a_disk_of("800k").env("HHRF_RESCAN_MS", "200"));
@@ -378,37 +183,4 @@ fn a_disk_that_is_full_while_copying_leaves_the_last_good_version() {
     fs::remove_file(filling).expect("removed");
     stage.until_serving(2);
     load.stop().assert_flawless();
-}
-
-/// Refuses to start where its data directory has no file `ready`.
-const NEEDS_A_FILE: &str = r#"
-#include "fezz.h"
-#include <stdlib.h>
-#include <unistd.h>
-FEZZ_EXPORT uint32_t fezz_abi_version(void) { return FEZZ_ABI_VERSION; }
-FEZZ_EXPORT int32_t fezz_init(const FezzHost *host) {
-    FezzSlice file = fezz_variable(host, "NEEDS");
-    char path[4096] = {0};
-    for (size_t i = 0; i < file.len && i < sizeof path - 1; i++) path[i] = (char)file.ptr[i];
-    return access(path, F_OK) == 0 ? 0 : 5;
-}
-FEZZ_EXPORT void fezz_fetch(const FezzRequest *request, FezzResponse *response) {
-    (void)request;
-    response->status = 200;
-    response->body = FEZZ_STR("it is there");
-}
-"#;
-
-#[test]
-fn an_init_that_lacks_something_is_tried_again_at_the_next_rescan() {
-    let stage = Stage::start_with(|host| host.env("HHRF_RESCAN_MS", "100"));
-    let needed = stage.host.host().root().join("needed");
-    let library = c_library(stage.host.host().root(), "needs", NEEDS_A_FILE);
-    let folder = stage.folder("needs@1.0.0");
-    folder.create(&fs::read(library).expect("read"));
-    folder.write_manifest(&manifest("needs@1.0.0", &json!({ "env": { "NEEDS": needed } })));
-    stage.until_error("needs@1.0.0", "fezz_init answered 5");
-    fs::write(needed, "").expect("written");
-    stage.until_state("needs@1.0.0", "serving");
-    stage.host.get("/rpc/needs@1.0.0").assert_status(200).assert_text("it is there");
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use fezz_testkit::{Host, Response};
 use serde_json::{Value, json};
 
-use crate::isolation::{alone, assert_gone, isolated, pid, workers_of};
+use crate::isolation::{alone, assert_gone, isolated, pid};
+use crate::processes::workers_of;
 use crate::{ROUTES, fixture};
 
 #[test]

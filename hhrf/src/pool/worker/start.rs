@@ -16,6 +16,7 @@ use super::log::log;
 use super::{FLAGS, StartError, Started, Worker};
 use crate::fds;
 use crate::ffi::{Shared, log_level};
+use crate::platform;
 use crate::pool::cgroup::Group;
 use crate::pool::output::Output;
 use crate::pool::process::Process;
@@ -43,7 +44,7 @@ pub(in crate::pool) async fn start(spec: &Spec, environment: &Environment) -> Re
         following.push(tokio::spawn(Arc::clone(&output).follow(ChildStderr::from_std(stderr)?, "stderr")));
     }
     let (flags, flags_fd) = Shared::create("fezz-calls", FLAGS * size_of::<u32>())?;
-    Shared::seal_writes(&flags_fd)?;
+    platform::seal_writes(&flags_fd)?;
     let sockets = set_up(spec, &control, &flags_fd)?;
     let worker = Arc::new(Worker {
         process,

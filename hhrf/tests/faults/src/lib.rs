@@ -52,6 +52,7 @@ fn fault(kind: &str) -> FezzHttpResponse {
         "overflow" => ok.text(overflow(1).to_string()),
         "double-panic" => double_panic(),
         "loop" => forever(),
+        "busy" => busy(Duration::from_millis(300)),
         "deadlock" => deadlock(),
         // SAFETY: raising a signal has no requirements.
         "stop" => ok.text(unsafe { libc::raise(libc::SIGSTOP) }.to_string()),
@@ -95,6 +96,21 @@ fn forever() -> ! {
     loop {
         std::hint::spin_loop();
     }
+}
+
+/// Uses so much of the processor's time, however long that takes.
+fn busy(time: Duration) -> FezzHttpResponse {
+    let used = || {
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the struct is there.
+        unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut now) };
+        Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or_default())
+    };
+    let begin = used();
+    while used() < begin + time {
+        std::hint::spin_loop();
+    }
+    FezzHttpResponse::ok().text("worked")
 }
 
 fn deadlock() -> ! {

@@ -11,7 +11,7 @@ pub(super) fn apply(limits: &ProcessLimits) -> Result<(), SandboxError> {
     let own = own_data().map_err(|source| SandboxError::Limit { what: "data", source })?;
     set("data", Resource::Data, own + limits.memory_bytes)?;
     set("open files", Resource::Nofile, limits.open_files)?;
-    set("CPU time", Resource::Cpu, limits.cpu_seconds)?;
+    set_soft("CPU time", Resource::Cpu, limits.cpu_seconds)?;
     set("file size", Resource::Fsize, limits.file_bytes)?;
     // A dump of memory would take its time, and hold secrets.
     set("core dumps", Resource::Core, 0)
@@ -26,9 +26,18 @@ fn own_data() -> io::Result<u64> {
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// Never more than what holds already.
 fn set(what: &'static str, resource: Resource, wanted: u64) -> Result<(), SandboxError> {
-    let wanted = rustix::process::getrlimit(resource).maximum.map_or(wanted, |maximum| wanted.min(maximum));
-    let limit = Rlimit { current: Some(wanted), maximum: Some(wanted) };
+    set_both(what, resource, wanted, wanted)
+}
+
+/// The signal that says which limit was passed comes at the soft one; the hard one, a second later, is SIGKILL.
+fn set_soft(what: &'static str, resource: Resource, wanted: u64) -> Result<(), SandboxError> {
+    set_both(what, resource, wanted, wanted + 1)
+}
+
+/// Never more than what holds already.
+fn set_both(what: &'static str, resource: Resource, soft: u64, hard: u64) -> Result<(), SandboxError> {
+    let held = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    let limit = Rlimit { current: Some(soft.min(held)), maximum: Some(hard.min(held)) };
     setrlimit(resource, limit).map_err(|error| SandboxError::Limit { what, source: error.into() })
 }
