@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
-use crate::host::PATIENCE;
+use crate::running::PATIENCE;
 
 /// Whom the server runs as where the test is run by root, for whom it refuses to run.
 const NOBODY: u32 = 65_534;

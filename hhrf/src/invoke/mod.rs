@@ -10,6 +10,7 @@ mod isolated;
 mod polled;
 mod runners;
 mod stream;
+mod turns;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -5,10 +5,11 @@
 //! moved for a moment, a watcher doubles the number of runners until it moves again or the limit is reached. A runner
 //! that finds the queue empty ends.
 //!
+//! Within a queue functions take turns, so that the many calls of one do not hold up another's.
+//!
 //! Functions whose calls are known to block have a lane of their own, so that nobody waits behind them: a call there
 //! gets a runner at once, as long as there is one left. The last ones, as many as cores, are kept for quick calls.
 
-use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +18,8 @@ use tokio::sync::Notify;
 
 use super::blocking::Job;
 use super::stream::Pull;
+use super::turns::Turns;
+use crate::catalog::Function;
 use crate::ffi::scheduling::{self, Policy};
 
 /// How long the queue may stand still before more runners come.
@@ -36,12 +39,15 @@ pub(super) enum Work {
 }
 
 impl Work {
+    fn function(&self) -> &Arc<Function> {
+        match self {
+            Self::Call(job) => job.call().function(),
+            Self::Pull(pull) => pull.call().function(),
+        }
+    }
+
     fn lane(&self) -> Lane {
-        let call = match self {
-            Self::Call(job) => job.call(),
-            Self::Pull(pull) => pull.call(),
-        };
-        if call.function().gate.blocks() { Lane::Slow } else { Lane::Quick }
+        if self.function().gate.blocks() { Lane::Slow } else { Lane::Quick }
     }
 
     fn run(self) {
@@ -83,10 +89,33 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Queue {
-    jobs: VecDeque<Work>,
+    jobs: Turns<Work>,
     runners: usize,
     /// Jobs taken so far: whether the queue moves.
     taken: u64,
+}
+
+impl Queue {
+    fn push(&mut self, job: Work) {
+        self.jobs.push(Arc::as_ptr(job.function()).addr(), job);
+    }
+
+    fn pop(&mut self) -> Option<Work> {
+        let job = self.jobs.pop();
+        self.taken += u64::from(job.is_some());
+        job
+    }
+
+    /// A runner for the job, or for one that has waited for longer.
+    fn runner_for(&mut self, job: Work) -> Option<Work> {
+        self.runners += 1;
+        if self.jobs.is_empty() {
+            self.taken += 1;
+            return Some(job);
+        }
+        self.push(job);
+        self.pop()
+    }
 }
 
 impl State {
@@ -116,27 +145,29 @@ impl Runners {
     pub(super) fn submit(&self, job: Work) {
         let lane = job.lane();
         let mut state = self.0.lock();
-        state.queue(lane).jobs.push_back(job);
         let wanted = match lane {
             Lane::Quick => state.quick.runners < self.0.eager,
             // Those that are there are taken, all of them: their calls block.
             Lane::Slow => state.runners() < self.0.max - self.0.eager || state.slow.runners == 0,
         };
         if wanted {
-            self.add(&mut state, lane, 1);
-        } else if matches!(lane, Lane::Quick) && !state.watched {
+            let first = state.queue(lane).runner_for(job);
+            // Not under the lock: the runner wants it too.
+            drop(state);
+            return self.add(lane, first);
+        }
+        state.queue(lane).push(job);
+        if matches!(lane, Lane::Quick) && !state.watched {
             state.watched = true;
             drop(state);
             self.0.waiting.notify_one();
         }
     }
 
-    fn add(&self, state: &mut State, lane: Lane, count: usize) {
-        state.queue(lane).runners += count;
-        for _ in 0..count {
-            let runner = Runner { shared: Arc::clone(&self.0), lane };
-            tokio::task::spawn_blocking(move || runner.drain());
-        }
+    /// Starts a runner that is counted already.
+    fn add(&self, lane: Lane, first: Option<Work>) {
+        let runner = Runner { shared: Arc::clone(&self.0), lane };
+        tokio::task::spawn_blocking(move || runner.drain(first));
     }
 
     /// Looks after the queue for as long as jobs wait in it.
@@ -146,6 +177,7 @@ impl Runners {
             let mut seen = self.0.lock().quick.taken;
             loop {
                 tokio::time::sleep(PATIENCE).await;
+                let mut added = 0;
                 let mut state = self.0.lock();
                 if state.quick.jobs.is_empty() {
                     state.watched = false;
@@ -153,10 +185,14 @@ impl Runners {
                 }
                 if state.quick.taken == seen {
                     let left = self.0.max.saturating_sub(state.runners());
-                    let wanted = state.quick.jobs.len().min(state.quick.runners.max(1)).min(left);
-                    self.add(&mut state, Lane::Quick, wanted);
+                    added = state.quick.jobs.len().min(state.quick.runners.max(1)).min(left);
+                    state.quick.runners += added;
                 }
                 seen = state.quick.taken;
+                drop(state);
+                for _ in 0..added {
+                    self.add(Lane::Quick, None);
+                }
             }
         }
     }
@@ -175,7 +211,7 @@ struct Runner {
 }
 
 impl Runner {
-    fn drain(self) {
+    fn drain(self, mut first: Option<Work>) {
         // A call that blocks has its runner woken for it anyway.
         let (patience, policy) = match self.lane {
             Lane::Quick => (YIELDS, Policy::Ordinary),
@@ -183,27 +219,31 @@ impl Runner {
         };
         scheduling::be(policy);
         let mut yields = 0;
-        loop {
-            let mut state = self.shared.lock();
-            let queue = state.queue(self.lane);
-            let Some(job) = queue.jobs.pop_front() else {
-                if yields < patience {
-                    yields += 1;
-                    drop(state);
-                    std::thread::yield_now();
-                    continue;
-                }
-                // Under the lock that found the queue empty: a job that is queued after this sees one runner less.
-                queue.runners -= 1;
-                return;
-            };
-            queue.taken += 1;
-            drop(state);
-            yields = 0;
+        while let Some(job) = first.take().or_else(|| self.next(&mut yields, patience)) {
             // A defect of the host must not cost a runner for good; the job's own request is told that it was lost.
             if panic::catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
                 tracing::error!("a runner panicked; this is a defect of the host");
             }
+        }
+    }
+
+    /// The next job; none where the runner is to end, and is not counted any more.
+    fn next(&self, yields: &mut u32, patience: u32) -> Option<Work> {
+        loop {
+            let mut state = self.shared.lock();
+            let queue = state.queue(self.lane);
+            if let Some(job) = queue.pop() {
+                *yields = 0;
+                return Some(job);
+            }
+            if *yields == patience {
+                // Under the lock that found the queue empty: a job that is queued after this sees one runner less.
+                queue.runners -= 1;
+                return None;
+            }
+            *yields += 1;
+            drop(state);
+            std::thread::yield_now();
         }
     }
 }
