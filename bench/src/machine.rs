@@ -92,10 +92,21 @@ pub(crate) fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }
 
-/// Processor time of another process so far; none where the system does not tell.
+/// Processor time so far of another process and of those that it has started; none where the system does not tell.
 pub(crate) fn cpu_time_of(process: u32) -> Option<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    ticks(&stat).map(to_time)
+    let own = ticks(&stat).map(to_time)?;
+    // A child that has ended meanwhile has no time any more.
+    Some(own + children(process).into_iter().filter_map(cpu_time_of).sum::<Duration>())
+}
+
+/// What the threads of a process have started.
+fn children(process: u32) -> Vec<u32> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>())
+        .collect()
 }
 
 /// Processor time of all programs together, on all CPUs; none where the system does not tell. Interrupts are left out:

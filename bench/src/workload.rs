@@ -19,6 +19,7 @@ const AXUM: &str = "bare axum";
 const DENO: &str = "Deno";
 const BLOCKING: &str = "hhrf blocking";
 const ASYNC: &str = "hhrf async";
+const ISOLATED: &str = "hhrf isolated";
 
 /// One table.
 #[derive(Debug)]
@@ -63,6 +64,7 @@ pub(crate) fn all(servers: &[Name]) -> Result<Vec<Workload>, BenchError> {
             goals: hello_goals(),
             ..plain("hello", "20 bytes of JSON", &[1, 64, 512], "hello", hello)?
         },
+        isolated()?,
         plain("echo-1k", "echo of 1 KiB", &[64], "echo", |path| echo(path, 1 << 10))?,
         Workload {
             goals: vec![
@@ -115,6 +117,28 @@ fn plain(
         }
     }
     Ok(Workload { name, title, connections: connections.to_vec(), rows, goals: Vec::new() })
+}
+
+/// The same function in the host's process and in a sandboxed worker.
+fn isolated() -> Result<Workload, BenchError> {
+    let row = |name: &str, server, path| -> Result<RowPlan, BenchError> {
+        Ok(RowPlan { name: name.to_owned(), server, exchanges: Rc::from([hello(path)?]), beside: None })
+    };
+    Ok(Workload {
+        name: "isolated",
+        title: "20 bytes of JSON from a plain function, in the host's process and isolated (strict)",
+        connections: vec![1, 64],
+        rows: vec![
+            row(BLOCKING, Name::Hhrf, "/rpc/hello@latest")?,
+            row(ISOLATED, Name::Hhrf, "/rpc/hello-isolated@latest")?,
+            row(AXUM, Name::BareAxum, "/rpc/hello@latest")?,
+        ],
+        goals: vec![
+            goal(ISOLATED, BLOCKING, 1, Metric::P50, Goal::AtMost(1.25)),
+            goal(ISOLATED, BLOCKING, 64, Metric::Throughput, Goal::AtLeast(0.5)),
+            goal(ISOLATED, AXUM, 64, Metric::Throughput, Goal::AtLeast(0.35)),
+        ],
+    })
 }
 
 fn hello_goals() -> Vec<RowGoal> {

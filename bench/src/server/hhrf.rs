@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Process, await_address, built, lines};
@@ -49,15 +49,11 @@ impl Deployed {
 
     /// Deploys a library as `id@latest`, for `GET` and `POST` of its root. Answers with the library's place.
     pub(crate) fn add(&self, id: &str, library: &[u8]) -> Result<PathBuf, BenchError> {
-        self.add_limited(id, library, None)
+        self.add_as(id, library, json!({}))
     }
 
-    fn add_limited(
-        &self,
-        id: &str,
-        library: &[u8],
-        max_concurrency: Option<usize>,
-    ) -> Result<PathBuf, BenchError> {
+    /// The same, with further keys in its manifest.
+    fn add_as(&self, id: &str, library: &[u8], further: Value) -> Result<PathBuf, BenchError> {
         let failed = || BenchError::io(format!("deploying {id}"));
         let function = self.folder.path().join("functions").join(format!("{id}@latest"));
         std::fs::create_dir(&function).map_err(failed())?;
@@ -65,8 +61,8 @@ impl Deployed {
         std::fs::write(&file, library).map_err(failed())?;
         let routes = json!([{ "path": "/", "method": "GET" }, { "path": "/", "method": "POST" }]);
         let mut manifest = json!({ "id": id, "version": "latest", "entry": id, "routes": routes });
-        if let Some(max) = max_concurrency {
-            manifest["max_concurrency"] = max.into();
+        if let (Value::Object(manifest), Value::Object(further)) = (&mut manifest, further) {
+            manifest.extend(further);
         }
         std::fs::write(function.join("fezz.json"), manifest.to_string()).map_err(failed())?;
         Ok(file)
@@ -120,12 +116,14 @@ const ENOUGH: usize = 512;
 pub(crate) fn all_functions() -> Result<Deployed, BenchError> {
     let deployed = Deployed::new()?;
     for id in ["hello", "echo", "json", "todos", "slow"] {
-        deployed.add_limited(id, &library(&format!("bench_{id}"))?, Some(ENOUGH))?;
+        deployed.add_as(id, &library(&format!("bench_{id}"))?, json!({ "max_concurrency": ENOUGH }))?;
     }
     for id in ["hello", "echo", "json", "todos"] {
         let library = library(&format!("bench_{id}_async"))?;
-        deployed.add_limited(&format!("{id}-async"), &library, Some(ENOUGH))?;
+        deployed.add_as(&format!("{id}-async"), &library, json!({ "max_concurrency": ENOUGH }))?;
     }
+    let isolated = json!({ "max_concurrency": ENOUGH, "isolation": "process" });
+    deployed.add_as("hello-isolated", &library(HELLO)?, isolated)?;
     deployed.add("limited", &library("bench_slow")?)?;
     Ok(deployed)
 }
