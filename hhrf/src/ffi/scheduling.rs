@@ -15,7 +15,8 @@ pub fn worker_started() {
 /// What becomes of a thread that wakes up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Policy {
-    /// It runs when its turn comes, and interrupts nobody. Threads and processes that it starts are ordinary ones.
+    /// It runs when its turn comes, and interrupts nobody. So do the threads and processes that it starts, unless they say
+    /// otherwise: `SCHED_RESET_ON_FORK` is for other policies.
     Patient,
     /// It may interrupt who runs.
     Ordinary,
@@ -33,7 +34,7 @@ pub(crate) fn be(policy: Policy) {
 #[cfg(target_os = "linux")]
 fn set(policy: Policy) {
     let policy = match policy {
-        Policy::Patient => libc::SCHED_BATCH | libc::SCHED_RESET_ON_FORK,
+        Policy::Patient => libc::SCHED_BATCH,
         Policy::Ordinary => libc::SCHED_OTHER,
     };
     // SAFETY: all zeroes is a valid value of this struct, and the priority that these policies ask for.
@@ -46,3 +47,29 @@ fn set(policy: Policy) {
 
 #[cfg(not(target_os = "linux"))]
 fn set(_: Policy) {}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// Of this thread.
+    fn policy() -> libc::c_int {
+        // SAFETY: 0 is this thread.
+        unsafe { libc::sched_getscheduler(0) }
+    }
+
+    #[test]
+    fn a_thread_goes_from_one_policy_to_the_other_and_hands_it_on() {
+        let thread = std::thread::spawn(|| {
+            let before = policy();
+            worker_started();
+            let (patient, started) = (policy(), std::thread::spawn(policy).join());
+            be(Policy::Ordinary);
+            let ordinary = policy();
+            be(Policy::Patient);
+            (before, patient, started.unwrap(), ordinary, policy())
+        });
+        let (batch, other) = (libc::SCHED_BATCH, libc::SCHED_OTHER);
+        assert_eq!(thread.join().unwrap(), (other, batch, batch, other, batch));
+    }
+}

@@ -45,11 +45,10 @@ impl Gate {
 
     /// A permit, if one is free.
     pub(crate) fn enter(&self) -> Option<Permit> {
-        // Nobody waits here, so that counting is enough. Acquire: what the last call left behind is seen.
-        if self.inside.calls.fetch_add(1, Ordering::Acquire) >= self.max_concurrency {
-            self.inside.calls.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
+        // Nobody waits here, so that counting is enough; never more than there may be, or one who is refused could have
+        // another refused for whom there is room. Acquire: what the last call left behind is seen.
+        let one_more = |calls| (calls < self.max_concurrency).then_some(calls + 1);
+        self.inside.calls.fetch_update(Ordering::Acquire, Ordering::Relaxed, one_more).ok()?;
         self.inside.stats.in_flight.inc();
         Some(Permit(Arc::clone(&self.inside)))
     }
