@@ -1,30 +1,12 @@
 //! Todos in SQLite, in the function's data directory, in place: an async fn.
 
-use std::sync::OnceLock;
+#[path = "todos/answer.rs"]
+mod answer;
 
-use fezz_bench_work::todos::{Todos, TodosError};
-use fezz_sdk::http::{Method, StatusCode};
 use fezz_sdk::{FezzHttpRequest, FezzHttpResponse, fezz_function};
 
-/// `GET /?after=n` reads ten todos, `POST /` makes one.
+/// Reads todos, or makes one.
 #[fezz_function]
 pub async fn todos(req: FezzHttpRequest) -> FezzHttpResponse {
-    answer(&req).unwrap_or_else(|error| {
-        FezzHttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR).text(error.to_string())
-    })
-}
-
-fn answer(req: &FezzHttpRequest) -> Result<FezzHttpResponse, TodosError> {
-    static TODOS: OnceLock<Result<Todos, String>> = OnceLock::new();
-    let open = || {
-        let folder = fezz_sdk::data_dir().ok_or("there is no data directory")?;
-        Todos::open(folder).map_err(|error| error.to_string())
-    };
-    let todos = TODOS.get_or_init(open).as_ref().map_err(|error| TodosError::Open(error.clone()))?;
-    let (status, body) = if req.method() == Method::POST {
-        (StatusCode::CREATED, todos.create(req.body())?)
-    } else {
-        (StatusCode::OK, todos.list(req.query_string())?)
-    };
-    Ok(FezzHttpResponse::new(status).header("content-type", "application/json").bytes(body))
+    answer::answer(&req)
 }
