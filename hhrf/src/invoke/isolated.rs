@@ -10,16 +10,17 @@ use crate::catalog::Function;
 use crate::ffi::Reply;
 use crate::pool::{CallError, Pool, Request, Ticket};
 
-/// Makes the call in a task of its own: whoever waits may go at any time, and the call has to end in good order.
+/// Leaves the call to the pool: whoever waits may go at any time, and the call has to end in good order.
 pub(super) async fn run(pool: Arc<Pool>, opened: Opened) -> Result<Reply<Body>, InvokeError> {
     let Opened { parts, body, permit, begin, deadline } = opened;
     let function = Arc::clone(&parts.function);
     let ticket = Arc::new(Ticket::default());
     let mut waiter = Waiter(Some(Arc::clone(&ticket)));
     let (answer, wait) = oneshot::channel();
-    let request = Request { parts, body, ticket, begin, deadline };
-    tokio::spawn(async move { pool.call(request, permit, answer).await });
-    let answer = wait.await;
+    pool.submit(Request { parts, body, ticket, begin, deadline, permit, answer });
+    let Ok(answer) = tokio::time::timeout_at(deadline.into(), wait).await else {
+        return Err(deadline_passed(&function, 0));
+    };
     // A body that is still being made is abandoned by who takes it.
     waiter.0 = None;
     match answer {

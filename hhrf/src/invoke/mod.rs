@@ -24,7 +24,7 @@ use http_body::Body as _;
 use tower::Service;
 
 pub(crate) use body::{BodyError, BodyReader};
-pub(crate) use gate::Gate;
+pub(crate) use gate::{Gate, Permit};
 pub(crate) use runners::Runners;
 
 use crate::catalog::{Function, Limits};
@@ -33,7 +33,6 @@ use crate::ffi::{Call, CallBody, CallParts, Reply, ReplyError};
 use crate::pool::Pool;
 use crate::resolve::{Loaded, Resolved, Target};
 use crate::route::Routed;
-use gate::Permit;
 use polled::Polled;
 
 /// Why a call has no answer.

@@ -6,22 +6,24 @@
 //! not the protocol or uses more than it may. The pool is what the cache holds of an isolated function: when it leaves,
 //! so do its workers, and their memory with them.
 
+mod alarm;
 mod call;
 mod cgroup;
+mod drive;
 mod health;
+mod line;
 mod output;
+mod pace;
 mod plan;
 mod process;
 mod slot;
 mod spawner;
 mod state;
 mod status;
-mod streaming;
-mod upload;
 mod usage;
+mod wire;
 mod worker;
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -98,16 +100,7 @@ struct Inner {
 impl Pool {
     /// A pool with its first workers on their way. Must be called within a runtime.
     pub(crate) fn start(spec: Spec, environment: Arc<Environment>, alive: mpsc::Sender<()>) -> Self {
-        let state = State {
-            idle: Vec::new(),
-            workers: Vec::new(),
-            starting: 0,
-            waiting: VecDeque::new(),
-            health: Health::new(environment.settings.health.clone()),
-            crashes: VecDeque::new(),
-            called: None,
-            closed: false,
-        };
+        let state = State::new(Health::new(environment.settings.health.clone()));
         let inner = Arc::new(Inner {
             spec,
             environment,
@@ -125,7 +118,7 @@ impl Drop for Pool {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.closed = true;
-        state.waiting.clear();
+        state.refuse(|| CallError::NotStarted("the function is being replaced".to_owned()));
         state.workers.iter().for_each(|worker| worker.retire());
         // Their workers end with the last of their slots.
         let idle = std::mem::take(&mut state.idle);
@@ -157,12 +150,9 @@ impl Inner {
         }
         let plan = &self.spec.plan;
         let live = state.live();
-        let slots = live * plan.concurrency;
-        let idle = state.idle.iter().filter(|(_, slot)| slot.worker.is_live()).count();
-        let busy = slots.saturating_sub(idle) + state.waiting.len();
         let patience = self.environment.settings.idle;
         let spare = if state.called.is_some_and(|last| last.elapsed() < patience) { plan.spare } else { 0 };
-        let wanted = (busy.div_ceil(plan.concurrency) + spare).clamp(plan.min, plan.max);
+        let wanted = (state.wanted().div_ceil(plan.concurrency) + spare).clamp(plan.min, plan.max);
         for _ in live + state.starting..wanted {
             state.starting += 1;
             let rest = state.health.rest(Instant::now());
@@ -196,8 +186,13 @@ impl Inner {
             let mut state = self.lock();
             state.starting -= 1;
             state.workers.push(Arc::clone(&worker));
+            let streams_bodies = *self.streams_bodies.get_or_init(|| worker.streams_bodies());
+            for curious in state.curious.drain(..) {
+                let _ = curious.send(Ok(streams_bodies));
+            }
             if !state.closed {
-                slots.into_iter().for_each(|slot| state.give(slot));
+                slots.into_iter().for_each(|slot| state.rest(slot));
+                self.dispatch(&mut state);
                 self.balance(&mut state);
             }
         }
@@ -212,7 +207,7 @@ impl Inner {
         let mut state = self.lock();
         state.workers.retain(|other| !Arc::ptr_eq(other, worker));
         // Their drop takes no lock of the pool's.
-        state.idle.retain(|(_, slot)| !Arc::ptr_eq(&slot.worker, worker));
+        drop(state.slots_of(worker));
         let Some(exit) = exit else { return };
         let what = match &exit.kill {
             // Asked to, and with nothing in it.

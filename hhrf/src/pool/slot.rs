@@ -5,19 +5,17 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
-use super::worker::Worker;
+use super::pace::Pace;
+use super::wire;
+use super::worker::{FLAGS, Worker};
 use crate::ffi::{CallParts, Reply, ReplyError};
-use crate::hop_by_hop::HopByHop;
 use crate::invoke::BodyReader;
-use crate::worker::{
-    CHUNK, Encoder, HEADER, Header, INLINE_BODY, Kind, Outcome, ProtocolError, STREAMED, WireResponse,
-};
+use crate::worker::{CHUNK, HEADER, Header, INLINE_BODY, Kind, Outcome, ProtocolError, STREAMED, WireResponse};
 
 /// Not more of a body is made room for before it has come.
 const FIRST_ROOM: u64 = 1 << 20;
@@ -50,6 +48,11 @@ impl Frames {
         Self { socket, buffer: BytesMut::new() }
     }
 
+    /// Whether all that has come was taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     /// The next frame; none where the other side has closed. Nothing is lost where this is dropped half-way.
     pub(super) async fn next(&mut self) -> Result<Option<(Header, Bytes)>, ExchangeError> {
         loop {
@@ -77,11 +80,13 @@ impl Frames {
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(super) worker: Arc<Worker>,
-    pub(super) index: usize,
+    pub(super) index: u32,
     pub(super) frames: Frames,
     /// None while a body is being sent.
     pub(super) sink: Option<Sink>,
-    calls: u32,
+    pub(super) pace: Pace,
+    next_id: u32,
+    stride: u32,
 }
 
 /// The way to the worker.
@@ -89,35 +94,46 @@ pub(crate) struct Slot {
 pub(super) struct Sink {
     socket: OwnedWriteHalf,
     /// Where frames are put together.
-    scratch: Vec<u8>,
+    pub(super) scratch: Vec<u8>,
 }
 
 /// What a worker has answered.
 #[derive(Debug)]
 pub(super) enum Answered {
-    /// All of it.
-    Whole(Reply<Bytes>),
+    /// All of it, and how long the function worked on it, in nanoseconds.
+    Whole(Reply<Bytes>, u64),
     /// Its head; the body comes in frames.
     Streams(Reply<()>),
+    /// That it will not make the call, which was withdrawn.
+    Withdrawn,
 }
 
 impl Slot {
-    pub(super) fn new(worker: Arc<Worker>, index: usize, socket: UnixStream) -> Self {
+    /// One of as many as the worker has.
+    pub(super) fn new(worker: Arc<Worker>, index: u32, socket: UnixStream) -> Self {
         let (read, write) = socket.into_split();
         let sink = Some(Sink { socket: write, scratch: Vec::new() });
-        Self { worker, index, frames: Frames::new(read), sink, calls: 0 }
+        let slots = worker.slots();
+        let pace = Pace::new(FLAGS / slots);
+        let stride = u32::try_from(slots).unwrap_or(1);
+        Self { worker, index, frames: Frames::new(read), sink, pace, next_id: index, stride }
     }
 
-    /// The number of the next call: those of a worker's slots differ.
+    /// The number of the next call: those of a worker's slots differ, and so do their flags as long as they are close in
+    /// time.
     pub(super) fn next_id(&mut self) -> u32 {
-        self.calls = self.calls.wrapping_add(1);
-        let slot = u32::try_from(self.index).unwrap_or_default();
-        // 128 slots at most, so that the flags of calls which are close in time are apart.
-        self.calls << 7 | slot
+        let id = self.next_id;
+        self.next_id = id.wrapping_add(self.stride);
+        id
     }
 }
 
 impl Sink {
+    /// Sends frames that are put together.
+    pub(super) async fn send(&mut self, frames: &[u8]) -> Result<(), ExchangeError> {
+        self.socket.write_all(frames).await.map_err(ExchangeError::Gone)
+    }
+
     /// Sends a call, with its body where that is there already.
     pub(super) async fn request(
         &mut self,
@@ -125,11 +141,11 @@ impl Sink {
         body: Option<&Bytes>,
         id: u32,
     ) -> Result<(), ExchangeError> {
-        let head = request_head(std::mem::take(&mut self.scratch), parts, body, id)?;
+        self.scratch.clear();
+        wire::request(&mut self.scratch, parts, body, id)?;
         // The first bytes tell whether there is anybody: a call that nobody has seen may go to another worker.
-        let sent = self.socket.write(&head).await.map_err(|_| ExchangeError::Unsent)?;
-        self.socket.write_all(&head[sent..]).await.map_err(ExchangeError::Gone)?;
-        self.scratch = head;
+        let sent = self.socket.write(&self.scratch).await.map_err(|_| ExchangeError::Unsent)?;
+        self.socket.write_all(&self.scratch[sent..]).await.map_err(ExchangeError::Gone)?;
         match body {
             Some(body) if body.len() > INLINE_BODY => {
                 self.chunks(body, id).await?;
@@ -184,14 +200,18 @@ impl Frames {
         let mut response = WireResponse::decode(payload)?;
         let (length, mut body) = (response.body_length, std::mem::take(&mut response.body));
         if length == STREAMED {
-            return Ok(Answered::Streams(reply(response, ())?));
+            return Ok(Answered::Streams(wire::reply(response, ())?));
         }
         if body.len() as u64 != length {
             body = self.body(id, length).await?;
         }
         match response.outcome {
-            Outcome::Answered => Ok(Answered::Whole(reply(response, body)?)),
-            outcome => Err(failed(outcome, &body).into()),
+            Outcome::Answered => {
+                let took_ns = response.took_ns;
+                Ok(Answered::Whole(wire::reply(response, body)?, took_ns))
+            }
+            Outcome::Withdrawn => Ok(Answered::Withdrawn),
+            outcome => Err(wire::failed(outcome, &body).into()),
         }
     }
 
@@ -225,62 +245,4 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.worker.slot_closed();
     }
-}
-
-fn request_head(
-    buffer: Vec<u8>,
-    parts: &CallParts,
-    body: Option<&Bytes>,
-    id: u32,
-) -> Result<Vec<u8>, ProtocolError> {
-    let mut head = Encoder::new(buffer, Kind::Request, id);
-    head.bytes(parts.head.parts.method.as_str().as_bytes());
-    head.bytes(parts.path().as_bytes());
-    head.bytes(parts.head.parts.uri.query().unwrap_or_default().as_bytes());
-    head.bytes(parts.pattern().as_bytes());
-    head.bytes(parts.request_id());
-    head.bytes(parts.traceparent());
-    head.bytes(parts.head.peer.address_text().as_bytes());
-    let left = parts.time_left().map_or(0, |left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
-    head.number(left);
-    head.pairs(parts.params.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
-    let headers: Vec<_> = parts.headers().collect();
-    head.pairs(headers.into_iter());
-    head.number(body.map_or(STREAMED, |body| body.len() as u64));
-    if let Some(body) = body.filter(|body| body.len() <= INLINE_BODY) {
-        head.rest(body);
-    }
-    head.finish()
-}
-
-fn failed(outcome: Outcome, reason: &[u8]) -> ReplyError {
-    let reason = String::from_utf8_lossy(reason).into_owned();
-    match outcome {
-        Outcome::Panicked => ReplyError::Panicked(reason),
-        Outcome::Failed => ReplyError::Failed(reason),
-        Outcome::Answered | Outcome::Invalid => ReplyError::Worker(reason),
-    }
-}
-
-/// What the worker answered, judged as if the function had answered in this process: a worker that was taken over by
-/// its function may say anything.
-fn reply<B>(response: WireResponse, body: B) -> Result<Reply<B>, ReplyError> {
-    let WireResponse { status, headers, .. } = response;
-    let code = u16::try_from(status).ok().filter(|code| (200..=599).contains(code));
-    let status = code
-        .and_then(|code| StatusCode::from_u16(code).ok())
-        .ok_or_else(|| ReplyError::Status(u32::try_from(status).unwrap_or(u32::MAX)))?;
-    let mut map = HeaderMap::with_capacity(headers.len());
-    for (index, (name, value)) in headers.into_iter().enumerate() {
-        match (HeaderName::from_bytes(&name), HeaderValue::from_bytes(&value)) {
-            (Ok(name), Ok(value)) => _ = map.append(name, value),
-            _ => {
-                let name = String::from_utf8_lossy(&name).into_owned();
-                return Err(ReplyError::Header { index, name });
-            }
-        }
-    }
-    HopByHop::strip(&mut map);
-    map.remove(http::header::CONTENT_LENGTH);
-    Ok(Reply { status, headers: map, body })
 }

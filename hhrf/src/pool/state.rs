@@ -1,4 +1,4 @@
-//! What a pool has at the moment: its workers, their idle slots, and who waits for one.
+//! What a pool has at the moment: its workers, their idle slots, and the calls that wait for one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::call::{CallError, Request};
 use super::health::Health;
 use super::slot::Slot;
+use super::status::Crash;
 use super::worker::Worker;
-use super::{CallError, Crash};
-
-/// A slot, or why there is none.
-pub(super) type Found = Result<Slot, CallError>;
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -21,7 +19,11 @@ pub(super) struct State {
     pub(super) workers: Vec<Arc<Worker>>,
     /// Workers that were ordered and are not there yet.
     pub(super) starting: usize,
-    pub(super) waiting: VecDeque<oneshot::Sender<Found>>,
+    pub(super) waiting: VecDeque<Request>,
+    /// Who waits for a worker to say whether its function reads request bodies as streams.
+    pub(super) curious: Vec<oneshot::Sender<Result<bool, CallError>>>,
+    /// Calls that slots have taken and not finished.
+    pub(super) taken: usize,
     pub(super) health: Health,
     pub(super) crashes: VecDeque<Crash>,
     /// When there last was a call: a while without one, and no more workers are kept ready than `min`.
@@ -30,20 +32,55 @@ pub(super) struct State {
 }
 
 impl State {
+    pub(super) fn new(health: Health) -> Self {
+        Self {
+            idle: Vec::new(),
+            workers: Vec::new(),
+            starting: 0,
+            waiting: VecDeque::new(),
+            curious: Vec::new(),
+            taken: 0,
+            health,
+            crashes: VecDeque::new(),
+            called: None,
+            closed: false,
+        }
+    }
+
     pub(super) fn live(&self) -> usize {
         self.workers.iter().filter(|worker| worker.is_live()).count()
     }
 
-    /// Hands a slot to whoever has waited longest, or keeps it.
-    pub(super) fn give(&mut self, slot: Slot) {
-        let mut slot = slot;
-        while let Some(next) = self.waiting.pop_front() {
-            match next.send(Ok(slot)) {
-                Ok(()) => return,
-                Err(Ok(back)) => slot = back,
-                Err(Err(_)) => return,
-            }
+    /// Whether calls are let in.
+    pub(super) fn admit(&mut self, now: Instant) -> Result<(), CallError> {
+        self.health.admit(now).map_err(|again| CallError::Resting { again })?;
+        self.called = Some(now);
+        Ok(())
+    }
+
+    /// Calls that are to be made or being made.
+    pub(super) fn wanted(&self) -> usize {
+        self.taken + self.waiting.len() + self.curious.len()
+    }
+
+    /// The call that has waited longest and that somebody waits for.
+    pub(super) fn next(&mut self, now: Instant) -> Option<Request> {
+        self.next_if(now, |_| true)
+    }
+
+    /// The same, if it is such a one.
+    pub(super) fn next_if(&mut self, now: Instant, is_such: impl Fn(&Request) -> bool) -> Option<Request> {
+        let is_over = |request: &mut Request| request.deadline <= now || request.answer.is_closed();
+        while let Some(request) = self.waiting.pop_front_if(is_over) {
+            request.finish(Err(CallError::Deadline));
         }
+        let next = self.waiting.pop_front_if(|request| is_such(request))?;
+        self.taken += 1;
+        Some(next)
+    }
+
+    /// Keeps an idle slot.
+    pub(super) fn rest(&mut self, slot: Slot) {
         self.idle.push((Instant::now(), slot));
     }
 
@@ -57,10 +94,19 @@ impl State {
         None
     }
 
+    /// Takes out the idle slots of this worker.
+    pub(super) fn slots_of(&mut self, worker: &Arc<Worker>) -> Vec<Slot> {
+        let its = self.idle.extract_if(.., |(_, slot)| Arc::ptr_eq(&slot.worker, worker));
+        its.map(|(_, slot)| slot).collect()
+    }
+
     /// Tells all who wait that there is nothing to wait for.
     pub(super) fn refuse(&mut self, error: impl Fn() -> CallError) {
-        for waiting in self.waiting.drain(..) {
-            let _ = waiting.send(Err(error()));
+        for request in self.waiting.drain(..) {
+            request.finish(Err(error()));
+        }
+        for curious in self.curious.drain(..) {
+            let _ = curious.send(Err(error()));
         }
     }
 
@@ -77,7 +123,7 @@ impl State {
             if live > min && all_are_idle && long {
                 live -= 1;
                 worker.retire();
-                surplus.extend(self.idle.extract_if(.., |(_, slot)| is_its(slot)).map(|(_, slot)| slot));
+                surplus.extend(self.slots_of(&worker));
             }
         }
         surplus

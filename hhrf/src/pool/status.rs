@@ -57,7 +57,7 @@ impl Pool {
         });
         PoolStatus {
             workers: workers.collect(),
-            waiting: state.waiting.iter().filter(|waiting| !waiting.is_closed()).count(),
+            waiting: state.waiting.iter().filter(|request| !request.answer.is_closed()).count(),
             resting: state.health.is_open(),
             missing: enforced.missing,
             enforced: enforced.parts,

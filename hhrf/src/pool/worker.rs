@@ -3,10 +3,11 @@
 mod log;
 mod start;
 
+use std::collections::VecDeque;
 use std::io;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
@@ -19,7 +20,7 @@ use super::process::Process;
 use super::slot::{Frames, Slot};
 use super::usage::Usage;
 use crate::ffi::Shared;
-use crate::worker::Kind;
+use crate::worker::{Claims, Kind};
 use crate::worker::sandbox::Enforced;
 
 use log::log;
@@ -31,8 +32,9 @@ const LOOK: Duration = Duration::from_millis(100);
 const SHUTDOWN: Duration = Duration::from_secs(5);
 /// How long the last of a worker's output may take to arrive.
 const LAST_WORDS: Duration = Duration::from_millis(100);
-/// Flags by which calls are cancelled; a call's is that of its number, so that a flag is used again late.
-const FLAGS: usize = 1024;
+/// Flags by which calls are cancelled, and as many claims; a call's is that of its number, so that one is used again
+/// late.
+pub(super) const FLAGS: usize = 1024;
 
 /// Why the host ended a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +77,8 @@ pub(crate) struct Worker {
     pub(super) enforced: Mutex<Enforced>,
     streams_bodies: OnceLock<bool>,
     flags: Shared,
+    /// Which of the calls in it it has begun.
+    pub(super) claims: Claims,
     started: Instant,
     calls: AtomicU64,
     /// Slots that are open; with the last one the worker is asked to end.
@@ -85,8 +89,8 @@ pub(crate) struct Worker {
     kill: Mutex<Option<Kill>>,
     exit: watch::Sender<Option<Exit>>,
     output: Arc<Output>,
-    /// The requests that are in it, by slot.
-    requests: Mutex<Vec<Option<HeaderValue>>>,
+    /// The calls that were sent to it and have not ended, by slot, and the ids of their requests.
+    lines: Mutex<Vec<VecDeque<(u32, HeaderValue)>>>,
 }
 
 /// A worker that is to be watched.
@@ -186,7 +190,11 @@ impl Worker {
 
     /// How many slots it has.
     pub(super) fn slots(&self) -> usize {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.lines().len()
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Vec<VecDeque<(u32, HeaderValue)>>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for its end, which is at hand.
@@ -195,30 +203,30 @@ impl Worker {
         exit.wait_for(Option::is_some).await.ok()?.clone()
     }
 
-    /// Takes down which request a slot serves, and counts it.
-    pub(super) fn begin(&self, slot: usize, request_id: Option<HeaderValue>) {
+    /// Takes down that a slot is sent a call, and counts it.
+    pub(super) fn begin(&self, slot: u32, id: u32, request_id: HeaderValue) {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        self.note(slot, Some(request_id.unwrap_or(HeaderValue::from_static("-"))));
-    }
-
-    pub(super) fn finish(&self, slot: usize) {
-        self.note(slot, None);
-    }
-
-    fn note(&self, slot: usize, request_id: Option<HeaderValue>) {
-        if let Some(place) = self.requests.lock().unwrap_or_else(PoisonError::into_inner).get_mut(slot) {
-            *place = request_id;
+        if let Some(line) = self.lines().get_mut(slot as usize) {
+            line.push_back((id, request_id));
         }
     }
 
-    /// The ids of the requests that are in it.
+    /// The first call that a slot was sent has ended.
+    pub(super) fn finish(&self, slot: u32) {
+        if let Some(line) = self.lines().get_mut(slot as usize) {
+            line.pop_front();
+        }
+    }
+
+    /// The ids of the requests that it has begun and not answered.
     pub(super) fn requests(&self) -> Vec<String> {
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.iter().flatten().map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned()).collect()
+        let lines = self.lines();
+        let begun = lines.iter().flatten().filter(|(id, _)| self.claims.is_begun(*id));
+        begun.map(|(_, request)| String::from_utf8_lossy(request.as_bytes()).into_owned()).collect()
     }
 
     fn is_busy(&self) -> bool {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).iter().any(Option::is_some)
+        self.lines().iter().any(|line| !line.is_empty())
     }
 
     pub(super) fn calls(&self) -> u64 {

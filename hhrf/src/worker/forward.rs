@@ -35,9 +35,10 @@ impl<S: Subscriber> Layer<S> for Forward {
         let mut record = Record { level: event.metadata().level().to_string(), ..Record::default() };
         event.record(&mut record);
         record.message.truncate(record.message.floor_char_boundary(MAX_MESSAGE));
-        let mut encoder = Encoder::new(Vec::new(), Kind::Log, 0);
+        let mut frame = Vec::new();
+        let mut encoder = Encoder::new(&mut frame, Kind::Log, 0);
         encoder.rest(&serde_json::to_vec(&record).unwrap_or_default());
-        if let Ok(frame) = encoder.finish() {
+        if encoder.finish().is_ok() {
             // A host that is gone has no log.
             let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(&frame);
         }

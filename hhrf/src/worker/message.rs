@@ -94,10 +94,12 @@ pub(crate) enum Outcome {
     Failed,
     /// With an answer that cannot be sent; the body is the reason.
     Invalid,
+    /// It was withdrawn before it began.
+    Withdrawn,
 }
 
 impl Outcome {
-    const ALL: [Self; 4] = [Self::Answered, Self::Panicked, Self::Failed, Self::Invalid];
+    const ALL: [Self; 5] = [Self::Answered, Self::Panicked, Self::Failed, Self::Invalid, Self::Withdrawn];
 }
 
 /// An answer's head, and its body where that is short.
@@ -105,6 +107,8 @@ impl Outcome {
 pub(crate) struct WireResponse {
     pub(crate) outcome: Outcome,
     pub(crate) status: u64,
+    /// How long the function worked on it.
+    pub(crate) took_ns: u64,
     pub(crate) headers: Vec<(Bytes, Bytes)>,
     /// As for a request.
     pub(crate) body_length: u64,
@@ -119,6 +123,7 @@ impl WireResponse {
         let response = Self {
             outcome: known.ok_or(ProtocolError::Short)?,
             status: decoder.number()?,
+            took_ns: decoder.number()?,
             headers: decoder.pairs()?,
             body_length: decoder.number()?,
             body: decoder.rest(),
@@ -129,17 +134,19 @@ impl WireResponse {
 }
 
 /// The head of an answer as a frame, up to the body.
-pub(crate) fn response_head<'h>(
-    buffer: Vec<u8>,
+pub(crate) fn response_head<'b, 'h>(
+    buffer: &'b mut Vec<u8>,
     id: u32,
     outcome: Outcome,
     status: u16,
+    took_ns: u64,
     headers: impl ExactSizeIterator<Item = (&'h [u8], &'h [u8])>,
     body_length: u64,
-) -> Encoder {
+) -> Encoder<'b> {
     let mut encoder = Encoder::new(buffer, Kind::Response, id);
     encoder.number(outcome as u64);
     encoder.number(status.into());
+    encoder.number(took_ns);
     encoder.pairs(headers);
     encoder.number(body_length);
     encoder

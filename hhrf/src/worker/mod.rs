@@ -4,6 +4,7 @@
 //! the library; says what really holds; and then serves calls, one after another on each of the sockets that came with
 //! the setup. It ends when the host closes them, and with the host whatever happens.
 
+mod claims;
 mod forward;
 mod incoming;
 mod message;
@@ -13,6 +14,7 @@ mod run;
 pub(crate) mod sandbox;
 mod serve;
 
+pub(crate) use claims::Claims;
 pub(crate) use incoming::Incoming;
 pub(crate) use message::{Outcome, Ready, Record, Setup, WireRequest, WireResponse};
 pub(crate) use protocol::{CHUNK, Encoder, HEADER, Header, INLINE_BODY, Kind, ProtocolError, STREAMED};

@@ -130,20 +130,21 @@ pub(crate) fn read_frame(source: &mut impl Read) -> io::Result<Option<(Header, B
     Ok(Some((header, payload.into())))
 }
 
-/// Builds one frame: the header is filled in at the end, when the length is known.
+/// Builds one frame behind others: the header is filled in at the end, when the length is known.
 #[derive(Debug)]
-pub(crate) struct Encoder {
-    buffer: Vec<u8>,
+pub(crate) struct Encoder<'b> {
+    buffer: &'b mut Vec<u8>,
+    start: usize,
     kind: Kind,
     id: u32,
 }
 
-impl Encoder {
-    /// Begins a frame in a buffer that was used before.
-    pub(crate) fn new(mut buffer: Vec<u8>, kind: Kind, id: u32) -> Self {
-        buffer.clear();
+impl<'b> Encoder<'b> {
+    /// Begins a frame behind those that the buffer holds.
+    pub(crate) fn new(buffer: &'b mut Vec<u8>, kind: Kind, id: u32) -> Self {
+        let start = buffer.len();
         buffer.extend_from_slice(&[0; HEADER]);
-        Self { buffer, kind, id }
+        Self { buffer, start, kind, id }
     }
 
     pub(crate) fn number(&mut self, number: u64) {
@@ -169,14 +170,16 @@ impl Encoder {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The frame; none where it has become too long to be sent.
-    pub(crate) fn finish(mut self) -> Result<Vec<u8>, ProtocolError> {
-        let length = self.buffer.len() - HEADER;
+    /// Ends the frame; one that has become too long to be sent is taken out again.
+    pub(crate) fn finish(self) -> Result<(), ProtocolError> {
+        let header = self.start..self.start + HEADER;
+        let length = self.buffer.len() - header.end;
         if length > MAX_PAYLOAD {
+            self.buffer.truncate(self.start);
             return Err(ProtocolError::TooLong(length));
         }
-        self.buffer[..HEADER].copy_from_slice(&Header { length, kind: self.kind, id: self.id }.encode());
-        Ok(self.buffer)
+        self.buffer[header].copy_from_slice(&Header { length, kind: self.kind, id: self.id }.encode());
+        Ok(())
     }
 }
 
@@ -231,19 +234,22 @@ mod tests {
     use super::*;
 
     fn frame(payload: &[u8]) -> Vec<u8> {
-        let mut encoder = Encoder::new(Vec::new(), Kind::Request, 7);
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, Kind::Request, 7);
         encoder.rest(payload);
-        encoder.finish().unwrap()
+        encoder.finish().unwrap();
+        bytes
     }
 
     #[test]
     fn what_was_encoded_is_decoded() {
-        let mut encoder = Encoder::new(vec![1, 2, 3], Kind::Response, 9);
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, Kind::Response, 9);
         encoder.number(u64::MAX);
         encoder.bytes(b"text");
         encoder.pairs([(&b"name"[..], &b"\xff\0"[..]), (b"", b"")].into_iter());
         encoder.rest(b"the rest");
-        let bytes = encoder.finish().unwrap();
+        encoder.finish().unwrap();
         let (header, payload) = read_frame(&mut bytes.as_slice()).unwrap().unwrap();
         assert_eq!((header.kind, header.id), (Kind::Response, 9));
         let mut decoder = Decoder::new(payload);
@@ -254,6 +260,22 @@ mod tests {
         assert_eq!(pairs.len(), 2);
         assert_eq!(&decoder.rest()[..], b"the rest");
         decoder.end().unwrap();
+    }
+
+    #[test]
+    fn frames_stand_one_after_another() {
+        let mut bytes = frame(b"first");
+        let mut encoder = Encoder::new(&mut bytes, Kind::End, 8);
+        encoder.rest(b"second");
+        encoder.finish().unwrap();
+        let mut encoder = Encoder::new(&mut bytes, Kind::End, 9);
+        encoder.rest(&vec![0; MAX_PAYLOAD + 1]);
+        assert!(matches!(encoder.finish(), Err(ProtocolError::TooLong(_))));
+        let mut source = bytes.as_slice();
+        let mut next = || read_frame(&mut source).unwrap().map(|(header, payload)| (header.id, payload));
+        assert_eq!(next().unwrap(), (7, Bytes::from_static(b"first")));
+        assert_eq!(next().unwrap(), (8, Bytes::from_static(b"second")));
+        assert!(next().is_none());
     }
 
     #[test]

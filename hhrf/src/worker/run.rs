@@ -8,6 +8,7 @@ use std::thread;
 
 use rustix::io::dup;
 
+use super::claims::Claims;
 use super::forward;
 use super::message::{Ready, Setup};
 use super::protocol::{Decoder, Encoder, HEADER, Header, Kind};
@@ -48,15 +49,17 @@ fn control() -> io::Result<UnixStream> {
 }
 
 fn send(control: &UnixStream, kind: Kind, payload: &[u8]) -> io::Result<()> {
-    let mut encoder = Encoder::new(Vec::new(), kind, 0);
+    let mut frame = Vec::new();
+    let mut encoder = Encoder::new(&mut frame, kind, 0);
     encoder.rest(payload);
-    let frame = encoder.finish().map_err(io::Error::other)?;
+    encoder.finish().map_err(io::Error::other)?;
     io::Write::write_all(&mut &*control, &frame)
 }
 
 /// A loaded function and the sockets that calls come from.
 struct Worker {
     library: Arc<Library>,
+    claims: Arc<Claims>,
     cancelled: Arc<Shared>,
     sockets: Vec<UnixStream>,
     enforced: Enforced,
@@ -66,9 +69,11 @@ impl Worker {
     fn start(control: &UnixStream) -> Result<Self, String> {
         let (setup, fds) = receive(control).map_err(|error| format!("the worker's setup: {error}"))?;
         let mut fds = fds.into_iter();
-        let cancelled = fds.next().ok_or("the worker's setup came without its memory")?;
-        let cancelled =
-            Shared::open_read_only(&cancelled).map_err(|error| format!("the worker's memory: {error}"))?;
+        let mut memory = || fds.next().ok_or("the worker's setup came without its memory");
+        let (cancelled, claims) = (memory()?, memory()?);
+        let unmapped = |error: io::Error| format!("the worker's memory: {error}");
+        let cancelled = Arc::new(Shared::open_read_only(&cancelled).map_err(unmapped)?);
+        let claims = Arc::new(Claims(Shared::open(&claims).map_err(unmapped)?));
         let records = control.try_clone().map_err(|error| format!("the worker's log: {error}"))?;
         let enforced = sandbox::enter(&setup.confinement).map_err(|error| error.to_string())?;
         forward::start(records, setup.log_level);
@@ -83,13 +88,13 @@ impl Worker {
         });
         library.init(table).map_err(|error| error.to_string())?;
         let sockets = fds.map(UnixStream::from).collect();
-        Ok(Self { library: Arc::new(library), cancelled: Arc::new(cancelled), sockets, enforced })
+        Ok(Self { library: Arc::new(library), claims, cancelled, sockets, enforced })
     }
 
     /// Serves until the host has closed every socket; the first one on this thread, each other on one of its own.
     fn serve(self) -> bool {
-        let Self { library, cancelled, sockets, .. } = self;
-        let slots = sockets.into_iter().map(|socket| Slot::new(socket, &library, &cancelled));
+        let Self { library, claims, cancelled, sockets, .. } = self;
+        let slots = sockets.into_iter().map(|socket| Slot::new(socket, &library, &claims, &cancelled));
         let Ok(slots) = slots.collect::<io::Result<Vec<_>>>() else { return false };
         let mut slots = slots.into_iter();
         let Some(first) = slots.next() else { return false };

@@ -5,9 +5,11 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::claims::Claims;
 use super::message::{Outcome, WireRequest, response_head};
 use super::protocol::{
     CHUNK, Encoder, HEADER, Header, INLINE_BODY, Kind, ProtocolError, STREAMED, read_frame,
@@ -26,6 +28,7 @@ pub(super) struct Slot {
     source: BufReader<UnixStream>,
     answers: Answers,
     library: Arc<Library>,
+    claims: Arc<Claims>,
     cancelled: Arc<Shared>,
     /// The library stays for as long as the process, so that there is nothing to hold.
     keep: Keep,
@@ -37,6 +40,8 @@ struct Answers {
     sink: UnixStream,
     /// Where frames are put together.
     buffer: Vec<u8>,
+    /// How long the function worked on the call.
+    took: Duration,
 }
 
 type Answer = Result<Reply<ReplyBody>, ReplyError>;
@@ -45,12 +50,15 @@ impl Slot {
     pub(super) fn new(
         socket: UnixStream,
         library: &Arc<Library>,
+        claims: &Arc<Claims>,
         cancelled: &Arc<Shared>,
     ) -> io::Result<Self> {
+        let sink = socket.try_clone()?;
         Ok(Self {
-            answers: Answers { sink: socket.try_clone()?, buffer: Vec::new() },
+            answers: Answers { sink, buffer: Vec::new(), took: Duration::ZERO },
             source: BufReader::with_capacity(READ_BUFFER, socket),
             library: Arc::clone(library),
+            claims: Arc::clone(claims),
             cancelled: Arc::clone(cancelled),
             keep: Arc::new(()),
         })
@@ -61,6 +69,11 @@ impl Slot {
         while let Some((header, payload)) = read_frame(&mut self.source)? {
             if header.kind != Kind::Request {
                 return Err(unexpected(header.kind, "a request"));
+            }
+            // Those whose body is still to come are not withdrawn.
+            if !self.claims.begin(header.id) {
+                self.answers.failed(header.id, Outcome::Withdrawn, "")?;
+                continue;
             }
             let mut request = WireRequest::decode(payload).map_err(io::Error::other)?;
             let body = std::mem::take(&mut request.body);
@@ -79,19 +92,23 @@ impl Slot {
     fn call(&mut self, id: u32, request: WireRequest, body: RemoteBody) -> io::Result<()> {
         let call = RemoteCall::new(request, body, id, Arc::clone(&self.cancelled));
         let is_cancelled = || self.cancelled.word(id as usize).load(Ordering::Relaxed) != 0;
+        let begin = Instant::now();
         let reply = make(&self.library, &call, &self.keep, &is_cancelled);
+        self.answers.took = begin.elapsed();
         self.answers.answer(id, reply, &is_cancelled)
     }
 
     /// A call whose body is read while it is made.
     fn streamed(&mut self, id: u32, request: WireRequest) -> io::Result<()> {
-        let Self { source, answers, library, cancelled, keep } = self;
+        let Self { source, answers, library, cancelled, keep, .. } = self;
         let (incoming, feeder, discard) = incoming::channel();
         thread::scope(|scope| {
             let reading = scope.spawn(|| feeder.feed(source, id));
             let call = RemoteCall::new(request, RemoteBody::Stream(incoming), id, Arc::clone(cancelled));
             let is_cancelled = || cancelled.word(id as usize).load(Ordering::Relaxed) != 0;
+            let begin = Instant::now();
             let reply = make(library, &call, keep, &is_cancelled);
+            answers.took = begin.elapsed();
             let answered = answers.answer(id, reply, &is_cancelled);
             // The host ends the body when it has the answer, and only then is the socket the next request's.
             discard.discard();
@@ -146,16 +163,21 @@ impl Answers {
         match body {
             ReplyBody::Whole(body) => self.whole(id, Outcome::Answered, status.as_u16(), &pairs, &body),
             ReplyBody::Stream(stream) => {
-                let buffer = std::mem::take(&mut self.buffer);
-                let pairs = pairs.iter().copied();
-                let head = response_head(buffer, id, Outcome::Answered, status.as_u16(), pairs, STREAMED);
-                match head.finish() {
-                    Ok(head) => self.sink.write_all(&head)?,
-                    Err(error) => return self.failed(id, Outcome::Invalid, &error.to_string()),
+                let (status, took, pairs) = (status.as_u16(), self.took_ns(), pairs.iter().copied());
+                self.buffer.clear();
+                let head =
+                    response_head(&mut self.buffer, id, Outcome::Answered, status, took, pairs, STREAMED);
+                if let Err(error) = head.finish() {
+                    return self.failed(id, Outcome::Invalid, &error.to_string());
                 }
+                self.sink.write_all(&self.buffer)?;
                 self.pull(id, stream, is_cancelled)
             }
         }
+    }
+
+    fn took_ns(&self) -> u64 {
+        u64::try_from(self.took.as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn failed(&mut self, id: u32, outcome: Outcome, reason: &str) -> io::Result<()> {
@@ -183,12 +205,11 @@ impl Answers {
     }
 
     fn frame(&mut self, id: u32, kind: Kind, payload: &[u8]) -> io::Result<()> {
-        let mut frame = Encoder::new(std::mem::take(&mut self.buffer), kind, id);
+        self.buffer.clear();
+        let mut frame = Encoder::new(&mut self.buffer, kind, id);
         frame.rest(payload);
-        let frame = frame.finish().map_err(io::Error::other)?;
-        self.sink.write_all(&frame)?;
-        self.buffer = frame;
-        Ok(())
+        frame.finish().map_err(io::Error::other)?;
+        self.sink.write_all(&self.buffer)
     }
 
     fn whole(
@@ -199,20 +220,18 @@ impl Answers {
         headers: &[(&[u8], &[u8])],
         body: &[u8],
     ) -> io::Result<()> {
-        let buffer = std::mem::take(&mut self.buffer);
-        let length = body.len() as u64;
-        let mut head = response_head(buffer, id, outcome, status, headers.iter().copied(), length);
+        let (took, headers, length) = (self.took_ns(), headers.iter().copied(), body.len() as u64);
+        self.buffer.clear();
+        let mut head = response_head(&mut self.buffer, id, outcome, status, took, headers, length);
         let inline = body.len() <= INLINE_BODY;
         if inline {
             head.rest(body);
         }
-        let head = match head.finish() {
-            Ok(head) => head,
-            // Headers of a megabyte are the function's mistake, and no reason to end the worker.
-            Err(error) => return self.failed(id, Outcome::Invalid, &error.to_string()),
-        };
-        self.sink.write_all(&head)?;
-        self.buffer = head;
+        // Headers of a megabyte are the function's mistake, and no reason to end the worker.
+        if let Err(error) = head.finish() {
+            return self.failed(id, Outcome::Invalid, &error.to_string());
+        }
+        self.sink.write_all(&self.buffer)?;
         if !inline {
             body.chunks(CHUNK).try_for_each(|chunk| self.frame(id, Kind::Chunk, chunk))?;
             self.frame(id, Kind::End, b"")?;

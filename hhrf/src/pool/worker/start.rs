@@ -1,5 +1,6 @@
 //! From a program to a worker that is ready for calls.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
@@ -23,7 +24,7 @@ use crate::pool::process::Process;
 use crate::pool::slot::{Frames, Slot};
 use crate::pool::{Environment, Spec, describe};
 use crate::worker::sandbox::Enforced;
-use crate::worker::{Encoder, Kind, ProtocolError, Ready, Setup};
+use crate::worker::{Claims, Encoder, Kind, ProtocolError, Ready, Setup};
 
 /// Starts a worker and waits until it is ready.
 pub(in crate::pool) async fn start(spec: &Spec, environment: &Environment) -> Result<Started, StartError> {
@@ -45,12 +46,14 @@ pub(in crate::pool) async fn start(spec: &Spec, environment: &Environment) -> Re
     }
     let (flags, flags_fd) = Shared::create("fezz-calls", FLAGS * size_of::<u32>())?;
     platform::seal_writes(&flags_fd)?;
-    let sockets = set_up(spec, &control, &flags_fd)?;
+    let (claims, claims_fd) = Shared::create("fezz-claims", FLAGS * size_of::<u32>())?;
+    let sockets = set_up(spec, &control, [&flags_fd, &claims_fd])?;
     let worker = Arc::new(Worker {
         process,
         enforced: Mutex::default(),
         streams_bodies: OnceLock::new(),
         flags,
+        claims: Claims(claims),
         started: begun,
         calls: AtomicU64::new(0),
         open_slots: AtomicUsize::new(sockets.len()),
@@ -59,7 +62,7 @@ pub(in crate::pool) async fn start(spec: &Spec, environment: &Environment) -> Re
         kill: Mutex::new(None),
         exit: watch::Sender::new(None),
         output,
-        requests: Mutex::new(vec![None; sockets.len()]),
+        lines: Mutex::new(vec![VecDeque::new(); sockets.len()]),
     });
     control.set_nonblocking(true)?;
     // Nothing more is said that way.
@@ -91,7 +94,7 @@ pub(in crate::pool) async fn start(spec: &Spec, environment: &Environment) -> Re
     enforced.missing.extend(ready.enforced.missing);
     *worker.enforced.lock().unwrap_or_else(PoisonError::into_inner) = enforced;
     let mut slots = Vec::new();
-    for (index, socket) in sockets.into_iter().enumerate() {
+    for (index, socket) in (0..).zip(sockets) {
         socket.set_nonblocking(true)?;
         slots.push(Slot::new(Arc::clone(&worker), index, UnixStream::from_std(socket)?));
     }
@@ -132,7 +135,7 @@ fn group(spec: &Spec, pid: u32, enforced: &mut Enforced) -> Option<Group> {
 }
 
 /// Tells the worker what to load, and hands over its sockets; answers with the host's ends of them.
-fn set_up(spec: &Spec, control: &StdStream, flags: &OwnedFd) -> Result<Vec<StdStream>, StartError> {
+fn set_up(spec: &Spec, control: &StdStream, memory: [&OwnedFd; 2]) -> Result<Vec<StdStream>, StartError> {
     let setup = Setup {
         library: spec.library.clone(),
         id: spec.id.clone(),
@@ -147,10 +150,11 @@ fn set_up(spec: &Spec, control: &StdStream, flags: &OwnedFd) -> Result<Vec<StdSt
         ours.push(our);
         theirs.push(their);
     }
-    let mut encoder = Encoder::new(Vec::new(), Kind::Setup, 0);
+    let mut frame = Vec::new();
+    let mut encoder = Encoder::new(&mut frame, Kind::Setup, 0);
     encoder.rest(&serde_json::to_vec(&setup).map_err(io::Error::from)?);
-    let frame = encoder.finish().map_err(io::Error::other)?;
-    let mut handed = vec![flags.as_fd()];
+    encoder.finish().map_err(io::Error::other)?;
+    let mut handed: Vec<_> = memory.into_iter().map(AsFd::as_fd).collect();
     handed.extend(theirs.iter().map(AsFd::as_fd));
     fds::send(control, &frame, &handed)?;
     Ok(ours)
