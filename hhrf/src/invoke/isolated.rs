@@ -16,10 +16,15 @@ pub(super) async fn run(pool: Arc<Pool>, opened: Opened) -> Result<Reply<Body>, 
     let function = Arc::clone(&parts.function);
     let ticket = Arc::new(Ticket::default());
     let mut waiter = Waiter(Some(Arc::clone(&ticket)));
-    let (answer, wait) = oneshot::channel();
+    let (answer, mut wait) = oneshot::channel();
     pool.submit(Request { parts, body, ticket, begin, deadline, permit, answer });
-    let Ok(answer) = tokio::time::timeout_at(deadline.into(), wait).await else {
-        return Err(deadline_passed(&function, 0));
+    let answer = match tokio::time::timeout_at(deadline.into(), &mut wait).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            // Where it is being made, its worker is ended now.
+            pool.expire();
+            wait.await
+        }
     };
     // A body that is still being made is abandoned by who takes it.
     waiter.0 = None;

@@ -84,7 +84,12 @@ impl Request {
         matches!(&self.body, CallBody::Whole(body) if body.len() <= SHORT_BODY)
     }
 
-    /// It is over.
+    /// Whether nobody waits for its answer, or not for long enough.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.deadline <= now || self.answer.is_closed()
+    }
+
+    /// Ends it.
     pub(super) fn finish(self, outcome: Result<Reply<Body>, CallError>) {
         self.ticket.end();
         drop(self.permit);
@@ -113,8 +118,12 @@ impl Pool {
         }
     }
 
-    /// Makes a call, at once or when its turn has come. Its answer arrives by its own channel; who waits there keeps to
-    /// its deadline as long as it has not begun. The body of an answer is sent for as long as that takes.
+    /// Answers the calls whose deadline has passed while they waited for their turn.
+    pub(crate) fn expire(&self) {
+        self.0.lock().expire(Instant::now());
+    }
+
+    /// Makes a call, at once or when its turn has come. The body of its answer is sent for as long as that takes.
     pub(crate) fn submit(&self, request: Request) {
         let mut state = self.0.lock();
         if let Err(error) = state.admit(Instant::now()) {

@@ -131,7 +131,9 @@ impl Drive {
         if let Err(abandoned) = request.ticket.begin(worker, id) {
             return self.finish(request, Err(abandoned));
         }
-        let CallBody::Whole(body) = &request.body else { return self.finish(request, Err(CallError::Abandoned)) };
+        let CallBody::Whole(body) = &request.body else {
+            return self.finish(request, Err(CallError::Abandoned));
+        };
         if let Err(error) = wire::request(frames, &request.parts, Some(body), id) {
             return self.finish(request, Err(ReplyError::Worker(error.to_string()).into()));
         }
@@ -280,6 +282,7 @@ impl Inner {
             request.ticket.end();
             state.waiting.push_front(request);
         }
+        state.expire(Instant::now());
         self.dispatch(&mut state);
         self.balance(&mut state);
     }

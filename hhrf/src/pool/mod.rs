@@ -2,7 +2,7 @@
 //! out or have crashed.
 //!
 //! A call takes a slot of a worker, or waits for one; how many may wait is the function's `max_concurrency`. A call that
-//! was sent is never sent again. A worker that hangs is killed at the call's deadline, and so is one that says what is
+//! has begun is never made again. A worker that hangs is killed at the call's deadline, and so is one that says what is
 //! not the protocol or uses more than it may. The pool is what the cache holds of an isolated function: when it leaves,
 //! so do its workers, and their memory with them.
 

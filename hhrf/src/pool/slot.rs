@@ -15,7 +15,9 @@ use super::wire;
 use super::worker::{FLAGS, Worker};
 use crate::ffi::{CallParts, Reply, ReplyError};
 use crate::invoke::BodyReader;
-use crate::worker::{CHUNK, HEADER, Header, INLINE_BODY, Kind, Outcome, ProtocolError, STREAMED, WireResponse};
+use crate::worker::{
+    CHUNK, HEADER, Header, INLINE_BODY, Kind, Outcome, ProtocolError, STREAMED, WireResponse,
+};
 
 /// Not more of a body is made room for before it has come.
 const FIRST_ROOM: u64 = 1 << 20;

@@ -70,13 +70,20 @@ impl State {
 
     /// The same, if it is such a one.
     pub(super) fn next_if(&mut self, now: Instant, is_such: impl Fn(&Request) -> bool) -> Option<Request> {
-        let is_over = |request: &mut Request| request.deadline <= now || request.answer.is_closed();
-        while let Some(request) = self.waiting.pop_front_if(is_over) {
+        while let Some(request) = self.waiting.pop_front_if(|request| request.is_over(now)) {
             request.finish(Err(CallError::Deadline));
         }
         let next = self.waiting.pop_front_if(|request| is_such(request))?;
         self.taken += 1;
         Some(next)
+    }
+
+    /// Answers the calls whose deadline has passed.
+    pub(super) fn expire(&mut self, now: Instant) {
+        let (over, waiting) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|request| request.is_over(now));
+        self.waiting = waiting;
+        VecDeque::into_iter(over).for_each(|request| request.finish(Err(CallError::Deadline)));
     }
 
     /// Keeps an idle slot.

@@ -20,8 +20,8 @@ use super::process::Process;
 use super::slot::{Frames, Slot};
 use super::usage::Usage;
 use crate::ffi::Shared;
-use crate::worker::{Claims, Kind};
 use crate::worker::sandbox::Enforced;
+use crate::worker::{Claims, Kind};
 
 use log::log;
 pub(super) use start::start;

@@ -1,6 +1,7 @@
 //! The host from outside: the real program, real libraries, real sockets.
 
 mod admin;
+mod ahead;
 mod async_calls;
 mod connections;
 mod deploy;

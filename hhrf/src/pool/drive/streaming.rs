@@ -50,7 +50,7 @@ impl Drive {
         let body = StreamBody { pieces, ended: false };
         // Where nobody waits any more the first piece finds that out.
         let _ = answer.send(Ok(reply.map(|()| Body::new(body))));
-        let (end, lost) = self.to_the_end(id, &sender, upload).await;
+        let (end, lost) = self.carry(id, &sender, upload).await;
         ticket.end();
         self.slot.worker.finish(self.slot.index);
         self.over.calls += 1;
@@ -63,7 +63,7 @@ impl Drive {
     }
 
     /// What the client is told at the end, if it is still there; and why the slot makes no more calls, if so.
-    async fn to_the_end(
+    async fn carry(
         &mut self,
         id: u32,
         sender: &mpsc::Sender<Piece>,
@@ -145,11 +145,7 @@ fn broken(parts: &CallParts, reason: String) -> StreamError {
     let error = StreamError::Function(reason);
     let request_id = parts.head.id().to_owned();
     parts.function.stats.errors.inc();
-    tracing::error!(
-        function = parts.function.name(),
-        request_id,
-        "{error}; the client's connection is cut"
-    );
+    tracing::error!(function = parts.function.name(), request_id, "{error}; the client's connection is cut");
     error
 }
 
