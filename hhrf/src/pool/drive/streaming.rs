@@ -52,9 +52,12 @@ impl Drive {
         let _ = answer.send(Ok(reply.map(|()| Body::new(body))));
         let (end, lost) = self.carry(id, &sender, upload).await;
         ticket.end();
-        self.slot.worker.finish(self.slot.index);
         self.over.calls += 1;
-        self.over.answered |= lost.is_none();
+        // Otherwise its worker's crash is still to be reported, with what was in it.
+        if lost.is_none() {
+            self.slot.worker.finish(self.slot.index);
+            self.over.answered = true;
+        }
         drop(permit);
         if let Some(end) = end {
             tell(&parts, end, sender);
