@@ -1,6 +1,6 @@
 // Node's own server, without a framework. It has no todos: not every Node has SQLite.
 import { createServer } from "node:http";
-import { HELLO, price } from "./work.mjs";
+import { HELLO, price, receipt } from "./work.mjs";
 
 const JSON_TYPE = "application/json";
 
@@ -10,6 +10,9 @@ const server = createServer((request, response) => {
   if (path === "/rpc/slow@latest") return setTimeout(() => send(response, 200, JSON_TYPE, HELLO), 20);
   if (path === "/rpc/echo@latest") {
     return read(request, (body) => send(response, 200, "application/octet-stream", body));
+  }
+  if (path === "/rpc/upload@latest") {
+    return read(request, (body) => send(response, 200, JSON_TYPE, receipt(body)));
   }
   if (path === "/rpc/json@latest") {
     return read(request, (body) => {

@@ -12,6 +12,7 @@ export function handler(todos) {
     if (path === "/rpc/hello@latest") return new Response(HELLO, { headers: JSON_TYPE });
     if (path === "/rpc/slow@latest") return slow();
     if (path === "/rpc/echo@latest") return echo(request);
+    if (path === "/rpc/upload@latest") return upload(request);
     if (path === "/rpc/json@latest") return json(request);
     if (todos && path.startsWith("/rpc/todos@latest")) {
       if (request.method === "POST") return create(todos, request);
@@ -31,6 +32,16 @@ async function slow() {
 async function echo(request) {
   const body = await request.arrayBuffer();
   return new Response(body, { headers: { "content-type": "application/octet-stream" } });
+}
+
+async function upload(request) {
+  return new Response(receipt(new Uint8Array(await request.arrayBuffer())), { headers: JSON_TYPE });
+}
+
+export function receipt(body) {
+  let sum = 0;
+  for (const byte of body) sum += byte;
+  return `{"length":${body.length},"sum":${sum}}`;
 }
 
 async function json(request) {

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use fezz_bench_work::order;
+use fezz_bench_work::upload::receipt;
 
 use crate::BODY;
 use crate::error::BenchError;
@@ -66,12 +67,13 @@ pub(crate) fn all(servers: &[Name]) -> Result<Vec<Workload>, BenchError> {
         },
         isolated()?,
         plain("echo-1k", "echo of 1 KiB", &[64], "echo", |path| echo(path, 1 << 10))?,
+        plain("echo-1m", "echo of 1 MiB", &[64], "echo", |path| echo(path, 1 << 20))?,
         Workload {
             goals: vec![
                 goal(BLOCKING, AXUM, 64, Metric::Throughput, Goal::AtLeast(0.95)),
                 goal(ASYNC, AXUM, 64, Metric::Throughput, Goal::AtLeast(0.95)),
             ],
-            ..plain("echo-1m", "echo of 1 MiB", &[64], "echo", |path| echo(path, 1 << 20))?
+            ..plain("upload-1m", "1 MiB sent, a few bytes answered", &[64], "upload", upload)?
         },
         plain("json", "JSON in and out: 2 KiB parsed, validated, answered", &[64], "json", json)?,
         Workload {
@@ -189,8 +191,18 @@ fn hello(path: &str) -> Result<Exchange, BenchError> {
 }
 
 fn echo(path: &str, length: usize) -> Result<Exchange, BenchError> {
-    let body: Vec<u8> = (0..length).map(|at| (at % 251).to_le_bytes()[0]).collect();
+    let body = bytes(length);
     Ok(Exchange::post(path, "application/octet-stream", &body, Expected::Body(body.clone())))
+}
+
+fn upload(path: &str) -> Result<Exchange, BenchError> {
+    let body = bytes(1 << 20);
+    let receipt = receipt(&body).into_bytes();
+    Ok(Exchange::post(path, "application/octet-stream", &body, Expected::Body(receipt)))
+}
+
+fn bytes(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at % 251).to_le_bytes()[0]).collect()
 }
 
 fn json(path: &str) -> Result<Exchange, BenchError> {

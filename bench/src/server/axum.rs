@@ -16,6 +16,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use fezz_bench_work::todos::{Todos, TodosError};
+use fezz_bench_work::upload::receipt;
 use fezz_bench_work::{HELLO, SLOW, order};
 
 use super::{Process, await_address, lines};
@@ -63,6 +64,7 @@ fn app(data: &Path) -> Result<Router, BenchError> {
     Ok(Router::new()
         .route("/rpc/hello@latest", get(async || json(HELLO)))
         .route("/rpc/echo@latest", post(echo).layer(DefaultBodyLimit::max(MAX_BODY)))
+        .route("/rpc/upload@latest", post(upload).layer(DefaultBodyLimit::max(MAX_BODY)))
         .route("/rpc/json@latest", post(price))
         .route("/rpc/slow@latest", get(slow))
         .route("/rpc/todos@latest", get(list).post(create))
@@ -75,6 +77,10 @@ fn json(body: impl IntoResponse) -> impl IntoResponse {
 
 async fn echo(body: Bytes) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/octet-stream")], body)
+}
+
+async fn upload(body: Bytes) -> impl IntoResponse {
+    json(receipt(&body))
 }
 
 async fn price(body: Bytes) -> Response {

@@ -115,10 +115,10 @@ const ENOUGH: usize = 512;
 /// Every function of the workloads.
 pub(crate) fn all_functions() -> Result<Deployed, BenchError> {
     let deployed = Deployed::new()?;
-    for id in ["hello", "echo", "json", "todos", "slow"] {
+    for id in ["hello", "echo", "upload", "json", "todos", "slow"] {
         deployed.add_as(id, &library(&format!("bench_{id}"))?, json!({ "max_concurrency": ENOUGH }))?;
     }
-    for id in ["hello", "echo", "json", "todos"] {
+    for id in ["hello", "echo", "upload", "json", "todos"] {
         let library = library(&format!("bench_{id}_async"))?;
         deployed.add_as(&format!("{id}-async"), &library, json!({ "max_concurrency": ENOUGH }))?;
     }

@@ -3,6 +3,7 @@
 
 pub mod order;
 pub mod todos;
+pub mod upload;
 
 use std::time::Duration;
 

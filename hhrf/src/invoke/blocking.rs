@@ -10,7 +10,8 @@ use axum::body::Body;
 use tokio::sync::oneshot;
 
 use super::gate::Permit;
-use super::runners::{Runners, Work};
+use super::lanes::Work;
+use super::runners::Runners;
 use super::stream::streamed;
 use super::{Admitted, InvokeError, deadline_passed};
 use crate::ffi::{Call, Reply, ReplyBody, ReplyError};

@@ -1,15 +1,18 @@
 //! How many calls a function runs at once, how many of them nobody waits for any more, and whether they block.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::metrics::Stats;
 
 /// A call that takes as long blocks, or works as hard as if it did.
 const BLOCKS: Duration = Duration::from_millis(1);
-/// A function that was found to block, and then answers as soon, does so no more. Between the two it stays what it was.
+/// A call that takes no longer does not. Between the two it says nothing.
 const QUICK: Duration = Duration::from_micros(250);
+/// How many more calls of the one kind than of the other change what a function is taken for. A single one may have
+/// waited for its core, or have found something in a cache.
+const CONVINCED: u8 = 3;
 
 /// One function's door.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub(crate) struct Gate {
     abandoned_max: usize,
     overloaded: AtomicBool,
     blocks: AtomicBool,
+    /// How much speaks for that, up to [`CONVINCED`].
+    evidence: AtomicU8,
 }
 
 /// Who has come in.
@@ -38,9 +43,9 @@ pub(crate) struct Permit(Arc<Inside>);
 impl Gate {
     pub(crate) fn new(max_concurrency: usize, abandoned_max: usize, stats: Arc<Stats>) -> Self {
         let inside = Arc::new(Inside { calls: AtomicUsize::new(0), stats });
-        let (abandoned, overloaded, blocks) =
-            (AtomicUsize::new(0), AtomicBool::new(false), AtomicBool::new(false));
-        Self { inside, max_concurrency, abandoned, abandoned_max, overloaded, blocks }
+        let (abandoned, overloaded) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (blocks, evidence) = (AtomicBool::new(false), AtomicU8::new(0));
+        Self { inside, max_concurrency, abandoned, abandoned_max, overloaded, blocks, evidence }
     }
 
     /// A permit, if one is free.
@@ -83,11 +88,18 @@ impl Gate {
 
     /// Learns from how long a call has held its thread.
     pub(crate) fn learn(&self, took: Duration) {
-        // Written when it changes only: it is read for each call.
-        if took >= BLOCKS && !self.blocks() {
-            self.blocks.store(true, Ordering::Relaxed);
-        } else if took <= QUICK && self.blocks() {
-            self.blocks.store(false, Ordering::Relaxed);
+        let before = self.evidence.load(Ordering::Relaxed);
+        let after = match took {
+            _ if took >= BLOCKS => (before + 1).min(CONVINCED),
+            _ if took <= QUICK => before.saturating_sub(1),
+            _ => before,
+        };
+        // Written when it changes only: it is read for each call. Calls that end at once may lose one another's word.
+        if after != before {
+            self.evidence.store(after, Ordering::Relaxed);
+            if after == 0 || after == CONVINCED {
+                self.blocks.store(after == CONVINCED, Ordering::Relaxed);
+            }
         }
     }
 
@@ -127,13 +139,15 @@ mod tests {
     }
 
     #[test]
-    fn what_blocked_once_is_known_until_it_is_quick_again() {
+    fn one_call_changes_nothing_but_three_do() {
         let gate = Gate::new(1, 1, Arc::default());
-        let mut learned = Vec::new();
-        for took in [QUICK, BLOCKS, QUICK * 2, QUICK, QUICK * 2] {
-            gate.learn(took);
-            learned.push(gate.blocks());
-        }
-        assert_eq!(learned, [false, true, true, false, false]);
+        let learned = |calls: &[Duration]| {
+            calls.iter().for_each(|&took| gate.learn(took));
+            gate.blocks()
+        };
+        assert!(!learned(&[BLOCKS, QUICK, BLOCKS, BLOCKS, QUICK * 2]), "two more");
+        assert!(learned(&[BLOCKS]), "three more");
+        assert!(learned(&[QUICK, BLOCKS, QUICK, QUICK, QUICK * 2]), "two less");
+        assert!(!learned(&[QUICK]), "three less");
     }
 }

@@ -6,7 +6,9 @@
 mod blocking;
 mod body;
 mod gate;
+mod idle;
 mod isolated;
+mod lanes;
 mod polled;
 mod runners;
 mod stream;

@@ -2,8 +2,8 @@
 //!
 //! Waking a thread for each call costs more than most calls, so a call that arrives while a runner is at work waits in
 //! the queue for it. There are as many runners as cores before any call waits. When calls block, and the queue has not
-//! moved for a moment, a watcher doubles the number of runners until it moves again or the limit is reached. A runner
-//! that finds the queue empty ends.
+//! moved for a moment while all runners were in calls, a watcher doubles the number of runners until it moves again or
+//! the limit is reached. A runner that finds the queue empty leaves its thread to the next one.
 //!
 //! Within a queue functions take turns, so that the many calls of one do not hold up another's.
 //!
@@ -12,14 +12,13 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::blocking::Job;
-use super::stream::Pull;
-use super::turns::Turns;
-use crate::catalog::Function;
+use super::idle::{Idle, Seat};
+use super::lanes::{Lane, Lanes, Work};
 use crate::ffi::scheduling::{self, Policy};
 
 /// How long the queue may stand still before more runners come.
@@ -28,35 +27,6 @@ const PATIENCE: Duration = Duration::from_millis(1);
 /// How often a runner without work lets others have its core before it ends. Whoever queues the next call is most
 /// likely waiting for just that core, and a thread that yields costs less than one that has to be woken.
 const YIELDS: u32 = 16;
-
-/// What a runner's thread may block on.
-#[derive(Debug)]
-pub(super) enum Work {
-    /// One call.
-    Call(Job),
-    /// One piece of a response's body.
-    Pull(Pull),
-}
-
-impl Work {
-    fn function(&self) -> &Arc<Function> {
-        match self {
-            Self::Call(job) => job.call().function(),
-            Self::Pull(pull) => pull.call().function(),
-        }
-    }
-
-    fn lane(&self) -> Lane {
-        if self.function().gate.blocks() { Lane::Slow } else { Lane::Quick }
-    }
-
-    fn run(self) {
-        match self {
-            Self::Call(job) => job.run(),
-            Self::Pull(pull) => pull.run(),
-        }
-    }
-}
 
 /// The queue and those who drain it.
 #[derive(Clone, Debug)]
@@ -72,69 +42,17 @@ struct Shared {
     max: usize,
 }
 
-/// Which calls a runner takes.
-#[derive(Clone, Copy, Debug)]
-enum Lane {
-    Quick,
-    /// Of functions whose calls block.
-    Slow,
-}
-
 #[derive(Debug, Default)]
 struct State {
-    quick: Queue,
-    slow: Queue,
+    lanes: Lanes,
+    idle: Idle<Runner>,
     watched: bool,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    jobs: Turns<Work>,
-    runners: usize,
-    /// Jobs taken so far: whether the queue moves.
-    taken: u64,
-}
-
-impl Queue {
-    fn push(&mut self, job: Work) {
-        self.jobs.push(Arc::as_ptr(job.function()).addr(), job);
-    }
-
-    fn pop(&mut self) -> Option<Work> {
-        let job = self.jobs.pop();
-        self.taken += u64::from(job.is_some());
-        job
-    }
-
-    /// A runner for the job, or for one that has waited for longer.
-    fn runner_for(&mut self, job: Work) -> Option<Work> {
-        self.runners += 1;
-        if self.jobs.is_empty() {
-            self.taken += 1;
-            return Some(job);
-        }
-        self.push(job);
-        self.pop()
-    }
-}
-
-impl State {
-    fn queue(&mut self, lane: Lane) -> &mut Queue {
-        match lane {
-            Lane::Quick => &mut self.quick,
-            Lane::Slow => &mut self.slow,
-        }
-    }
-
-    fn runners(&self) -> usize {
-        self.quick.runners + self.slow.runners
-    }
 }
 
 impl Runners {
     /// At most `max` runners. Must be called within a runtime, on which the watcher lives.
     pub(crate) fn start(max: usize) -> Self {
-        let eager = std::thread::available_parallelism().map_or(1, usize::from).min(max);
+        let eager = thread::available_parallelism().map_or(1, usize::from).min(max);
         let shared = Shared { state: Mutex::default(), waiting: Notify::new(), eager, max };
         let this = Self(Arc::new(shared));
         tokio::spawn(this.clone().watch());
@@ -145,18 +63,19 @@ impl Runners {
     pub(super) fn submit(&self, job: Work) {
         let lane = job.lane();
         let mut state = self.0.lock();
+        let State { lanes, .. } = &mut *state;
         let wanted = match lane {
-            Lane::Quick => state.quick.runners < self.0.eager,
+            Lane::Quick => lanes.quick.runners < self.0.eager,
             // Those that are there are taken, all of them: their calls block.
-            Lane::Slow => state.runners() < self.0.max - self.0.eager || state.slow.runners == 0,
+            Lane::Slow => lanes.runners() < self.0.max - self.0.eager || lanes.slow.runners == 0,
         };
         if wanted {
-            let first = state.queue(lane).runner_for(job);
-            // Not under the lock: the runner wants it too.
+            let first = lanes.of(lane).runner_for(job);
+            let start = self.add(&mut state, lane, first);
             drop(state);
-            return self.add(lane, first);
+            return start.go();
         }
-        state.queue(lane).push(job);
+        lanes.of(lane).push(job);
         if matches!(lane, Lane::Quick) && !state.watched {
             state.watched = true;
             drop(state);
@@ -164,37 +83,43 @@ impl Runners {
         }
     }
 
-    /// Starts a runner that is counted already.
-    fn add(&self, lane: Lane, first: Option<Work>) {
-        let runner = Runner { shared: Arc::clone(&self.0), lane };
-        tokio::task::spawn_blocking(move || runner.drain(first));
+    /// Finds a thread for a runner that is counted already.
+    fn add(&self, state: &mut State, lane: Lane, first: Option<Work>) -> Start {
+        let runner = Runner { shared: Arc::clone(&self.0), lane, looks: first.is_none(), first };
+        state.idle.give(runner).map_or_else(|runner| Start::New(Box::new(runner)), Start::Woken)
     }
 
     /// Looks after the queue for as long as jobs wait in it.
     async fn watch(self) {
         loop {
             self.0.waiting.notified().await;
-            let mut seen = self.0.lock().quick.taken;
+            let mut seen = self.0.lock().lanes.quick.taken;
             loop {
                 tokio::time::sleep(PATIENCE).await;
-                let mut added = 0;
                 let mut state = self.0.lock();
-                if state.quick.jobs.is_empty() {
+                if state.lanes.quick.jobs.is_empty() {
                     state.watched = false;
                     break;
                 }
-                if state.quick.taken == seen {
-                    let left = self.0.max.saturating_sub(state.runners());
-                    added = state.quick.jobs.len().min(state.quick.runners.max(1)).min(left);
-                    state.quick.runners += added;
-                }
-                seen = state.quick.taken;
+                let starts = self.reinforce(&mut state, seen);
+                seen = state.lanes.quick.taken;
                 drop(state);
-                for _ in 0..added {
-                    self.add(Lane::Quick, None);
-                }
+                starts.into_iter().for_each(Start::go);
             }
         }
+    }
+
+    /// As many runners again, where those that there are have been in calls since so many were taken.
+    fn reinforce(&self, state: &mut State, since: u64) -> Vec<Start> {
+        let left = self.0.max.saturating_sub(state.lanes.runners());
+        let quick = &mut state.lanes.quick;
+        if !quick.is_stuck(since) {
+            return Vec::new();
+        }
+        let added = quick.jobs.len().min(quick.runners.max(1)).min(left);
+        quick.runners += added;
+        quick.looking += added;
+        (0..added).map(|_| self.add(state, Lane::Quick, None)).collect()
     }
 }
 
@@ -204,22 +129,49 @@ impl Shared {
     }
 }
 
+/// A runner that is about to start, once the lock is free that it is going to want.
+#[must_use]
+enum Start {
+    Woken(Thread),
+    New(Box<Runner>),
+}
+
+impl Start {
+    fn go(self) {
+        match self {
+            Self::Woken(thread) => thread.unpark(),
+            Self::New(runner) => drop(tokio::task::spawn_blocking(move || serve(*runner))),
+        }
+    }
+}
+
+/// A thread's runners, one after the other.
+fn serve(first: Runner) {
+    let seat = Seat::here();
+    let mut next = Some(first);
+    // Nothing is held while it waits: whoever has the queue may let it go.
+    while let Some(runner) = next.take().or_else(|| seat.wait()) {
+        runner.drain(&seat);
+    }
+}
+
 /// One runner, which is counted already.
+#[derive(Debug)]
 struct Runner {
     shared: Arc<Shared>,
     lane: Lane,
+    first: Option<Work>,
+    /// Whether it is counted among those that look for a job.
+    looks: bool,
 }
 
 impl Runner {
-    fn drain(self, mut first: Option<Work>) {
-        // A call that blocks has its runner woken for it anyway.
-        let (patience, policy) = match self.lane {
-            Lane::Quick => (YIELDS, Policy::Ordinary),
-            Lane::Slow => (0, Policy::Patient),
-        };
-        scheduling::be(policy);
-        let mut yields = 0;
-        while let Some(job) = first.take().or_else(|| self.next(&mut yields, patience)) {
+    fn drain(mut self, seat: &Arc<Seat<Self>>) {
+        scheduling::be(match self.lane {
+            Lane::Quick => Policy::Ordinary,
+            Lane::Slow => Policy::Patient,
+        });
+        while let Some(job) = self.first.take().or_else(|| self.next(seat)) {
             // A defect of the host must not cost a runner for good; the job's own request is told that it was lost.
             if panic::catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
                 tracing::error!("a runner panicked; this is a defect of the host");
@@ -228,22 +180,28 @@ impl Runner {
     }
 
     /// The next job; none where the runner is to end, and is not counted any more.
-    fn next(&self, yields: &mut u32, patience: u32) -> Option<Work> {
+    fn next(&mut self, seat: &Arc<Seat<Self>>) -> Option<Work> {
+        // A call that blocks has its runner woken for it anyway.
+        let mut yields = if matches!(self.lane, Lane::Quick) { YIELDS } else { 0 };
         loop {
             let mut state = self.shared.lock();
-            let queue = state.queue(self.lane);
-            if let Some(job) = queue.pop() {
-                *yields = 0;
-                return Some(job);
+            let queue = state.lanes.of(self.lane);
+            let job = queue.pop();
+            let looks = job.is_none() && yields > 0;
+            queue.looking = queue.looking + usize::from(looks) - usize::from(self.looks);
+            self.looks = looks;
+            if job.is_some() {
+                return job;
             }
-            if *yields == patience {
+            if yields == 0 {
                 // Under the lock that found the queue empty: a job that is queued after this sees one runner less.
                 queue.runners -= 1;
+                state.idle.add(seat);
                 return None;
             }
-            *yields += 1;
+            yields -= 1;
             drop(state);
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
 }

@@ -14,7 +14,8 @@ use http_body::Frame;
 use tokio::sync::oneshot;
 
 use super::gate::Permit;
-use super::runners::{Runners, Work};
+use super::lanes::Work;
+use super::runners::Runners;
 use crate::ffi::inflight;
 use crate::ffi::{Call, Piece, ReplyBody, ReplyStream, StreamError};
 

@@ -1,0 +1,10 @@
+//! Reads the body that it was sent, and answers with a few bytes.
+
+use fezz_sdk::{FezzHttpRequest, FezzHttpResponse, fezz_function};
+
+/// The body's receipt.
+#[fezz_function]
+pub fn upload(req: FezzHttpRequest) -> FezzHttpResponse {
+    let receipt = fezz_bench_work::upload::receipt(req.body());
+    FezzHttpResponse::ok().header("content-type", "application/json").bytes(receipt.into_bytes())
+}
