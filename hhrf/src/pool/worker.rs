@@ -109,7 +109,7 @@ impl Started {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut control_open = true;
-        let mut seen_calls = 0;
+        let mut seen = (0, false);
         let mut overdue: Option<tokio::time::Instant> = None;
         let status = loop {
             tokio::select! {
@@ -132,10 +132,10 @@ impl Started {
                     }
                 },
                 _ = look.tick() => {
-                    let calls = worker.calls.load(Ordering::Relaxed);
-                    // One that does nothing uses no more than it did.
-                    if calls != seen_calls || worker.is_busy() {
-                        seen_calls = calls;
+                    let now = (worker.calls.load(Ordering::Relaxed), worker.is_busy());
+                    // One that does nothing, and did nothing since, uses no more than it did.
+                    if now != seen || now.1 {
+                        seen = now;
                         worker.look(spec, max_calls);
                     }
                 }
