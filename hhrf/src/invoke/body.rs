@@ -15,6 +15,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// A client that is slower than this for long is not one: bodies get the grace time, and a second more for each of
 /// these many bytes. Only time that somebody waits for the client counts.
 const BYTES_PER_SECOND: u64 = 1024;
+/// How much memory a body gets at once because its head says so: a client need not send what it announces.
+const AT_ONCE: u64 = 1 << 20;
 
 /// Why a body was not read.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +34,8 @@ pub(crate) enum BodyError {
 pub(crate) struct BodyReader {
     body: Body,
     limit: u64,
+    /// By its head.
+    announced: Option<u64>,
     received: u64,
     pace: Pace,
 }
@@ -60,7 +64,7 @@ impl BodyReader {
             return Err(BodyError::TooLarge { limit });
         }
         let pace = Pace { grace, waited: Duration::ZERO, waiting_since: None, timer: None };
-        Ok(Self { body, limit, received: 0, pace })
+        Ok(Self { body, limit, announced, received: 0, pace })
     }
 
     /// The timer belongs to this runtime, whoever polls.
@@ -72,11 +76,12 @@ impl BodyReader {
     /// The whole body.
     pub(crate) async fn read(mut self) -> Result<Bytes, BodyError> {
         let mut whole = Gathered::Nothing;
+        let expected = usize::try_from(self.announced.unwrap_or_default().min(AT_ONCE)).unwrap_or_default();
         if self.body.is_end_stream() {
             return Ok(Bytes::new());
         }
         while let Some(piece) = poll_fn(|cx| self.poll_next(cx)).await {
-            whole = whole.and(piece?);
+            whole = whole.and(piece?, expected);
         }
         Ok(whole.into_bytes())
     }
@@ -134,11 +139,13 @@ enum Gathered {
 }
 
 impl Gathered {
-    fn and(self, data: Bytes) -> Self {
+    /// With memory for as much as is expected, once there is more than one piece.
+    fn and(self, data: Bytes, expected: usize) -> Self {
         match self {
             Self::Nothing => Self::One(data),
             Self::One(first) => {
-                let mut whole = BytesMut::with_capacity((first.len() + data.len()) * 2);
+                let both = first.len() + data.len();
+                let mut whole = BytesMut::with_capacity(if expected < both { both * 2 } else { expected });
                 whole.extend_from_slice(&first);
                 whole.extend_from_slice(&data);
                 Self::Many(whole)
@@ -155,6 +162,21 @@ impl Gathered {
             Self::Nothing => Bytes::new(),
             Self::One(data) => data,
             Self::Many(data) => data.freeze(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_come_to_the_whole_whatever_was_announced() {
+        for announced in [0, 3, 6, 100] {
+            let pieces = ["ab", "cd", "ef"].map(Bytes::from);
+            let whole =
+                pieces.into_iter().fold(Gathered::Nothing, |whole, piece| whole.and(piece, announced));
+            assert_eq!(whole.into_bytes(), "abcdef", "{announced} announced");
         }
     }
 }
