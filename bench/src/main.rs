@@ -69,6 +69,9 @@ enum Command {
     /// Serve the bare axum rows; the benchmark runs this itself
     #[command(hide = true)]
     ServeAxum { data: PathBuf },
+    /// Serve deployed libraries with bare axum; the benchmark runs this itself
+    #[command(hide = true)]
+    ServeLibraries { functions: PathBuf },
     /// Count the request path's instructions, and hold them against the committed counts
     Check {
         /// The committed counts
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.command {
         Some(Command::ServeAxum { data }) => server::serve_axum(data),
+        Some(Command::ServeLibraries { functions }) => server::serve_libraries(functions),
         Some(Command::Check { counts, update }) => instructions::check(counts, *update),
         None => suite::run(&arguments),
     };

@@ -4,38 +4,43 @@
 //! Each function is a library of its own, with its own digest and answer: 500 mappings of equal size, and 500 times the
 //! code that one function has, which a core's caches have to hold.
 
-use std::rc::Rc;
+mod rotation;
+
 use std::time::{Duration, Instant};
+
+use rotation::{Asked, Rotation};
 
 use crate::Arguments;
 use crate::client::Client;
 use crate::error::BenchError;
 use crate::exchange::Exchange;
 use crate::figure::Figure;
-use crate::load::{Load, Traffic};
 use crate::machine::Cores;
-use crate::server::{Deployed, Host, answering};
+use crate::server::{Deployed, Host, answering, start_libraries};
 
 /// How many.
 const FUNCTIONS: u32 = 500;
-/// How many are called in rotation to see what caches make of it.
-const FEW: usize = 10;
-const CONNECTIONS: usize = 64;
 /// How long an unused function stays loaded, where that is measured.
 const IDLE_MS: u64 = 1000;
 const EVICTION_LIMIT: Duration = Duration::from_secs(30);
 
 /// All figures of this kind.
 pub(crate) fn measure(cores: Cores, arguments: &Arguments) -> Result<Vec<Figure>, BenchError> {
-    let (deployed, exchanges) = deploy(FUNCTIONS)?;
+    let (deployed, exchanges) = deploy(FUNCTIONS, |number| number)?;
     cores.be_server()?;
     // Fills the store, which a start finds warm from then on.
     let cold = deployed.start()?.ready_after;
     let start = |_| deployed.start().map(|host| host.ready_after);
     let warm = (0..arguments.rounds).map(start).collect::<Result<Vec<_>, _>>()?;
     let host = deployed.start()?;
-    let (few_deployed, few_exchanges) = deploy(1)?;
+    let (few_deployed, few_exchanges) = deploy(1, |number| number)?;
     let few = few_deployed.start()?;
+    let libraries = start_libraries(&deployed.functions())?;
+    let (same, same_exchanges) = deploy(FUNCTIONS, |_| 0)?;
+    // Fills the store, which has a copy for each function, until they are linked.
+    drop(same.start()?);
+    same.link_copies()?;
+    let one_library = same.start()?;
     cores.be_load()?;
 
     let seconds = |times: &[Duration]| times.iter().map(Duration::as_secs_f64).collect::<Vec<_>>();
@@ -45,16 +50,23 @@ pub(crate) fn measure(cores: Cores, arguments: &Arguments) -> Result<Vec<Figure>
             .map(|figure| figure.at_most(3.0)),
     ];
     figures.extend(first_calls(&host, &exchanges)?);
-    figures.extend(rotation(&host, &exchanges, &few, &few_exchanges, arguments)?);
-    drop((host, few));
+    let rotation = Rotation {
+        all: Asked::host(&host, &exchanges),
+        single: Asked::host(&few, &few_exchanges),
+        libraries: Asked::control(&libraries, &exchanges),
+        one_library: Asked::host(&one_library, &same_exchanges),
+    };
+    figures.extend(rotation.measure(arguments)?);
+    drop((host, few, libraries, one_library));
     figures.push(evicted(cores, deployed, &exchanges)?);
     Ok(figures.into_iter().flatten().collect())
 }
 
-fn deploy(functions: u32) -> Result<(Deployed, Vec<Exchange>), BenchError> {
+/// So many functions, each of which is the library with this answer.
+fn deploy(functions: u32, which: impl Fn(u32) -> u32) -> Result<(Deployed, Vec<Exchange>), BenchError> {
     let deployed = Deployed::new()?;
     let exchanges = (0..functions).map(|number| {
-        let (library, answer) = answering(number)?;
+        let (library, answer) = answering(which(number))?;
         let id = format!("hello-{number}");
         deployed.add(&id, &library)?;
         Ok(Exchange::get(&format!("/rpc/{id}@latest"), answer))
@@ -89,43 +101,6 @@ fn first_calls(host: &Host, exchanges: &[Exchange]) -> Result<[Option<Figure>; 3
 /// Each exchange once, in turn; milliseconds.
 fn calls(client: &mut Client, exchanges: &[Exchange]) -> Result<Vec<f64>, BenchError> {
     exchanges.iter().map(|exchange| Ok(client.call(exchange)?.as_secs_f64() * 1000.0)).collect()
-}
-
-/// Throughput with many functions against throughput with one.
-fn rotation(
-    host: &Host,
-    exchanges: &[Exchange],
-    single: &Host,
-    one: &[Exchange],
-    arguments: &Arguments,
-) -> Result<[Option<Figure>; 3], BenchError> {
-    let run = |host: &Host, exchanges: &[Exchange]| {
-        let load = Load {
-            address: host.address,
-            processes: vec![host.process.serving()],
-            traffic: Traffic { exchanges: Rc::from(exchanges), connections: CONNECTIONS },
-            beside: None,
-            warm_up: Duration::from_millis(500),
-            time: Duration::from_secs(arguments.seconds),
-            patience: Duration::from_secs(arguments.patience),
-        };
-        load.run().map(|measured| measured.per_second)
-    };
-    let (mut looked_up, mut few, mut all) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..arguments.rounds {
-        let alone = run(single, one)?;
-        let base = run(host, &exchanges[..1])?;
-        looked_up.push(base / alone);
-        few.push(run(host, &exchanges[..FEW])? / base);
-        all.push(run(host, exchanges)? / base);
-    }
-    Ok([
-        Figure::of("one function of 500, against the only one", "×", looked_up)
-            .map(|figure| figure.at_least(0.95)),
-        Figure::of("10 of 500 functions in rotation, against one of them", "×", few),
-        Figure::of("500 functions in rotation, against one of them", "×", all)
-            .map(|figure| figure.at_least(0.95)),
-    ])
 }
 
 /// The same first call, of functions that were loaded once and left the cache.

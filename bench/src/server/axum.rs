@@ -27,22 +27,34 @@ const MAX_BODY: usize = 10 << 20;
 
 /// Starts this very program as a server.
 pub(super) fn start(data: &Path) -> Result<(SocketAddr, Process), BenchError> {
+    start_own("bare axum", "serve-axum", data)
+}
+
+/// Starts this very program as the server that a command of its is.
+pub(super) fn start_own(
+    name: &'static str,
+    command: &str,
+    folder: &Path,
+) -> Result<(SocketAddr, Process), BenchError> {
     let own = std::env::current_exe().map_err(BenchError::io("finding this program"))?;
-    let mut command = Command::new(own);
-    command.arg("serve-axum").arg(data).stdout(Stdio::piped());
-    let mut process = Process::start(&mut command)?;
+    let mut process = Process::start(Command::new(own).arg(command).arg(folder).stdout(Stdio::piped()))?;
     let lines = lines(process.0.stdout.take());
-    let address = await_address("bare axum", &lines, |line| line.parse().ok())?;
+    let address = await_address(name, &lines, |line| line.parse().ok())?;
     Ok((address, process))
 }
 
 /// Serves on a free port, whose address is printed, until the process is killed.
 pub(crate) fn serve(data: &Path) -> Result<(), BenchError> {
+    run(|| app(data))
+}
+
+/// Serves an app in this process.
+pub(super) fn run(app: impl FnOnce() -> Result<Router, BenchError>) -> Result<(), BenchError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(BenchError::io("starting the runtime"))?;
-    let app = app(data)?;
+    let app = app()?;
     let served = runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         print(listener.local_addr()?)?;

@@ -37,14 +37,19 @@ impl Deployed {
     /// No functions yet.
     pub(crate) fn new() -> Result<Self, BenchError> {
         let folder = tempfile::tempdir().map_err(BenchError::io("making a folder"))?;
-        std::fs::create_dir(folder.path().join("functions"))
-            .map_err(BenchError::io("making the functions folder"))?;
-        Ok(Self { folder, settings: Vec::new() })
+        let deployed = Self { folder, settings: Vec::new() };
+        std::fs::create_dir(deployed.functions()).map_err(BenchError::io("making the functions folder"))?;
+        Ok(deployed)
     }
 
     /// Overrides one of the host's settings.
     pub(crate) fn set(&mut self, name: &'static str, value: String) {
         self.settings.push((name, value));
+    }
+
+    /// Where functions are deployed.
+    pub(crate) fn functions(&self) -> PathBuf {
+        self.folder.path().join("functions")
     }
 
     /// Deploys a library as `id@latest`, for `GET` and `POST` of its root. Answers with the library's place.
@@ -55,7 +60,7 @@ impl Deployed {
     /// The same, with further keys in its manifest.
     fn add_as(&self, id: &str, library: &[u8], further: Value) -> Result<PathBuf, BenchError> {
         let failed = || BenchError::io(format!("deploying {id}"));
-        let function = self.folder.path().join("functions").join(format!("{id}@latest"));
+        let function = self.functions().join(format!("{id}@latest"));
         std::fs::create_dir(&function).map_err(failed())?;
         let file = function.join(file_name(id));
         std::fs::write(&file, library).map_err(failed())?;
@@ -66,6 +71,21 @@ impl Deployed {
         }
         std::fs::write(function.join("fezz.json"), manifest.to_string()).map_err(failed())?;
         Ok(file)
+    }
+
+    /// Makes the store's copies of equal libraries one file, which the loader then maps once.
+    pub(crate) fn link_copies(&self) -> Result<(), BenchError> {
+        let failed = || BenchError::io("linking the store's copies");
+        for digest in std::fs::read_dir(self.folder.path().join("state/store")).map_err(failed())? {
+            let copies = std::fs::read_dir(digest.map_err(failed())?.path()).map_err(failed())?;
+            let copies: Vec<_> =
+                copies.map(|copy| Ok(copy?.path())).collect::<Result<_, _>>().map_err(failed())?;
+            for pair in copies.windows(2) {
+                std::fs::remove_file(&pair[1]).map_err(failed())?;
+                std::fs::hard_link(&pair[0], &pair[1]).map_err(failed())?;
+            }
+        }
+        Ok(())
     }
 
     /// Starts a host.
@@ -92,7 +112,7 @@ impl Deployed {
             // No load balancer has to notice that a benchmark ends.
             .env("HHRF_DRAIN_DELAY_MS", "0")
             .envs(self.settings.iter().map(|(name, value)| (name, value)));
-        command.arg("--functions").arg(self.folder.path().join("functions"));
+        command.arg("--functions").arg(self.functions());
         command.arg("--state-dir").arg(self.folder.path().join("state"));
         let begin = Instant::now();
         let mut process = Process::start(command.stderr(Stdio::piped()))?;

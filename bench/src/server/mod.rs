@@ -2,6 +2,7 @@
 
 mod axum;
 mod hhrf;
+mod libraries;
 mod peers;
 
 use std::io::{BufRead, BufReader, Read};
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 
 pub(crate) use axum::serve as serve_axum;
 pub(crate) use hhrf::{Deployed, Host, all_functions, answering};
+pub(crate) use libraries::{serve as serve_libraries, start as start_libraries};
 pub(crate) use peers::version;
 
 use crate::error::BenchError;

@@ -1,5 +1,7 @@
 //! Linux.
 
+mod strays;
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command};
@@ -8,6 +10,8 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, set_parent_process_death_signal};
 use rustix::thread::{disable_transparent_huge_pages, transparent_huge_pages_are_disabled};
+
+pub(crate) use strays::{kill_strays, mark};
 
 /// A closed socket is an error, and no signal.
 pub(crate) const SEND: SendFlags = SendFlags::NOSIGNAL;

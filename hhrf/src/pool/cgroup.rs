@@ -43,6 +43,9 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
+        // What the worker has started, whichever process group or session it is in (Linux 5.14).
+        let kill = fs::OpenOptions::new().write(true).open(self.0.join("cgroup.kill"));
+        let _ = kill.and_then(|mut kill| io::Write::write_all(&mut kill, b"1"));
         // Fails where a process has left it late; an empty group costs next to nothing.
         let _ = fs::remove_dir(&self.0);
     }

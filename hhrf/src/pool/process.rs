@@ -19,14 +19,16 @@ pub(super) struct Process {
     /// None once its end was seen: the number may be another process's from then on.
     child: Mutex<Option<Child>>,
     ended: AsyncFd<OwnedFd>,
+    /// Whether it may start others, which may leave its group.
+    may_start_others: bool,
 }
 
 impl Process {
     /// Must be called within a runtime.
-    pub(super) fn new(child: Child) -> io::Result<Self> {
+    pub(super) fn new(child: Child, may_start_others: bool) -> io::Result<Self> {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
         let ended = wait_on(platform::end_of(pid)?)?;
-        Ok(Self { pid, child: Mutex::new(Some(child)), ended })
+        Ok(Self { pid, child: Mutex::new(Some(child)), ended, may_start_others })
     }
 
     pub(super) const fn id(&self) -> u32 {
@@ -47,9 +49,13 @@ impl Process {
         let mut child = self.lock();
         // Before the wait: until then the group's number is still its own.
         let _ = kill_process_group(self.pid, Signal::KILL);
-        child
-            .take()
-            .map_or_else(|| Err(io::Error::other("its end was seen before")), |mut child| child.wait())
+        let mut child = child.take().ok_or_else(|| io::Error::other("its end was seen before"))?;
+        if self.may_start_others {
+            // Nobody waits for it: looking through all processes takes a while.
+            let worker = self.id();
+            tokio::task::spawn_blocking(move || platform::kill_strays(std::process::id(), Some(worker)));
+        }
+        child.wait()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Child>> {

@@ -153,7 +153,14 @@ fn follow(
             () = reports => {}
             _ = ended.readable() => {}
         }
-        tell(What::Ended(child.wait()));
+        let status = child.wait();
+        let host = pid.as_raw_pid().unsigned_abs();
+        let strays = tokio::task::spawn_blocking(move || platform::kill_strays(host, None));
+        // After a crash another one is started first; without one the supervisor may be about to end.
+        if status.as_ref().is_ok_and(ExitStatus::success) {
+            let _ = strays.await;
+        }
+        tell(What::Ended(status));
     });
     Ok(writer)
 }

@@ -2,8 +2,10 @@
 
 use std::io::Write;
 use std::thread;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal};
+use fezz_testkit::Running;
+use rustix::process::{Pid, Signal, getsid, kill_process, test_kill_process};
 use serde_json::json;
 
 use crate::isolation::{alone, assert_gone, isolated, pid};
@@ -80,6 +82,67 @@ fn no_worker_outlives_its_host() {
     host.until(|host| host.status("bad@1.0.0")["in_flight"].clone(), |calls| *calls == 1);
     host.signal(Signal::KILL);
     workers.into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())).for_each(assert_gone);
+}
+
+/// By what a worker's processes are known: a limit that nothing else uses.
+fn mark(pid: Pid) -> String {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("it runs");
+    limits.lines().find(|line| line.starts_with("Max file locks")).expect("a line").to_owned()
+}
+
+/// A process that a worker of `bad@1.0.0` has started, and that has left its group, its session and its parent.
+fn stray(host: &Running) -> Pid {
+    let answer = host.get("/rpc/bad@1.0.0/fault/stray");
+    let stray = answer.assert_status(200).text().parse().ok().and_then(Pid::from_raw).expect("a process id");
+    // It has not, until it runs the program that does so.
+    host.until(|_| getsid(Some(stray)).ok(), |session| *session == Some(stray));
+    let stat = host.until(
+        |_| std::fs::read_to_string(format!("/proc/{stray}/stat")).expect("it runs"),
+        |stat| stat.contains("(sleep)"),
+    );
+    // Behind its name: its state, and its parent.
+    let parent = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)?.parse::<u32>().ok());
+    assert!(!workers_of(host.pid()).contains(&parent.expect("a parent")), "it has lost its parent");
+    stray
+}
+
+#[test]
+fn what_has_left_a_workers_session_ends_with_it() {
+    let host = isolated(&json!({ "sandbox": "off", "workers": { "max": 1 } })).start();
+    let (crashed, killed) = (stray(&host), pid(&host));
+    host.get("/rpc/bad@1.0.0/fault/abort").assert_problem(502);
+    assert_gone(crashed);
+    assert_ne!(pid(&host), killed, "it is another worker");
+    let other = stray(&host);
+    kill_process(pid(&host), Signal::KILL).expect("killed");
+    assert_gone(other);
+}
+
+#[test]
+fn what_has_left_a_workers_session_does_not_outlive_the_host() {
+    for signal in [Signal::TERM, Signal::KILL] {
+        let host = isolated(&json!({ "sandbox": "off", "workers": { "max": 1 } })).start();
+        let stray = stray(&host);
+        let serving = Pid::from_raw(host.serving_pid().cast_signed()).expect("a process id");
+        kill_process(serving, signal).expect("it runs");
+        assert_gone(stray);
+    }
+}
+
+#[test]
+fn another_workers_stray_is_left_alone() {
+    let host = isolated(&json!({ "sandbox": "off", "workers": { "min": 2, "max": 2 } })).start();
+    let kept = stray(&host);
+    let worker = workers_of(host.pid());
+    let marked = mark(kept);
+    let other =
+        worker.into_iter().find(|worker| mark(Pid::from_raw(worker.cast_signed()).expect("an id")) != marked);
+    let other = Pid::from_raw(other.expect("two workers").cast_signed()).expect("an id");
+    kill_process(other, Signal::KILL).expect("killed");
+    assert_gone(other);
+    // Longer than it takes to look through all processes.
+    thread::sleep(Duration::from_millis(200));
+    assert!(test_kill_process(kept).is_ok(), "it is its own worker's");
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::pool::output::Output;
 use crate::pool::process::Process;
 use crate::pool::slot::{Frames, Slot};
 use crate::pool::{Environment, Spec, describe};
-use crate::worker::sandbox::Enforced;
+use crate::worker::sandbox::{Enforced, Profile};
 use crate::worker::{Claims, Encoder, Kind, ProtocolError, Ready, Setup};
 
 /// Starts a worker and waits until it is ready.
@@ -33,7 +33,7 @@ pub(in crate::pool) async fn start(spec: &Spec, environment: &Environment) -> Re
     let mut child = environment.spawner.spawn(command(spec, environment, theirs)).await?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let pid = child.id();
-    let process = Process::new(child)?;
+    let process = Process::new(child, spec.plan.profile == Profile::Off)?;
     let mut enforced = Enforced::default();
     let group = group(spec, pid, &mut enforced);
     let output = Output::new(spec.name.clone(), pid);

@@ -63,6 +63,7 @@ fn fault(kind: &str) -> FezzHttpResponse {
         "mid-response" => mid_response(),
         "disk" => fill_disk(),
         "children" => children(),
+        "stray" => stray(),
         _ => FezzHttpResponse::new(StatusCode::NOT_FOUND),
     }
 }
@@ -173,6 +174,16 @@ fn children() -> FezzHttpResponse {
             let ids: Vec<_> = started.iter().map(|child| child.id().to_string()).collect();
             FezzHttpResponse::ok().text(ids.join(" "))
         }
+        Err(error) => FezzHttpResponse::new(StatusCode::FORBIDDEN).text(error.to_string()),
+    }
+}
+
+/// Starts a process that leaves its group and session, and whose parent ends; tells which.
+fn stray() -> FezzHttpResponse {
+    let script = "/usr/bin/setsid /bin/sleep 1000 </dev/null >/dev/null 2>&1 & echo $!";
+    let started = std::process::Command::new("/bin/sh").args(["-c", script]).output();
+    match started {
+        Ok(output) => FezzHttpResponse::ok().text(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
         Err(error) => FezzHttpResponse::new(StatusCode::FORBIDDEN).text(error.to_string()),
     }
 }

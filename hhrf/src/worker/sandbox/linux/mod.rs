@@ -41,6 +41,11 @@ pub(crate) fn enter(confinement: &Confinement) -> Result<Enforced, SandboxError>
     limits::apply(&confinement.limits)?;
     enforced.holds("limits of data, open files, CPU time and file size");
     if confinement.profile == Profile::Off {
+        // The others start no processes.
+        match platform::mark(confinement.parent) {
+            Ok(()) => enforced.holds("end of all that it starts"),
+            Err(_) => enforced.lacks("end of processes that leave their group (RLIMIT_LOCKS)"),
+        }
         return Ok(enforced);
     }
     set_no_new_privs(true).map_err(|error| SandboxError::Privileges(error.into()))?;
