@@ -53,6 +53,22 @@ fn a_worker_has_no_huge_pages_and_the_host_keeps_its_own() {
     host.until(|host| may_have_huge_pages(host.serving_pid()), |may| *may);
 }
 
+/// How much a process stands back, as proc_pid_stat(5) has it.
+fn nice(pid: u32) -> i32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    let fields = stat.rsplit(") ").next().expect("its name ends");
+    fields.split(' ').nth(16).and_then(|nice| nice.parse().ok()).expect("a number")
+}
+
+#[test]
+fn a_worker_stands_back_behind_its_host() {
+    for more in [0, 7] {
+        let host = isolated(&alone()).env("HHRF_WORKER_NICE", &more.to_string()).start();
+        let worker = pid(&host).as_raw_pid().unsigned_abs();
+        assert_eq!(nice(worker), nice(host.serving_pid()) + more);
+    }
+}
+
 /// The workers below a host, which are the processes with that argument.
 pub(crate) fn workers_of(host: u32) -> Vec<u32> {
     let mut found = Vec::new();
