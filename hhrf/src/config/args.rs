@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+/// What the host starts a worker with; the function's name follows, for lists of processes.
+pub(crate) const WORKER: &str = "worker";
+
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Command {
@@ -45,12 +48,6 @@ enum Sub {
     Probe {
         /// An empty folder for the function to write to
         scratch: PathBuf,
-    },
-    /// Serve the function that standard input, a socket, tells of; the host runs this for isolated functions
-    #[command(hide = true)]
-    Worker {
-        /// The function's name, for lists of processes
-        function: Option<String>,
     },
 }
 
@@ -105,11 +102,15 @@ impl Arguments {
 
 /// Reads the command line.
 pub fn command(arguments: impl IntoIterator<Item = OsString>) -> Command {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    // Only the host says this, and a worker is small: reading the command line in earnest costs it 68 KiB for good.
+    if arguments.get(1).is_some_and(|first| first == WORKER) {
+        return Command::Worker;
+    }
     match CommandLine::try_parse_from(arguments) {
         Ok(CommandLine { command: None, arguments }) => Command::Serve(arguments),
         Ok(CommandLine { command: Some(Sub::Serve(arguments)), .. }) => Command::Serve(arguments),
         Ok(CommandLine { command: Some(Sub::Probe { scratch }), .. }) => Command::Probe { scratch },
-        Ok(CommandLine { command: Some(Sub::Worker { .. }), .. }) => Command::Worker,
         Err(error) => Command::Print { text: error.render().to_string(), ok: !error.use_stderr() },
     }
 }

@@ -36,6 +36,7 @@ pub(super) fn defaults(judge: &mut Judge<'_>) -> Defaults {
                 open_files: judge.number("worker_open_files", 16..=1_048_576, 512),
                 cpu_seconds: judge.number("worker_cpu_seconds", 1..=86_400, 3_600),
                 file_bytes: judge.number("worker_file_bytes", 0..=MAX_MEMORY_BYTES, 1 << 30),
+                nice: u8::try_from(judge.number("worker_nice", 0..=19, 10)).unwrap_or(19),
             },
             threads: judge.number("worker_threads", 1..=65_536, 256),
         },

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
 
+pub(crate) use args::WORKER;
 pub use args::{Arguments, Command, command};
 
 pub(crate) use crate::catalog::{Limits, Timing};

@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 
-use fezz_testkit::Running;
+use fezz_testkit::{LogLine, Running};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -11,13 +11,15 @@ use crate::async_host;
 use crate::isolation::assert_gone;
 use crate::supervision::{crashes, provoke, unguarded};
 
-/// Hands over, and waits for the end of the process that had to give way.
+/// Hands over, and waits for the end of the process that had to give way, which is not killed for it.
 fn hand_over(host: &Running) {
     let before = host.serving_pid();
     host.signal(Signal::HUP);
     host.wait_for_log(|line| line.message() == "handed over");
     assert_ne!(host.serving_pid(), before);
     assert_gone(Pid::from_raw(before.cast_signed()).expect("a process id"));
+    let overdue = |line: &LogLine| line.message() == "an old serving process did not end in time";
+    assert!(!host.log().iter().any(overdue), "it had to be killed");
 }
 
 /// How many threads the serving process has.

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, watch};
 
 use super::log::log;
 use super::{FLAGS, StartError, Started, Worker};
+use crate::config::WORKER;
 use crate::fds;
 use crate::ffi::{Shared, log_level};
 use crate::platform;
@@ -105,7 +106,7 @@ fn command(spec: &Spec, environment: &Environment, socket: StdStream) -> Command
     use std::os::unix::process::CommandExt;
     let mut command = Command::new(&environment.program);
     command
-        .arg("worker")
+        .arg(WORKER)
         // For those who look at a list of processes.
         .arg(&spec.name)
         .env_clear()

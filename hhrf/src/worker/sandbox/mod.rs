@@ -52,6 +52,8 @@ pub(crate) struct ProcessLimits {
     pub(crate) open_files: u64,
     pub(crate) cpu_seconds: u64,
     pub(crate) file_bytes: u64,
+    /// How much it stands back where others want the processor too (`nice(2)`).
+    pub(crate) nice: u8,
 }
 
 /// What really holds, and what this system cannot give.

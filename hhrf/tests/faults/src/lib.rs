@@ -150,7 +150,7 @@ fn leak_threads() -> usize {
 fn garbage() -> FezzHttpResponse {
     for fd in 3..64 {
         // SAFETY: the bytes are there; a descriptor that is none is an error.
-        unsafe { libc::send(fd, b"garbage garbage garbage".as_ptr().cast(), 23, 0) };
+        unsafe { libc::send(fd, b"garbage garbage garbage\n".as_ptr().cast(), 24, 0) };
     }
     FezzHttpResponse::ok().text("written")
 }

@@ -7,6 +7,8 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use super::{ProcessLimits, SandboxError};
 
 pub(super) fn apply(limits: &ProcessLimits) -> Result<(), SandboxError> {
+    // Where it is refused the worker costs others time, and nothing else.
+    let _ = rustix::process::nice(limits.nice.into());
     // Beside what the worker has already: its allocator has claimed room that it may never use.
     let own = own_data().map_err(|source| SandboxError::Limit { what: "data", source })?;
     set("data", Resource::Data, own + limits.memory_bytes)?;
