@@ -1,6 +1,6 @@
 //! Serves calls in one slot, one after another, for as long as there are any.
 //!
-//! Where a worker is quick, the next calls are in its socket before it is done with the last one: neither side has to
+//! Calls are pipelined. Where a worker is quick, the next ones are in its socket before it is done with the last: neither side has to
 //! wait for the other then, nor to be switched to for every call. Only short ones are sent ahead, so few that the socket
 //! always has room for them. A call that takes longer than was thought does not keep those behind it waiting, and one
 //! that ends its worker does not take them with it: the host withdraws what has not begun, and makes it elsewhere.
@@ -42,17 +42,17 @@ pub(super) struct Drive {
     slot: Slot,
     line: Line,
     alarm: Alarm,
-    over: Over,
+    unreported: Unreported,
 }
 
 /// Calls that have ended, which the pool has not been told yet.
 #[derive(Debug, Default)]
-struct Over {
+struct Unreported {
     calls: usize,
     answered: bool,
 }
 
-impl Over {
+impl Unreported {
     fn tell(&mut self, state: &mut State) {
         state.taken -= std::mem::take(&mut self.calls);
         if std::mem::take(&mut self.answered) {
@@ -63,14 +63,15 @@ impl Over {
 
 impl Drive {
     pub(super) fn new(inner: Arc<Inner>, slot: Slot) -> Self {
-        Self { inner, slot, line: Line::new(), alarm: Alarm::default(), over: Over::default() }
+        Self { inner, slot, line: Line::new(), alarm: Alarm::default(), unreported: Unreported::default() }
     }
 
     /// Makes this call, and others until none is left.
     pub(super) async fn run(mut self, first: Request) {
         let mut next = Some(first);
         while let Some(request) = next {
-            let made = if request.is_short() { self.line(request).await } else { self.alone(request).await };
+            let made =
+                if request.is_short() { self.pipeline(request).await } else { self.alone(request).await };
             if let Err(lost) = made {
                 return self.lost(lost).await;
             }
@@ -81,7 +82,7 @@ impl Drive {
     }
 
     /// Makes this call, and those that can be sent behind it.
-    async fn line(&mut self, request: Request) -> Result<(), Lost> {
+    async fn pipeline(&mut self, request: Request) -> Result<(), Lost> {
         self.send(Some(request)).await?;
         while !self.line.is_empty() {
             self.answer().await?;
@@ -118,7 +119,7 @@ impl Drive {
             return None;
         }
         let mut state = self.inner.lock();
-        self.over.tell(&mut state);
+        self.unreported.tell(&mut state);
         if state.closed || !self.slot.worker.is_live() {
             return None;
         }
@@ -128,6 +129,8 @@ impl Drive {
     /// Puts a call into the line, and its frame to these.
     fn queue(&mut self, request: Request, frames: &mut Vec<u8>) {
         let (id, start, worker) = (self.slot.next_id(), frames.len(), &self.slot.worker);
+        // First, so that whoever has left in the meantime can withdraw it.
+        worker.claims.offer(id);
         if let Err(abandoned) = request.ticket.begin(worker, id) {
             return self.finish(request, Err(abandoned));
         }
@@ -137,7 +140,6 @@ impl Drive {
         if let Err(error) = wire::request(frames, &request.parts, Some(body), id) {
             return self.finish(request, Err(ReplyError::Worker(error.to_string()).into()));
         }
-        worker.claims.offer(id);
         worker.begin(self.slot.index, id, request.parts.head.id.clone());
         let (bytes, deadline) = (frames.len() - start, request.deadline);
         self.line.push(Sent { id, bytes, deadline, request: Some(request) });
@@ -193,7 +195,7 @@ impl Drive {
 
     /// Waits for the answer to the first call, until its deadline; withdraws those behind it if it takes long.
     async fn wait(&mut self, id: u32) -> Result<Result<Answered, ReplyError>, Lost> {
-        let Self { inner, slot: Slot { frames, worker, pace, .. }, line, alarm, over } = self;
+        let Self { inner, slot: Slot { frames, worker, pace, .. }, line, alarm, unreported } = self;
         let mut answer = pin!(frames.answer(id));
         loop {
             tokio::select! {
@@ -211,7 +213,7 @@ impl Drive {
             }
             if line.is_stalled(now) {
                 pace.stalled();
-                inner.take_back(line.withdraw(&worker.claims, 1), over);
+                inner.take_back(line.withdraw(&worker.claims, 1), unreported);
             }
         }
     }
@@ -220,7 +222,7 @@ impl Drive {
     fn reply(&mut self, request: Request, reply: Reply<Bytes>) {
         self.inner.spec.stats.answered(request.begin.elapsed(), &Ok::<_, ReplyError>(()));
         let body = |body: Bytes| if body.is_empty() { Body::empty() } else { Body::from(body) };
-        self.over.answered = true;
+        self.unreported.answered = true;
         self.finish(request, Ok(reply.map(body)));
     }
 
@@ -228,20 +230,20 @@ impl Drive {
     fn fail(&mut self, request: Request, error: ReplyError) {
         let answered = Err::<(), _>(error);
         self.inner.spec.stats.answered(request.begin.elapsed(), &answered);
-        self.over.answered = true;
+        self.unreported.answered = true;
         if let Err(error) = answered {
             self.finish(request, Err(error.into()));
         }
     }
 
     fn finish(&mut self, request: Request, outcome: Result<Reply<Body>, CallError>) {
-        self.over.calls += 1;
+        self.unreported.calls += 1;
         request.finish(outcome);
     }
 
     /// Gives calls that have not begun to other slots.
     fn give_back(&mut self, requests: Vec<Request>) {
-        self.inner.take_back(requests, &mut self.over);
+        self.inner.take_back(requests, &mut self.unreported);
     }
 
     /// The next call; or else the slot is idle, unless its worker has made enough calls.
@@ -252,7 +254,7 @@ impl Drive {
             worker.retire();
         }
         let mut state = inner.lock();
-        self.over.tell(&mut state);
+        self.unreported.tell(&mut state);
         if state.closed || !worker.is_live() {
             // Its worker ends with the last of its slots, those that are idle among them.
             let idle = state.slots_of(worker);
@@ -271,12 +273,12 @@ impl Drive {
 
 impl Inner {
     /// Takes calls back that a slot has not made: they are the next ones.
-    fn take_back(self: &Arc<Self>, requests: Vec<Request>, over: &mut Over) {
+    fn take_back(self: &Arc<Self>, requests: Vec<Request>, unreported: &mut Unreported) {
         if requests.is_empty() {
             return;
         }
         let mut state = self.lock();
-        over.tell(&mut state);
+        unreported.tell(&mut state);
         state.taken -= requests.len();
         for request in requests.into_iter().rev() {
             request.ticket.end();

@@ -7,7 +7,7 @@ use super::call::Request;
 use crate::worker::Claims;
 
 /// How long a call may take before those behind it are made elsewhere.
-pub(super) const PATIENCE: Duration = Duration::from_millis(2);
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// See the module. The first one is being made.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Line {
         self.len() > 1 && now.duration_since(self.since) >= PATIENCE
     }
 
-    /// Takes back what has not begun, with those that are the first `keep` left out.
+    /// Takes back what has not begun; the first `keep` calls stay.
     pub(super) fn withdraw(&mut self, claims: &Claims, keep: usize) -> Vec<Request> {
         let others = self.sent.iter_mut().skip(keep);
         let others = others.filter(|sent| sent.request.is_some() && claims.withdraw(sent.id));

@@ -46,8 +46,8 @@ impl Drive {
         let others = self.line.withdraw(&worker.claims, 0);
         self.give_back(others);
         let begun: Vec<_> = self.line.drain().collect();
-        self.over.calls += begun.len();
-        self.over.tell(&mut self.inner.lock());
+        self.unreported.calls += begun.len();
+        self.unreported.tell(&mut self.inner.lock());
         let Self { inner, slot, .. } = self;
         // With its last slot a worker is asked to end.
         drop(slot);

@@ -52,11 +52,11 @@ impl Drive {
         let _ = answer.send(Ok(reply.map(|()| Body::new(body))));
         let (end, lost) = self.carry(id, &sender, upload).await;
         ticket.end();
-        self.over.calls += 1;
+        self.unreported.calls += 1;
         // Otherwise its worker's crash is still to be reported, with what was in it.
         if lost.is_none() {
             self.slot.worker.finish(self.slot.index);
-            self.over.answered = true;
+            self.unreported.answered = true;
         }
         drop(permit);
         if let Some(end) = end {
