@@ -186,22 +186,21 @@ impl Answers {
 
     /// Sends what the function makes, as fast as the host takes it.
     fn pull(&mut self, id: u32, mut stream: ReplyStream, is_cancelled: &dyn Fn() -> bool) -> io::Result<()> {
-        loop {
+        let (end, reason) = loop {
             if is_cancelled() {
-                return self.frame(id, Kind::Broken, b"nobody waits for it any more");
+                break (Kind::Broken, "nobody waits for it any more".to_owned());
             }
             match stream.next_blocking() {
                 Some(Ok(piece)) => {
                     piece.chunks(CHUNK).try_for_each(|chunk| self.frame(id, Kind::Chunk, chunk))?;
                 }
-                Some(Err(error)) => {
-                    let reason = error.to_string();
-                    let end = reason.floor_char_boundary(INLINE_BODY);
-                    return self.frame(id, Kind::Broken, &reason.as_bytes()[..end]);
-                }
-                None => return self.frame(id, Kind::End, b""),
+                Some(Err(error)) => break (Kind::Broken, error.to_string()),
+                None => break (Kind::End, String::new()),
             }
-        }
+        };
+        // What it holds is free when the client has its end, and may call again.
+        drop(stream);
+        self.frame(id, end, &reason.as_bytes()[..reason.floor_char_boundary(INLINE_BODY)])
     }
 
     fn frame(&mut self, id: u32, kind: Kind, payload: &[u8]) -> io::Result<()> {
