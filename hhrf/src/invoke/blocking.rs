@@ -81,19 +81,42 @@ impl Job {
         &self.call
     }
 
-    pub(super) fn run(self) {
+    /// Makes the call. Its answer is yet to be handed over; where there is none, nobody waits for one.
+    pub(super) fn run(self) -> Option<Delivery> {
         let Self { call, loaded, permit, answer } = self;
-        // Nobody waits any more: the call that has not begun is not made.
-        let reply = (!answer.is_closed()).then(|| fetch(&call, &loaded));
-        let streams = matches!(reply, Some(Ok(Reply { body: ReplyBody::Stream(_), .. })));
+        if answer.is_closed() {
+            // The call that has not begun is not made.
+            call.function().gate.recover();
+            return None;
+        }
+        let reply = fetch(&call, &loaded);
+        let streams = matches!(reply, Ok(Reply { body: ReplyBody::Stream(_), .. }));
         // Before the answer goes out: who has it may call again at once, and must find the permit free. A body that is
         // still to be made is a part of the call.
         let permit = streams.then_some(permit);
-        let reply = reply.map(|reply| reply.map(|reply| (reply, permit)));
-        let delivered = reply.is_some_and(|reply| answer.send(reply).is_ok());
-        if !delivered {
+        Some(Delivery { call, reply: reply.map(|reply| (reply, permit)), answer })
+    }
+}
+
+/// A call that was made, and the request that waits for its answer.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    call: Call,
+    reply: Answer,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Delivery {
+    /// Hands the answer over. A call whose client has left meanwhile ends here.
+    pub(super) fn finish(self) {
+        let Self { call, reply, answer } = self;
+        if answer.send(reply).is_err() {
             call.function().gate.recover();
         }
+    }
+
+    pub(super) const fn call(&self) -> &Call {
+        &self.call
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::blocking::Job;
+use super::blocking::{Delivery, Job};
 use super::stream::Pull;
 use super::turns::Turns;
 use crate::catalog::Function;
@@ -28,10 +28,14 @@ impl Work {
         if self.function().gate.blocks() { Lane::Slow } else { Lane::Quick }
     }
 
-    pub(super) fn run(self) {
+    /// Does the work. A call's answer is yet to be handed over.
+    pub(super) fn run(self) -> Option<Delivery> {
         match self {
             Self::Call(job) => job.run(),
-            Self::Pull(pull) => pull.run(),
+            Self::Pull(pull) => {
+                pull.run();
+                None
+            }
         }
     }
 }
@@ -77,7 +81,7 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn push(&mut self, job: Work) {
-        self.jobs.push(Arc::as_ptr(job.function()).addr(), job);
+        self.jobs.push(number_of(job.function()), job);
     }
 
     pub(super) fn pop(&mut self) -> Option<Work> {
@@ -101,6 +105,11 @@ impl Queue {
     pub(super) const fn is_stuck(&self, since: u64) -> bool {
         self.taken == since && self.looking == 0
     }
+}
+
+/// By which functions are told apart where they take turns.
+pub(super) fn number_of(function: &Arc<Function>) -> usize {
+    Arc::as_ptr(function).addr()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod gate;
 mod idle;
 mod isolated;
 mod lanes;
+mod outbox;
 mod polled;
 mod runners;
 mod stream;

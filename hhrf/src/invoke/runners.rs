@@ -8,7 +8,8 @@
 //! Within a queue functions take turns, so that the many calls of one do not hold up another's.
 //!
 //! Functions whose calls are known to block have a lane of their own, so that nobody waits behind them: a call there
-//! gets a runner at once, as long as there is one left. The last ones, as many as cores, are kept for quick calls.
+//! gets a runner at once, as long as there is one left. The last ones, as many as cores, are kept for quick calls. Their
+//! answers leave through an outbox, a few at a time.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,8 +18,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::blocking::Delivery;
 use super::idle::{Idle, Seat};
-use super::lanes::{Lane, Lanes, Work};
+use super::lanes::{Lane, Lanes, Work, number_of};
+use super::outbox::Outbox;
 use crate::ffi::scheduling::{self, Policy};
 
 /// How long the queue may stand still before more runners come.
@@ -40,6 +43,8 @@ struct Shared {
     /// Runners that start without anybody having waited.
     eager: usize,
     max: usize,
+    /// For answers of the slow lane.
+    outbox: Outbox<Delivery>,
 }
 
 #[derive(Debug, Default)]
@@ -50,10 +55,12 @@ struct State {
 }
 
 impl Runners {
-    /// At most `max` runners. Must be called within a runtime, on which the watcher lives.
+    /// At most `max` runners. Must be called within a runtime, on which the watcher and the outbox live.
     pub(crate) fn start(max: usize) -> Self {
         let eager = thread::available_parallelism().map_or(1, usize::from).min(max);
-        let shared = Shared { state: Mutex::default(), waiting: Notify::new(), eager, max };
+        let outbox = Outbox::new();
+        tokio::spawn(outbox.clone().run(Delivery::finish));
+        let shared = Shared { state: Mutex::default(), waiting: Notify::new(), eager, max, outbox };
         let this = Self(Arc::new(shared));
         tokio::spawn(this.clone().watch());
         this
@@ -173,9 +180,19 @@ impl Runner {
         });
         while let Some(job) = self.first.take().or_else(|| self.next(seat)) {
             // A defect of the host must not cost a runner for good; the job's own request is told that it was lost.
-            if panic::catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
+            if panic::catch_unwind(AssertUnwindSafe(|| self.work(job))).is_err() {
                 tracing::error!("a runner panicked; this is a defect of the host");
             }
+        }
+    }
+
+    fn work(&self, job: Work) {
+        match (job.run(), self.lane) {
+            (Some(delivery), Lane::Slow) => {
+                self.shared.outbox.push(number_of(delivery.call().function()), delivery);
+            }
+            (Some(delivery), Lane::Quick) => delivery.finish(),
+            (None, _) => {}
         }
     }
 
