@@ -27,6 +27,9 @@ use crate::guard::{self, InFlight, decline_upgrade, guard};
 /// An HTTP/2 client that does not answer a ping for this long is gone.
 const PING_TIMEOUT: Duration = Duration::from_secs(4);
 const MAX_STREAMS: u32 = 256;
+/// The most that an HTTP/1 connection reads, or holds back to write, at once. A body that comes in one piece crosses to
+/// its function as it is, and needs no memory to be gathered in: so much holds a head and a body of a mebibyte.
+const BUFFER: usize = (1 << 20) + (1 << 16);
 /// How often it is looked whether connections are left.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -145,7 +148,7 @@ fn reset(stream: &TcpStream) {
 fn http(settings: &Settings) -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
     // The guard times heads and idle connections: hyper's own timer does not tell one from the other.
-    http.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    http.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(BUFFER);
     http.http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(settings.header_timeout)
