@@ -59,7 +59,7 @@ impl<T> Outbox<T> {
     /// As many as go out at once.
     fn some(&self) -> Vec<T> {
         let mut answers = self.answers();
-        let count = answers.len().div_ceil(PART);
+        let count = (answers.len() / PART).max(1);
         (0..count).map_while(|_| answers.pop()).collect()
     }
 
@@ -87,7 +87,7 @@ mod tests {
         (0..100).for_each(|answer| outbox.push(1, answer));
         outbox.push(2, 1000);
         tokio::task::yield_now().await;
-        assert_eq!(*delivered.lock().unwrap(), [0, 1000, 1, 2, 3], "a twenty-fourth of 101");
+        assert_eq!(*delivered.lock().unwrap(), [0, 1000, 1, 2], "a twenty-fourth of 101");
         while delivered.lock().unwrap().len() < 101 {
             tokio::task::yield_now().await;
         }

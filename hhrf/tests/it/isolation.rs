@@ -159,7 +159,8 @@ fn a_worker_that_is_killed_costs_its_call() {
     let worker = pid(&host);
     thread::scope(|scope| {
         let call = scope.spawn(|| host.get("/rpc/bad@1.0.0/sleep/60000"));
-        host.until(|host| host.status("bad@1.0.0")["in_flight"].clone(), |calls| *calls == 1);
+        // A call that has not begun would be made in the next worker.
+        host.wait_for_log(|line| line.message() == "sleeping");
         kill_process(worker, Signal::KILL).expect("killed");
         call.join().expect("answered").assert_problem(502);
     });

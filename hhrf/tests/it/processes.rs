@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use fezz_testkit::Running;
-use rustix::process::{Pid, Signal, getsid, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::isolation::{alone, assert_gone, isolated, pid};
@@ -95,7 +95,7 @@ fn no_worker_outlives_its_host() {
     // One of them in the middle of a call.
     let mut client = host.connect();
     client.write_all(b"GET /rpc/bad@1.0.0/sleep/60000 HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
-    host.until(|host| host.status("bad@1.0.0")["in_flight"].clone(), |calls| *calls == 1);
+    host.wait_for_log(|line| line.message() == "sleeping");
     host.signal(Signal::KILL);
     workers.into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())).for_each(assert_gone);
 }
@@ -110,15 +110,16 @@ fn mark(pid: Pid) -> String {
 fn stray(host: &Running) -> Pid {
     let answer = host.get("/rpc/bad@1.0.0/fault/stray");
     let stray = answer.assert_status(200).text().parse().ok().and_then(Pid::from_raw).expect("a process id");
-    // It has not, until it runs the program that does so.
-    host.until(|_| getsid(Some(stray)).ok(), |session| *session == Some(stray));
+    // It has not, until it runs the program that does so, and then the one that waits.
     let stat = host.until(
         |_| std::fs::read_to_string(format!("/proc/{stray}/stat")).expect("it runs"),
         |stat| stat.contains("(sleep)"),
     );
-    // Behind its name: its state, and its parent.
-    let parent = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)?.parse::<u32>().ok());
-    assert!(!workers_of(host.pid()).contains(&parent.expect("a parent")), "it has lost its parent");
+    // Behind its name: its state, its parent, its group, its session.
+    let rest = stat.rsplit(") ").next().expect("there is more");
+    let numbers: Vec<u32> = rest.split(' ').skip(1).take(3).map(|id| id.parse().expect("an id")).collect();
+    assert!(!workers_of(host.pid()).contains(&numbers[0]), "it has lost its parent: {stat}");
+    assert_eq!(numbers[2], stray.as_raw_pid().cast_unsigned(), "it has a session of its own: {stat}");
     stray
 }
 

@@ -55,7 +55,7 @@ fn a_worker_may_run_several_calls() {
     thread::scope(|scope| {
         let call = scope
             .spawn(|| host.request("GET", "/rpc/bad@1.0.0/sleep/60000", &[("x-request-id", "other")], b""));
-        host.until(|host| host.status("bad@1.0.0")["in_flight"].clone(), |calls| *calls == 1);
+        host.wait_for_log(|line| line.message() == "sleeping" && line.field("request_id") == "other");
         host.request("GET", "/rpc/bad@1.0.0/fault/abort", &[("x-request-id", "culprit")], b"")
             .assert_problem(502);
         call.join().expect("answered").assert_problem(502);

@@ -36,8 +36,10 @@ fn environment() -> String {
     names.join("\n")
 }
 
+/// Says that it is there before it sleeps, for tests that have to know.
 fn sleep(req: &FezzHttpRequest) -> FezzHttpResponse {
     let ms = req.param("ms").and_then(|ms| ms.parse().ok()).unwrap_or(0);
+    log::info!("sleeping");
     std::thread::sleep(Duration::from_millis(ms));
     FezzHttpResponse::ok().text("slept")
 }
