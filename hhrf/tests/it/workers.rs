@@ -15,7 +15,7 @@ use crate::{ROUTES, fixture};
 fn workers_are_started_on_demand_replaced_and_ended() {
     let mut keys = alone();
     keys["workers"] = json!({ "max": 1, "spare": 1 });
-    let host = isolated(&keys).env("HHRF_WORKER_MAX_CALLS", "3").env("HHRF_WORKER_IDLE_MS", "400").start();
+    let host = isolated(&keys).env("HHRF_WORKER_MAX_CALLS", "3").env("HHRF_WORKER_IDLE_MS", "2000").start();
     assert!(workers_of(host.pid()).is_empty(), "nobody has called yet");
     let pids: Vec<_> = (0..6).map(|_| pid(&host)).collect();
     assert!(pids[0] == pids[1] && pids[1] == pids[2], "{pids:?}");
