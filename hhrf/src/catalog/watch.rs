@@ -17,7 +17,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::registry::Registry;
 
-/// The debouncer only brings events together; settling is decided here, for a folder as a whole.
+/// The debouncer only brings events together; settling is decided here, for a folder as a whole. It wakes up this often,
+/// also where nothing happens.
 const DEBOUNCE: Duration = Duration::from_millis(20);
 /// A folder in which something happens all the time is looked at all the same.
 const PATIENCE: u32 = 20;
@@ -101,12 +102,11 @@ type Events = mpsc::UnboundedSender<DebounceEventResult>;
 
 fn start(folder: &Path, events: Events) -> Option<Debouncer<RecommendedWatcher, NoCache>> {
     let handler = move |result| drop(events.send(result));
-    let started = new_debouncer_opt(DEBOUNCE, None, handler, NoCache, notify::Config::default()).and_then(
-        |mut debouncer| {
+    let started = new_debouncer_opt(DEBOUNCE, Some(DEBOUNCE), handler, NoCache, notify::Config::default())
+        .and_then(|mut debouncer| {
             debouncer.watch(folder, RecursiveMode::Recursive)?;
             Ok(debouncer)
-        },
-    );
+        });
     started
         .inspect_err(|error| {
             tracing::error!("cannot watch {}, rescans alone find changes: {error}", folder.display())
