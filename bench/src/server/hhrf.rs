@@ -148,6 +148,13 @@ pub(crate) fn all_functions() -> Result<Deployed, BenchError> {
     Ok(deployed)
 }
 
+/// The function that answers with 20 bytes of JSON, and no other.
+pub(super) fn hello_alone() -> Result<Deployed, BenchError> {
+    let deployed = Deployed::new()?;
+    deployed.add("hello", &library(HELLO)?)?;
+    Ok(deployed)
+}
+
 fn library(name: &str) -> Result<Vec<u8>, BenchError> {
     let path = built(&format!("examples/{}", file_name(name)))?;
     std::fs::read(&path).map_err(BenchError::io(format!("reading {}", path.display())))

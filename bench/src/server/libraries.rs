@@ -1,6 +1,7 @@
 //! A control without a host: bare axum that calls function libraries through the C contract, in the plainest way.
 //!
-//! What many libraries cost for being many, they cost here too. What they cost the host beyond that is its own fault.
+//! What the contract costs, and many libraries for being many, they cost here too. What they cost the host beyond that is
+//! its own fault.
 
 #![expect(unsafe_code, reason = "it calls libraries through the C contract, as the host does")]
 

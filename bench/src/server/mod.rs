@@ -28,6 +28,8 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
     BareAxum,
+    /// Bare axum that calls the host's function through the C contract: a host that does nothing else.
+    Contract,
     Hhrf,
     Deno,
     Bun,
@@ -41,12 +43,13 @@ impl Name {
     pub(crate) fn found(with_peers: bool) -> Vec<Self> {
         let peers = [Self::Deno, Self::Bun, Self::Node, Self::Workerd, Self::Nginx];
         let peers = peers.into_iter().filter(|&name| with_peers && peers::program(name).is_some());
-        [Self::BareAxum, Self::Hhrf].into_iter().chain(peers).collect()
+        [Self::BareAxum, Self::Contract, Self::Hhrf].into_iter().chain(peers).collect()
     }
 
     pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::BareAxum => "bare axum",
+            Self::Contract => "control: C contract",
             Self::Hhrf => "hhrf",
             Self::Deno => "Deno",
             Self::Bun => "Bun",
@@ -58,7 +61,11 @@ impl Name {
 
     /// Whether it can do what this function does.
     pub(crate) fn has(self, function: &str) -> bool {
-        !(function == "todos" && matches!(self, Self::Node | Self::Workerd))
+        match self {
+            Self::Contract => function == "hello",
+            Self::Node | Self::Workerd => function != "todos",
+            _ => true,
+        }
     }
 
     /// The ways in which it runs a function: what a row's name ends with, and what the function's.
@@ -89,6 +96,12 @@ impl Server {
         let (address, processes) = match name {
             Name::BareAxum => {
                 let (address, process) = axum::start(folder.path())?;
+                (address, vec![process])
+            }
+            Name::Contract => {
+                let alone = hhrf::hello_alone()?;
+                let (address, process) = libraries::start(&alone.functions())?;
+                deployed = Some(alone);
                 (address, vec![process])
             }
             Name::Hhrf => {

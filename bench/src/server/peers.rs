@@ -16,7 +16,7 @@ pub(super) fn program(name: Name) -> Option<PathBuf> {
         Name::Workerd => "workerd",
         Name::Node => "node",
         Name::Nginx => "nginx",
-        Name::BareAxum | Name::Hhrf => return None,
+        Name::BareAxum | Name::Contract | Name::Hhrf => return None,
     };
     let own = std::env::current_exe().ok()?;
     let installed = own.ancestors().nth(2)?.join("peers/node_modules/.bin").join(file);
