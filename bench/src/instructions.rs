@@ -22,8 +22,6 @@ const FEW: u32 = 300;
 const MORE: u32 = 1000;
 /// How much more than the committed count is taken for noise.
 const TOLERANCE: f64 = 1.05;
-/// How often a case is counted at most.
-const TRIES: usize = 3;
 
 /// Instructions for each request, by case.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -38,33 +36,22 @@ pub(crate) fn check(file: &Path, update: bool) -> Result<(), BenchError> {
     Cores::plan().be_server()?;
     let failed = || BenchError::io(format!("the counts in {}", file.display()));
     if update {
-        let mut text = serde_json::to_vec_pretty(&counted(&Counts::default())?)?;
+        let mut text = serde_json::to_vec_pretty(&counted()?)?;
         text.push(b'\n');
         return std::fs::write(file, text).map_err(failed());
     }
     let committed: Counts = serde_json::from_slice(&std::fs::read(file).map_err(failed())?)?;
-    compare(&counted(&committed)?, &committed)
+    compare(&counted()?, &committed)
 }
 
-/// All cases. What threads do while they wait and while the host starts is counted too, and differs: a case counts as the
-/// first of three that is no more than was committed, or else as their median.
-fn counted(committed: &Counts) -> Result<Counts, BenchError> {
+/// All cases, each as the median of three counts: what threads do while they wait and while the host starts is counted
+/// too, and differs.
+fn counted() -> Result<Counts, BenchError> {
     let mut counts = Counts { compiler: compiler()?, ..Counts::default() };
     for (name, exchange) in workload::counted()? {
-        let known = committed.instructions.get(name).copied();
-        let mut tries = Vec::new();
-        let instructions = loop {
-            let found = count(&exchange)?;
-            tries.push(found);
-            if known.is_some_and(|known| !is_more(found, known)) {
-                break found;
-            }
-            if tries.len() == TRIES {
-                tries.sort_unstable();
-                break tries[TRIES / 2];
-            }
-        };
-        counts.instructions.insert(name.to_owned(), instructions);
+        let mut tries = [count(&exchange)?, count(&exchange)?, count(&exchange)?];
+        tries.sort_unstable();
+        counts.instructions.insert(name.to_owned(), tries[1]);
     }
     Ok(counts)
 }
