@@ -1,6 +1,7 @@
 //! The supervisor: crashes of the serving process, and whose fault they were.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,13 @@ pub(crate) fn provoke(host: &Running, path: &str) {
     let mut client = host.connect();
     let _ = write!(client, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     let _ = client.read_to_end(&mut Vec::new());
+}
+
+/// Sends a request, and leaves its answer to be read.
+fn send(host: &Running, path: &str) -> TcpStream {
+    let mut client = host.connect();
+    write!(client, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
+    client
 }
 
 pub(crate) fn crashes(host: &Running) -> Vec<LogLine> {
@@ -137,18 +145,23 @@ fn a_process_that_is_stopped_goes_on() {
 fn a_process_that_is_stuck_is_replaced() {
     let host = async_host(json!({})).env("HHRF_WATCHDOG_MS", "2000").start();
     let serving = host.serving_pid();
-    // Polls that block, until there is no thread left to accept another.
+    // Polls that block, until there is no thread left to answer another call. None is sent after that: it could wait in
+    // the listener's queue, and block the next process.
     let mut clients = Vec::new();
-    let is_noticed =
-        |host: &Running| host.log().iter().any(|line| line.message().contains("no sign of life"));
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !is_noticed(&host) {
+    while host.serving_pid() == serving {
         assert!(Instant::now() < deadline, "{:#?}", host.log());
-        let mut client = host.connect();
-        client.write_all(b"GET /rpc/async@1.0.0/block/600000 HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
-        clients.push(client);
-        thread::sleep(Duration::from_millis(50));
+        clients.push(send(&host, "/rpc/async@1.0.0/block/600000"));
+        let mut other = send(&host, "/rpc/fix/ping");
+        // Longer than it takes to notice. The answer may only wait behind a thread that blocks, while others are left.
+        other.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+        match other.read(&mut [0]) {
+            Ok(1) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            _ => drop(host.until(Running::serving_pid, |pid| *pid != serving)),
+        }
     }
+    host.wait_for_log(|line| line.message().contains("no sign of life"));
     let line = host.wait_for_log(|line| line.message().starts_with("the serving process crashed"));
     assert_eq!(line.field("function"), "async@1.0.0", "{line:?}");
     drop(clients);
