@@ -69,6 +69,10 @@ chaos:
     FEZZ_CHAOS=full cargo test --release --locked -p hhrf --test chaos -- --nocapture --test-threads 1
     FEZZ_CHAOS=full cargo test --release --locked -p hhrf --test it -- --nocapture hand_overs_under_load
 
+# Run the tests that need a control group of version 2, in a virtual machine (x86-64; QEMU and a Debian kernel are fetched)
+test-cgroups: _needs
+    scripts/test-cgroups.sh {{ target }}/vm
+
 # Show what is claimed of async calls and of large bodies, on a quiet machine
 prove:
     cargo test --release --locked -p hhrf --test proof -- --ignored --nocapture --test-threads=1

@@ -1,11 +1,20 @@
-//! A control group for a worker, where the host may make one: `memory.max` counts all that `RLIMIT_DATA` does not.
+//! A control group for a worker, where the host may make one: `memory.max` counts all that `RLIMIT_DATA` does not, and
+//! `cgroup.kill` ends all that the worker has started, wherever that has gone.
+//!
+//! Groups are called `fezz-<the host's process id>-<number>`, so that those of a host that is gone are known.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-/// One worker's group; removed when the worker is gone.
+const PREFIX: &str = "fezz-";
+/// For how long it is tried to remove a group: what was killed is in it for as long as the kernel takes.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// One worker's group; what is in it ends when this is dropped, and it is removed.
 #[derive(Debug)]
 pub(super) struct Group(PathBuf);
 
@@ -26,12 +35,14 @@ impl Group {
             return Err(io::Error::other("the memory controller is not on for the host's subgroups"));
         }
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let group = Self(parent.join(format!("fezz-{}-{number}", std::process::id())));
+        let group = Self(parent.join(format!("{PREFIX}{}-{number}", std::process::id())));
         fs::create_dir(&group.0)?;
         fs::write(group.0.join("memory.max"), memory_bytes.to_string())?;
-        // Nothing is worse for these not being there: threads are counted by the host too.
+        // Nothing is worse for these not being there.
         let _ = fs::write(group.0.join("memory.swap.max"), "0");
-        let _ = fs::write(group.0.join("pids.max"), threads.to_string());
+        // The host counts threads and ends the worker that has too many. This only holds those back that come faster
+        // than it counts.
+        let _ = fs::write(group.0.join("pids.max"), threads.saturating_mul(2).to_string());
         Ok(group)
     }
 
@@ -39,15 +50,59 @@ impl Group {
     pub(super) fn add(&self, pid: u32) -> io::Result<()> {
         fs::write(self.0.join("cgroup.procs"), pid.to_string())
     }
+
+    /// Whether the kernel has killed any of its processes for want of memory.
+    pub(super) fn ran_out_of_memory(&self) -> bool {
+        let events = fs::read_to_string(self.0.join("memory.events")).unwrap_or_default();
+        let killed = events.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        killed.is_some_and(|count| count != "0")
+    }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // What the worker has started, whichever process group or session it is in (Linux 5.14).
-        let kill = fs::OpenOptions::new().write(true).open(self.0.join("cgroup.kill"));
-        let _ = kill.and_then(|mut kill| io::Write::write_all(&mut kill, b"1"));
-        // Fails where a process has left it late; an empty group costs next to nothing.
-        let _ = fs::remove_dir(&self.0);
+        let path = std::mem::take(&mut self.0);
+        // Nobody waits for it. Without a runtime the host is ending.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || end(&path))),
+            Err(_) => end(&path),
+        }
+    }
+}
+
+/// Ends what is in the groups of a host that has ended, and removes them. Takes a while.
+pub(crate) fn end_groups_of(host: u32) {
+    let groups = own_group().map(|own| groups_in(&delegated(&own))).unwrap_or_default();
+    groups.iter().filter(|(_, pid)| *pid == host).for_each(|(path, _)| end(path));
+}
+
+/// The same for all hosts that are gone: each had a supervisor that would have done so, if it had not been killed too.
+pub(crate) fn end_groups_of_the_dead() {
+    let groups = own_group().map(|own| groups_in(&delegated(&own))).unwrap_or_default();
+    groups.iter().filter(|(_, pid)| is_gone(*pid)).for_each(|(path, _)| end(path));
+}
+
+/// Whether there is no such process, or one that only waits for somebody to take notice of its end.
+fn is_gone(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.map_or(true, |stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')))
+}
+
+/// The workers' groups in this one, and their hosts' process ids.
+fn groups_in(parent: &Path) -> Vec<(PathBuf, u32)> {
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    let host = |name: &str| name.strip_prefix(PREFIX)?.split_once('-')?.0.parse().ok();
+    entries.filter_map(|entry| Some((entry.path(), host(entry.file_name().to_str()?)?))).collect()
+}
+
+/// Ends what is in a group, whichever process group or session it is in (Linux 5.14), and removes it.
+fn end(group: &Path) {
+    let kill = fs::OpenOptions::new().write(true).open(group.join("cgroup.kill"));
+    let _ = kill.and_then(|mut kill| io::Write::write_all(&mut kill, b"1"));
+    let deadline = Instant::now() + PATIENCE;
+    let is_busy = |error: io::Error| error.kind() == io::ErrorKind::ResourceBusy;
+    while fs::remove_dir(group).is_err_and(is_busy) && Instant::now() < deadline {
+        std::thread::sleep(PAUSE);
     }
 }
 
@@ -92,13 +147,29 @@ mod tests {
         let read = |file| fs::read_to_string(group.0.join(file)).unwrap();
         assert_eq!(
             (read("memory.max"), read("pids.max"), read("cgroup.procs")),
-            ("67108864".into(), "32".into(), "7".into())
+            ("67108864".into(), "64".into(), "7".into())
         );
-        for file in ["memory.max", "memory.swap.max", "pids.max", "cgroup.procs"] {
+        assert!(!group.ran_out_of_memory());
+        for (events, ran_out) in [("oom 2\noom_kill 0\n", false), ("oom 2\noom_kill 1\n", true)] {
+            fs::write(group.0.join("memory.events"), events).unwrap();
+            assert_eq!(group.ran_out_of_memory(), ran_out, "{events}");
+        }
+        for file in ["memory.max", "memory.swap.max", "memory.events", "pids.max", "cgroup.procs"] {
             fs::remove_file(group.0.join(file)).unwrap();
         }
         let path = group.0.clone();
         drop(group);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_group_says_whose_it_is() {
+        let parent = tempfile::tempdir().unwrap();
+        for name in ["fezz-12-0", "fezz-12-1", "fezz-7-0", "fezz-x-0", "fezz-9", "host"] {
+            fs::create_dir(parent.path().join(name)).unwrap();
+        }
+        let mut hosts: Vec<_> = groups_in(parent.path()).into_iter().map(|(_, host)| host).collect();
+        hosts.sort_unstable();
+        assert_eq!(hosts, [7, 12, 12]);
     }
 }

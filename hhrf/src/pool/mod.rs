@@ -31,6 +31,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 
 pub(crate) use call::{CallError, Request, Ticket};
+pub(crate) use cgroup::{end_groups_of, end_groups_of_the_dead};
 pub(crate) use plan::{Defaults, HealthSettings, Plan, PoolSettings};
 pub(crate) use process::describe;
 pub(crate) use spawner::Spawner;

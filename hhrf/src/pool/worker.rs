@@ -5,12 +5,14 @@ mod start;
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
+use rustix::process::Signal;
 use tokio::sync::{Notify, watch};
 
 use super::Spec;
@@ -149,6 +151,13 @@ impl Started {
             }
         };
         worker.last_words(following).await;
+        let killed = status.as_ref().is_ok_and(|status| status.signal() == Some(Signal::KILL.as_raw()));
+        if killed && group.as_ref().is_some_and(Group::ran_out_of_memory) {
+            let limit = spec.plan.limits.memory_bytes;
+            worker.kill(Kill::Limit(format!(
+                "more than the {limit} bytes of memory that are allowed were needed"
+            )));
+        }
         drop(group);
         let kill = worker.kill.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let exit = status.ok().map(|status| Exit { status, kill });

@@ -25,7 +25,7 @@ use crate::config::Settings;
 use crate::ffi::inflight;
 use crate::invoke::Runners;
 use crate::metrics::Exporter;
-use crate::pool::{Environment, Spawner};
+use crate::pool::{Environment, Spawner, end_groups_of_the_dead};
 use crate::resolve::{Cache, retire};
 use crate::supervise::{HandOver, Inherited, Quarantined, Supervisor};
 use connection::Connections;
@@ -217,8 +217,9 @@ async fn keep_warm(catalog: Arc<ArcSwap<Catalog>>, cache: Cache) {
     }
 }
 
-/// What pools of workers are made with.
+/// What pools of workers are made with. Must be called within a runtime.
 fn environment(settings: &Settings) -> Environment {
+    tokio::task::spawn_blocking(end_groups_of_the_dead);
     Environment { spawner: Spawner::start(), settings: settings.pool.clone(), program: own_program() }
 }
 

@@ -17,6 +17,7 @@ use crate::fds;
 use crate::ffi::inflight::{self, Found, RECORD_BYTES};
 use crate::ffi::{Shared, wait_on};
 use crate::platform;
+use crate::pool;
 
 /// Variables that are the supervisor's own: it is what systemd has started.
 const OWN_VARIABLES: [&str; 6] =
@@ -155,7 +156,10 @@ fn follow(
         }
         let status = child.wait();
         let host = pid.as_raw_pid().unsigned_abs();
-        let strays = tokio::task::spawn_blocking(move || platform::kill_strays(host, None));
+        let strays = tokio::task::spawn_blocking(move || {
+            pool::end_groups_of(host);
+            platform::kill_strays(host, None);
+        });
         // After a crash another one is started first; without one the supervisor may be about to end.
         if status.as_ref().is_ok_and(ExitStatus::success) {
             let _ = strays.await;

@@ -106,9 +106,9 @@ fn mark(pid: Pid) -> String {
     limits.lines().find(|line| line.starts_with("Max file locks")).expect("a line").to_owned()
 }
 
-/// A process that a worker of `bad@1.0.0` has started, and that has left its group, its session and its parent.
-fn stray(host: &Running) -> Pid {
-    let answer = host.get("/rpc/bad@1.0.0/fault/stray");
+/// A process that a worker of `bad@1.0.0` has started by this fault, and that has left its group, its session and its parent.
+pub(crate) fn stray(host: &Running, fault: &str) -> Pid {
+    let answer = host.get(&format!("/rpc/bad@1.0.0/fault/{fault}"));
     let stray = answer.assert_status(200).text().parse().ok().and_then(Pid::from_raw).expect("a process id");
     // It has not, until it runs the program that does so, and then the one that waits.
     let stat = host.until(
@@ -126,11 +126,11 @@ fn stray(host: &Running) -> Pid {
 #[test]
 fn what_has_left_a_workers_session_ends_with_it() {
     let host = isolated(&json!({ "sandbox": "off", "workers": { "max": 1 } })).start();
-    let (crashed, killed) = (stray(&host), pid(&host));
+    let (crashed, killed) = (stray(&host, "stray"), pid(&host));
     host.get("/rpc/bad@1.0.0/fault/abort").assert_problem(502);
     assert_gone(crashed);
     assert_ne!(pid(&host), killed, "it is another worker");
-    let other = stray(&host);
+    let other = stray(&host, "stray");
     kill_process(pid(&host), Signal::KILL).expect("killed");
     assert_gone(other);
 }
@@ -139,7 +139,7 @@ fn what_has_left_a_workers_session_ends_with_it() {
 fn what_has_left_a_workers_session_does_not_outlive_the_host() {
     for signal in [Signal::TERM, Signal::KILL] {
         let host = isolated(&json!({ "sandbox": "off", "workers": { "max": 1 } })).start();
-        let stray = stray(&host);
+        let stray = stray(&host, "stray");
         let serving = Pid::from_raw(host.serving_pid().cast_signed()).expect("a process id");
         kill_process(serving, signal).expect("it runs");
         assert_gone(stray);
@@ -149,7 +149,7 @@ fn what_has_left_a_workers_session_does_not_outlive_the_host() {
 #[test]
 fn another_workers_stray_is_left_alone() {
     let host = isolated(&json!({ "sandbox": "off", "workers": { "min": 2, "max": 2 } })).start();
-    let kept = stray(&host);
+    let kept = stray(&host, "stray");
     let workers = host.until(|host| workers_of(host.pid()), |workers| workers.len() == 2);
     let mut workers = workers.into_iter().filter_map(|worker| Pid::from_raw(worker.cast_signed()));
     let other = workers.find(|worker| mark(*worker) != mark(kept)).expect("two workers");

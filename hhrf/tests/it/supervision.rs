@@ -39,7 +39,7 @@ pub(crate) fn crashes(host: &Running) -> Vec<LogLine> {
     host.log().into_iter().filter(is_one).collect()
 }
 
-fn process(pid: u32) -> Pid {
+pub(crate) fn process(pid: u32) -> Pid {
     i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id")
 }
 

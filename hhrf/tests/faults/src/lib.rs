@@ -65,7 +65,10 @@ fn fault(kind: &str) -> FezzHttpResponse {
         "mid-response" => mid_response(),
         "disk" => fill_disk(),
         "children" => children(),
-        "stray" => stray(),
+        "stray" => stray("/usr/bin/setsid"),
+        // As it could where it runs as root: it is not known by its mark any more.
+        "unmarked-stray" => stray("/usr/bin/setsid /usr/bin/prlimit --locks=unlimited"),
+        "hidden-memory" => hide_memory(),
         _ => FezzHttpResponse::new(StatusCode::NOT_FOUND),
     }
 }
@@ -131,6 +134,16 @@ fn exhaust_memory() -> usize {
     }
 }
 
+/// Fills memory that is mapped nowhere: no limit of a process counts it.
+fn hide_memory() -> FezzHttpResponse {
+    // SAFETY: the name is there, and ends with a zero.
+    let file = unsafe { libc::memfd_create(c"hidden".as_ptr(), 0) };
+    let piece = [1_u8; 1 << 16];
+    // SAFETY: the bytes are there; a descriptor that is none is an error.
+    while unsafe { libc::write(file, piece.as_ptr().cast(), piece.len()) } > 0 {}
+    FezzHttpResponse::ok().text("never too much")
+}
+
 fn exhaust_descriptors() -> usize {
     static KEPT: Mutex<Vec<File>> = Mutex::new(Vec::new());
     let mut kept = KEPT.lock().expect("no thread panics with it");
@@ -180,10 +193,10 @@ fn children() -> FezzHttpResponse {
     }
 }
 
-/// Starts a process that leaves its group and session, and whose parent ends; tells which.
-fn stray() -> FezzHttpResponse {
-    let script = "/usr/bin/setsid /bin/sleep 1000 </dev/null >/dev/null 2>&1 & echo $!";
-    let started = std::process::Command::new("/bin/sh").args(["-c", script]).output();
+/// Starts a process through `how`, which leaves its group and session, and whose parent ends; tells which.
+fn stray(how: &str) -> FezzHttpResponse {
+    let script = format!("{how} /bin/sleep 1000 </dev/null >/dev/null 2>&1 & echo $!");
+    let started = std::process::Command::new("/bin/sh").args(["-c", &script]).output();
     match started {
         Ok(output) => FezzHttpResponse::ok().text(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
         Err(error) => FezzHttpResponse::new(StatusCode::FORBIDDEN).text(error.to_string()),
