@@ -20,13 +20,13 @@ install_tools() {
         qemu-system-x86 busybox-static cpio >/dev/null
 }
 
-# The package that linux-image-amd64 stands for, from a list of sources of its own.
+# The package that linux-image-amd64 stands for, by a list of sources of its own, from where this machine has its others.
 fetch_kernel() {
     [ -d "$folder/kernel" ] && return
-    local lists="$folder/lists" name
+    local lists="$folder/lists" archive name
     mkdir -p "$lists/partial"
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $release main" \
-        >"$folder/sources.list"
+    archive=$(apt-get indextargets --format '$(REPO_URI)' 'Label: Debian' 'Created-By: Packages' | sed -n 1p)
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive $release main" >"$folder/sources.list"
     local from=(-o "Dir::Etc::SourceList=$folder/sources.list" -o Dir::Etc::SourceParts=/dev/null
         -o "Dir::State::Lists=$lists" -o APT::Sandbox::User=root)
     apt-get "${from[@]}" update -qq
@@ -40,7 +40,7 @@ make_initrd() {
     local root="$folder/initrd" modules number=10 module file
     modules=$(echo "$folder"/kernel/lib/modules/* "$folder"/kernel/usr/lib/modules/*)
     rm -rf "$root"
-    mkdir -p "$root"/{bin,modules,lower,over,root,dev,proc}
+    mkdir -p "$root"/{bin,modules,lower,over,system,dev,proc}
     cp /bin/busybox "$root/bin/"
     for module in netfs fscache 9pnet virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci \
         9pnet_virtio 9p overlay; do
@@ -59,17 +59,17 @@ for module in /modules/*; do $box insmod "$module"; done
 $box mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=512000,cache=loose host /lower
 $box mount -t tmpfs over /over
 $box mkdir /over/upper /over/work
-$box mount -t overlay -o lowerdir=/lower,upperdir=/over/upper,workdir=/over/work over /root
-$box mount -t proc proc /root/proc
-$box mount -t sysfs sys /root/sys
-$box mount -t devtmpfs dev /root/dev
-$box mkdir -p /root/dev/shm
-$box mount -t tmpfs shm /root/dev/shm
-$box mount -t tmpfs tmp /root/tmp
-$box mount -t cgroup2 groups /root/sys/fs/cgroup
+$box mount -t overlay -o lowerdir=/lower,upperdir=/over/upper,workdir=/over/work over /system
+$box mount -t proc proc /system/proc
+$box mount -t sysfs sys /system/sys
+$box mount -t devtmpfs dev /system/dev
+$box mkdir -p /system/dev/shm
+$box mount -t tmpfs shm /system/dev/shm
+$box mount -t tmpfs tmp /system/tmp
+$box mount -t cgroup2 groups /system/sys/fs/cgroup
 $box ip link set lo up
-$box cp /command /root/command
-$box chroot /root /bin/bash /command
+$box cp /command /system/command
+$box chroot /system /bin/bash /command
 $box poweroff -f
 INIT
     chmod +x "$root/init"

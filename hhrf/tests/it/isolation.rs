@@ -83,7 +83,7 @@ fn a_crash_costs_its_request_and_nothing_else() {
         ("overflow", "SIGABRT"),
         ("double-panic", "SIGABRT"),
         // Its allocation fails, unless the host has looked just before, or its control group was full.
-        ("memory", "SIGABRT|bytes of memory"),
+        ("memory", "SIGABRT|bytes of memory are in use|bytes of memory that are allowed were needed"),
         ("garbage", "a frame"),
         ("mid-response", "status 3"),
         ("threads", "threads are running"),

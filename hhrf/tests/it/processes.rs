@@ -106,7 +106,8 @@ fn mark(pid: Pid) -> String {
     limits.lines().find(|line| line.starts_with("Max file locks")).expect("a line").to_owned()
 }
 
-/// A process that a worker of `bad@1.0.0` has started by this fault, and that has left its group, its session and its parent.
+/// A process that a worker of `bad@1.0.0` has started by this fault, and that has left its group, its session and its
+/// parent.
 pub(crate) fn stray(host: &Running, fault: &str) -> Pid {
     let answer = host.get(&format!("/rpc/bad@1.0.0/fault/{fault}"));
     let stray = answer.assert_status(200).text().parse().ok().and_then(Pid::from_raw).expect("a process id");
