@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::guard::Violation;
 use crate::invoke::InvokeError;
 use crate::resolve::LoadError;
 use crate::route::RouteError;
+use fezz_guard::Violation;
 
 /// Why a request was not answered by a function.
 #[derive(Debug, thiserror::Error)]

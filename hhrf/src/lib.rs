@@ -11,7 +11,6 @@ pub mod config;
 mod error;
 mod fds;
 mod ffi;
-mod guard;
 mod hop_by_hop;
 mod invoke;
 pub mod logging;

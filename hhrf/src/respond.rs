@@ -22,10 +22,10 @@ use tower::{Layer, Service};
 use crate::arrive::{Arrived, REQUEST_ID};
 use crate::error::{Error, Refusal};
 use crate::ffi::{Reply, ReplyError};
-use crate::guard::Violation;
 use crate::invoke::{BodyError, InvokeError};
 use crate::metrics::{RouteStats, method_label};
 use crate::route::{Place, Placed, RouteError};
+use fezz_guard::Violation;
 
 /// Say which function answered, and which build of it.
 const FUNCTION: HeaderName = HeaderName::from_static("x-fezz-function");

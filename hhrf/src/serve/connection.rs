@@ -22,7 +22,7 @@ use tower::Service;
 use super::Peer;
 use crate::arrive::{Arrived, Ids};
 use crate::config::Settings;
-use crate::guard::{self, InFlight, decline_upgrade, guard};
+use fezz_guard::{InFlight, decline_upgrade, guard};
 
 /// An HTTP/2 client that does not answer a ping for this long is gone.
 const PING_TIMEOUT: Duration = Duration::from_secs(4);
@@ -38,7 +38,7 @@ pub(super) struct Connections<A> {
     app: A,
     ids: Arc<Ids>,
     http: Builder<TokioExecutor>,
-    limits: Arc<guard::Limits>,
+    limits: Arc<fezz_guard::Limits>,
     open: GracefulShutdown,
     /// Counted by the connections that are open.
     alive: Arc<()>,
@@ -56,7 +56,7 @@ where
             app,
             ids: Arc::default(),
             http: http(settings),
-            limits: Arc::new(guard::Limits {
+            limits: Arc::new(fezz_guard::Limits {
                 max_head_bytes: settings.max_head_bytes,
                 max_headers: settings.max_headers,
                 header_timeout: settings.header_timeout,

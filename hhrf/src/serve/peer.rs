@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use crate::guard::{ConnectionState, Violation};
+use fezz_guard::{ConnectionState, Violation};
 
 /// What every request of a connection has in common.
 #[derive(Debug)]

@@ -1,0 +1,112 @@
+//! Builds what a test needs: the workspace's own packages with cargo, C functions with `cc`.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
+
+/// The workspace's folder.
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("this crate lies in the workspace's `crates`")
+}
+
+/// The function library of a package of this workspace, built with the profile that the test itself was built with.
+pub fn library(package: &str) -> PathBuf {
+    library_in(workspace(), package)
+}
+
+fn library_in(folder: &Path, package: &str) -> PathBuf {
+    artifact(folder, package, |message| {
+        let kinds = message["target"]["crate_types"].as_array()?;
+        kinds.iter().any(|kind| kind == "cdylib").then_some(())?;
+        let files = message["filenames"].as_array()?.iter().filter_map(Value::as_str);
+        files.map(PathBuf::from).find(|file| file.to_string_lossy().ends_with(std::env::consts::DLL_SUFFIX))
+    })
+}
+
+/// The program of a package of this workspace, built likewise.
+pub fn binary(package: &str) -> PathBuf {
+    artifact(workspace(), package, |message| message["executable"].as_str().map(PathBuf::from))
+}
+
+/// The host's program: the one that `HHRF` names, or that of this checkout, or that of the `PATH`.
+#[track_caller]
+pub fn host_program() -> PathBuf {
+    if let Some(program) = std::env::var_os("HHRF") {
+        return program.into();
+    }
+    if workspace().join("hhrf/Cargo.toml").exists() {
+        return binary("hhrf");
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let programs = std::env::split_paths(&folders).map(|folder| folder.join("hhrf"));
+    let found = programs.into_iter().find(|program| program.is_file());
+    found.expect("hhrf is in the PATH (`cargo install --locked hhrf`), or the variable HHRF names it")
+}
+
+/// The library of the crate whose test this is, and its `fezz.json`.
+#[track_caller]
+pub fn own_function() -> (PathBuf, Value) {
+    let variable = |name| std::env::var(name).expect("cargo runs the test");
+    let folder = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
+    let file = folder.join("fezz.json");
+    let text = std::fs::read_to_string(&file)
+        .unwrap_or_else(|error| panic!("{} cannot be read: {error}", file.display()));
+    let manifest = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    (library_in(&folder, &variable("CARGO_PKG_NAME")), manifest)
+}
+
+/// Builds each package once for a test process, and remembers where cargo put it.
+fn artifact(folder: &Path, package: &str, pick: impl Fn(&Value) -> Option<PathBuf>) -> PathBuf {
+    static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let built = built.get_or_insert_default();
+    if let Some(path) = built.get(package) {
+        return path.clone();
+    }
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(folder).args(["build", "--quiet", "--locked", "--message-format=json", "-p", package]);
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let output = cargo.stderr(Stdio::inherit()).output().expect("cargo can be started");
+    assert!(output.status.success(), "cargo build -p {package} failed");
+    let messages = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
+    let path = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["reason"] == "compiler-artifact" && is_of(message, package))
+        .find_map(|message| pick(&message))
+        .unwrap_or_else(|| panic!("{package} has no such artifact"));
+    built.insert(package.to_owned(), path.clone());
+    path
+}
+
+/// Whether a message of cargo's is about this package; a package id ends in `/folder#name@version` or
+/// `/name#version`.
+fn is_of(message: &Value, package: &str) -> bool {
+    let id = message["package_id"].as_str().unwrap_or_default();
+    id.contains(&format!("#{package}@")) || id.contains(&format!("/{package}#"))
+}
+
+/// Compiles a function written in C against `fezz.h` into `folder`, and answers with the library's path.
+pub fn c_library(folder: &Path, name: &str, source: &str) -> PathBuf {
+    let file = folder.join(format!("{name}.c"));
+    std::fs::write(&file, source).expect("the C source can be written");
+    let library =
+        folder.join(format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX));
+    let status = Command::new("cc")
+        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-O1", "-pthread", "-I"])
+        .arg(workspace().join("crates/fezz-abi/include"))
+        .arg("-o")
+        .args([&library, &file])
+        .status()
+        .expect("cc is installed");
+    assert!(status.success(), "cc failed for {name}");
+    library
+}
