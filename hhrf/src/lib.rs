@@ -1,34 +1,57 @@
 //! HHRF, the host of fezz: serves native Rust functions over HTTP.
 //!
-//! A request goes from the outer stack through Route, Resolve and Invoke to Respond; `app.rs` shows the whole of it on
-//! one screen, and ARCHITECTURE.md tells why it has this shape. The binary is a thin shell over this library.
+//! `http/app.rs` shows the stack that a request passes, on one screen; ARCHITECTURE.md tells why it has this shape. The
+//! modules import each other in one direction, from the last line of this list upwards: a test holds that.
+
+#![forbid(unsafe_code)]
 
 mod admin;
-mod app;
-mod arrive;
+mod call;
 mod catalog;
 pub mod config;
-mod error;
-mod fds;
-mod ffi;
-mod hop_by_hop;
-mod invoke;
-pub mod logging;
-mod metrics;
-mod observe;
-mod platform;
-mod pool;
-mod refuse;
-mod resolve;
-mod respond;
-mod route;
+mod function;
+mod http;
+mod load;
+mod logging;
 mod serve;
 mod supervise;
-mod worker;
 
-pub use catalog::probe;
-pub use ffi::scheduling::worker_started;
-pub use platform::SUPERVISES;
-pub use serve::{ServeError, serve};
-pub use supervise::{InheritError, Inherited, supervise};
-pub use worker::run as worker;
+use std::process::ExitCode;
+
+pub use catalog::{own_program, probe};
+pub use fezz_isolation::process::run as worker;
+pub use fezz_runtime::sys::SUPERVISES;
+pub use fezz_runtime::sys::scheduling::runtime_thread_started;
+pub use serve::{ListenError, ServeError};
+pub use supervise::{InheritError, Inherited};
+
+use config::Settings;
+
+/// Names this process `hhrf` in `ps` and `/proc/PID/comm`: one that runs `/proc/self/exe` would be called `exe`.
+pub fn name_process() {
+    fezz_runtime::sys::set_process_name(c"hhrf");
+}
+
+/// Starts the log of this process; later calls change nothing.
+pub fn start_log(settings: &Settings) {
+    logging::start(&settings.log);
+}
+
+/// Serves until a signal asks to end, or until the supervisor orders a hand-over; then drains.
+///
+/// # Errors
+/// Where serving cannot begin.
+pub async fn serve(settings: Settings, inherited: Option<Inherited>) -> Result<(), ServeError> {
+    serve::serve(settings.serve, inherited).await
+}
+
+/// Binds the listening sockets and keeps a process that serves on them, until a signal asks to end.
+pub async fn supervise(settings: &Settings) -> ExitCode {
+    match serve::bind(&settings.serve.addresses) {
+        Ok(sockets) => supervise::supervise(&settings.supervise, sockets).await,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

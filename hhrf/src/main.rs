@@ -1,12 +1,13 @@
 //! The `hhrf` program: settings, log, runtime, serve.
 
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::time::Duration;
 
 use hhrf::Inherited;
-use hhrf::config::{self, Command, Settings};
+use hhrf::config::{self, Arguments, Command, Settings};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// A function that frees the host's memory, or the other way round, does not get away with it.
@@ -18,7 +19,11 @@ const USAGE: u8 = 64;
 /// Threads beside those that calls may block: loads and shutdowns of functions.
 const SPARE_THREADS: usize = 16;
 
+/// The supervisor's `argv[0]`; it gives its children theirs.
+const SUPERVISOR: &str = "hhrf: supervisor";
+
 fn main() -> ExitCode {
+    hhrf::name_process();
     match config::command(std::env::args_os()) {
         Command::Probe { scratch } => probe(&scratch),
         Command::Worker if hhrf::worker() => ExitCode::SUCCESS,
@@ -27,21 +32,31 @@ fn main() -> ExitCode {
             print(&text, ok);
             ExitCode::from(if ok { 0 } else { USAGE })
         }
-        Command::Serve(arguments) => match config::load(&arguments) {
-            Ok(settings) if arguments.is_supervised() => supervised(settings),
-            Ok(settings) if hhrf::SUPERVISES && arguments.wants_supervisor() => supervise(&settings),
-            Ok(settings) => serve(settings, None),
-            Err(problems) => {
-                print(&problems.to_string(), false);
-                ExitCode::from(USAGE)
-            }
-        },
+        Command::Serve(arguments) => start(&arguments),
+    }
+}
+
+fn start(arguments: &Arguments) -> ExitCode {
+    let supervises = hhrf::SUPERVISES && arguments.wants_supervisor() && !arguments.is_supervised();
+    if supervises && std::env::args_os().next().is_none_or(|name| name != SUPERVISOR) {
+        // Only exec sets argv[0]. It returns where it fails, and the process goes on under its old name.
+        let program = hhrf::own_program();
+        let _ = process::Command::new(program).arg0(SUPERVISOR).args(std::env::args_os().skip(1)).exec();
+    }
+    match config::load(arguments) {
+        Ok(settings) if arguments.is_supervised() => supervised(settings),
+        Ok(settings) if supervises => supervise(&settings),
+        Ok(settings) => serve(settings, None),
+        Err(problems) => {
+            print(&problems.to_string(), false);
+            ExitCode::from(USAGE)
+        }
     }
 }
 
 /// Keeps a serving process, which is this program again.
 fn supervise(settings: &Settings) -> ExitCode {
-    hhrf::logging::start(settings);
+    hhrf::start_log(settings);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
         Ok(runtime) => runtime.block_on(hhrf::supervise(settings)),
@@ -64,14 +79,14 @@ fn supervised(settings: Settings) -> ExitCode {
 }
 
 fn serve(settings: Settings, inherited: Option<Inherited>) -> ExitCode {
-    hhrf::logging::start(&settings);
+    hhrf::start_log(&settings);
     if !hhrf::SUPERVISES {
         tracing::warn!("serving in one process: the supervisor and isolated functions need Linux");
     }
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .on_thread_start(hhrf::worker_started)
+        .on_thread_start(hhrf::runtime_thread_started)
         .max_blocking_threads(settings.blocking_threads() + SPARE_THREADS)
         .build();
     let runtime = match runtime {

@@ -2,13 +2,13 @@
 
 use std::time::SystemTime;
 
+use fezz_isolation::host::{Crash as WorkerCrash, WorkerStatus};
+use fezz_isolation::sandbox::Profile;
 use fezz_manifest::{Methods, Version};
 use serde::Serialize;
 
 use crate::catalog::{Deployment, Registry};
-use crate::pool;
-use crate::resolve::Cache;
-use crate::worker::sandbox::Profile;
+use crate::load::Cache;
 
 /// All functions, and the aliases that are in force.
 #[derive(Debug, Serialize)]
@@ -161,7 +161,7 @@ fn function(name: &str, deployment: &Deployment, cache: &Cache) -> Function {
         errors: stats.errors.get(),
         panics: stats.panics.get(),
         timeouts: stats.timeouts.get(),
-        abandoned: function.map_or(0, |function| function.gate.abandoned()),
+        abandoned: function.map_or(0, |function| function.calls.abandoned()),
         cold_starts: stats.cold_starts.get(),
         quarantined: function.and_then(|function| function.quarantined.clone()),
         isolation: function.and_then(|function| isolation(function, cache)),
@@ -174,12 +174,12 @@ fn function(name: &str, deployment: &Deployment, cache: &Cache) -> Function {
     }
 }
 
-fn isolation(function: &crate::catalog::Function, cache: &Cache) -> Option<Isolation> {
+fn isolation(function: &crate::function::Function, cache: &Cache) -> Option<Isolation> {
     let plan = function.isolation.as_ref()?;
     let status = cache.workers(&function.key).unwrap_or_default();
     let worker =
-        |worker: pool::WorkerStatus| Worker { pid: worker.pid, calls: worker.calls, seconds: worker.seconds };
-    let crash = |crash: pool::Crash| Crash {
+        |worker: WorkerStatus| Worker { pid: worker.pid, calls: worker.calls, seconds: worker.seconds };
+    let crash = |crash: WorkerCrash| Crash {
         at: timestamp(crash.at),
         what: crash.what,
         request_ids: crash.requests,

@@ -4,7 +4,8 @@
 //! made to point here, as in DNS rebinding) are turned away with 421.
 
 mod functions;
-mod local;
+mod host_check;
+mod metrics;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,9 +22,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::catalog::Registry;
-use crate::metrics::Exporter;
-use crate::resolve::Cache;
-use crate::serve::Peer;
+use crate::http::Peer;
+use crate::load::Cache;
+pub(crate) use metrics::MetricsExporter;
 
 /// Whether traffic should be sent here: after the first scan, and before the end.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +46,7 @@ pub(crate) struct Admin {
     pub(crate) readiness: Readiness,
     pub(crate) registry: Arc<Registry>,
     pub(crate) cache: Cache,
-    pub(crate) exporter: Exporter,
+    pub(crate) exporter: MetricsExporter,
 }
 
 /// The listener's application; `address` is where it listens.
@@ -66,7 +67,7 @@ async fn check(State(address): State<SocketAddr>, request: Request, next: Next) 
     if peer.is_some_and(|peer| peer.rejection(request.method()).is_some()) {
         return text(StatusCode::BAD_REQUEST, "the request cannot be read\n");
     }
-    if local::is_foreign(&request, address) {
+    if host_check::is_foreign(&request, address) {
         let hint = "this is the admin listener; ask it by localhost or by the address that it listens on\n";
         return text(StatusCode::MISDIRECTED_REQUEST, hint);
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fezz_manifest::{Aliases, Problem, Problems, Version};
 
-use super::dropped;
+use super::deploy::read_dropped;
 
 const FILE: &str = "aliases.json";
 
@@ -31,7 +31,7 @@ impl AliasFile {
 
     /// Reads the file, where there is one.
     pub(crate) fn read(folder: &Path) -> io::Result<Option<Vec<u8>>> {
-        match dropped::read(folder, FILE) {
+        match read_dropped(folder, FILE) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),

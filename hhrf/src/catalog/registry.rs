@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -13,16 +14,15 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 
 use super::aliases::AliasFile;
-use super::deploy::{self, DeployError, Deployer, Known, Took};
-use super::fingerprint::Fingerprint;
-use super::turns::{Turn, Turns};
-use super::{Catalog, Function};
-use crate::metrics::Stats;
+use super::deploy::{self, DeployError, Deployer, Fingerprint, Known, Took};
+use super::keyed_mutex::{KeyGuard, KeyedMutex};
+use super::{Catalog, OpenError, Options};
+use crate::function::{Function, FunctionKey, Quarantined, Stats};
 
-/// Folders that are looked at at once: more than there are cores, since most of the time goes by in probes.
-const AT_ONCE: usize = 8;
-/// How long changes are gathered before they are published: a catalog is made as a whole.
-const GATHER: Duration = Duration::from_millis(25);
+/// Folders that are scanned at once: more than there are cores, since probes mostly wait.
+const CONCURRENT_SCANS: usize = 8;
+/// How long changes are gathered before they are published in one new catalog.
+const PUBLISH_DELAY: Duration = Duration::from_millis(25);
 
 /// One folder.
 #[derive(Clone, Debug, Default)]
@@ -36,12 +36,6 @@ pub(crate) struct Deployment {
     pub(crate) last_error: Option<LastError>,
     fingerprint: Option<Fingerprint>,
     known: Known,
-}
-
-/// A catalog that is no longer the current one.
-#[derive(Debug)]
-pub(crate) struct Replaced {
-    pub(crate) catalog: Arc<Catalog>,
 }
 
 /// A failure, and when it was seen.
@@ -59,9 +53,8 @@ pub(crate) struct Registry {
     deployer: Deployer,
     catalog: Arc<ArcSwap<Catalog>>,
     state: Mutex<State>,
-    replaced: mpsc::UnboundedSender<Replaced>,
-    turns: Arc<Turns>,
-    places: Semaphore,
+    folder_locks: Arc<KeyedMutex>,
+    concurrent_scans: Semaphore,
 }
 
 #[derive(Debug, Default)]
@@ -71,24 +64,29 @@ struct State {
 }
 
 impl Registry {
-    /// Nothing is deployed yet. What a new state replaces goes to `replaced`, to be retired.
-    pub(crate) fn new(
-        deployer: Deployer,
+    /// A registry in which nothing is deployed yet, which publishes to `catalog`. The keys of functions that nothing holds
+    /// any more go to `dropped`. A build in `quarantined` is not called in this process.
+    ///
+    /// # Errors
+    /// Where the store cannot be opened, or the functions folder is not there.
+    pub(crate) fn open(
+        options: &Options,
+        quarantined: Vec<Quarantined>,
         catalog: Arc<ArcSwap<Catalog>>,
-        replaced: mpsc::UnboundedSender<Replaced>,
-    ) -> Self {
-        Self {
-            deployer,
+        dropped: mpsc::UnboundedSender<Arc<FunctionKey>>,
+    ) -> Result<Self, OpenError> {
+        Ok(Self {
+            deployer: Deployer::new(options, quarantined, dropped)?,
             catalog,
             state: Mutex::default(),
-            replaced,
-            turns: Arc::default(),
-            places: Semaphore::new(AT_ONCE),
-        }
+            folder_locks: Arc::default(),
+            concurrent_scans: Semaphore::new(CONCURRENT_SCANS),
+        })
     }
 
-    pub(crate) const fn deployer(&self) -> &Deployer {
-        &self.deployer
+    /// The functions folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.deployer.folder()
     }
 
     /// The folders as they are now, for an operator to see.
@@ -116,9 +114,10 @@ impl Registry {
     }
 
     /// Looks at these folders, and at the aliases, and publishes what has changed. A folder that takes its time holds
-    /// up no other: what has been found for [`GATHER`] is published without waiting for the rest.
+    /// up no other: what has been found for [`PUBLISH_DELAY`] is published without waiting for the rest.
     pub(crate) async fn update(self: &Arc<Self>, names: Vec<String>) {
-        let looks = stream::iter(names).map(|name| Arc::clone(self).look(name)).buffer_unordered(AT_ONCE);
+        let looks =
+            stream::iter(names).map(|name| Arc::clone(self).look(name)).buffer_unordered(CONCURRENT_SCANS);
         let mut looks = std::pin::pin!(looks);
         let mut found = Vec::new();
         let mut publish_at = None;
@@ -131,7 +130,7 @@ impl Registry {
                 Ok(Some(None)) => {}
                 Ok(Some(Some(change))) => {
                     found.push(change);
-                    publish_at.get_or_insert_with(|| Instant::now() + GATHER);
+                    publish_at.get_or_insert_with(|| Instant::now() + PUBLISH_DELAY);
                 }
                 Ok(None) => break,
                 Err(_) => {
@@ -147,10 +146,10 @@ impl Registry {
 
     /// Takes over what was found, and publishes it in the same moment: nobody is shown what is not served yet. Aliases
     /// are checked where they were read, which is when all folders have been looked at.
-    fn take_over(&self, found: &mut Vec<(Change, Turn)>, aliases: Option<io::Result<Option<Vec<u8>>>>) {
+    fn take_over(&self, found: &mut Vec<(Change, KeyGuard)>, aliases: Option<io::Result<Option<Vec<u8>>>>) {
         let mut state = self.lock();
         let mut changed = false;
-        for (change, _turn) in found.drain(..) {
+        for (change, _guard) in found.drain(..) {
             changed |= state.apply(change);
         }
         if let Some(text) = aliases {
@@ -164,16 +163,16 @@ impl Registry {
     }
 
     /// What has become of one folder, none where nothing has; with the turn that must be held until it is taken over.
-    async fn look(self: Arc<Self>, name: String) -> Option<(Change, Turn)> {
-        let turn = self.turns.take(&name).await;
+    async fn look(self: Arc<Self>, name: String) -> Option<(Change, KeyGuard)> {
+        let guard = self.folder_locks.acquire(&name).await;
         let this = Arc::clone(&self);
         // Fails only where the host is ending.
-        let _place = this.places.acquire().await.ok()?;
+        let _permit = this.concurrent_scans.acquire().await.ok()?;
         let runtime = Handle::current();
         // On a thread that may block: libraries are read, hashed and written.
         let examine = move || runtime.block_on(self.examine(name));
         let change = tokio::task::spawn_blocking(examine).await.ok().flatten()?;
-        Some((change, turn))
+        Some((change, guard))
     }
 
     /// What has become of one folder; none where nothing has.
@@ -208,9 +207,7 @@ impl Registry {
         let functions =
             state.deployments.values().filter_map(|deployment| deployment.function.clone()).collect();
         let catalog = Arc::new(Catalog::new(functions, state.aliases.in_force()));
-        let before = self.catalog.swap(catalog);
-        // Without a receiver the host is ending, and shuts every function down by itself.
-        let _ = self.replaced.send(Replaced { catalog: before });
+        self.catalog.store(catalog);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,39 +1,29 @@
-//! The catalog: one immutable answer to "which function does this name mean", for every name there is.
+//! The catalog: an immutable map from every name that a request may use to a function.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use fezz_manifest::{Aliases, Share, Version};
 use foldhash::fast::RandomState;
 
-use super::Function;
+use super::traffic_split::TrafficSplit;
+use crate::function::Function;
 
 /// All functions, by all names that requests may use: `todos@1.2.0`, `todos@1.2`, `todos@1`, `todos`, `todos@live`.
-/// They are worked out when a catalog is made, so that a look-up is one hash.
+/// All names are computed when a catalog is made: a look-up is one hash.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     by_name: ByName,
     functions: Vec<Arc<Function>>,
 }
 
-/// Names are the operator's: there is nobody who would make them collide, and a faster hash will do.
+/// Names come from the operator, who does not attack the hash: a fast one will do.
 type ByName = HashMap<String, Entry, RandomState>;
 
 #[derive(Debug)]
 enum Entry {
     One(Arc<Function>),
-    Split(Split),
-}
-
-/// An alias: several versions, each with its share of the traffic.
-#[derive(Debug)]
-struct Split {
-    /// Each function with the sum of the weights up to and including its own.
-    shares: Vec<(u64, Arc<Function>)>,
-    total: u64,
-    next: AtomicU64,
+    Split(TrafficSplit),
 }
 
 impl Catalog {
@@ -50,7 +40,7 @@ impl Catalog {
             }
         }
         for (id, alias, shares) in aliases.iter() {
-            if let Some(split) = Split::new(id, shares, &by_name) {
+            if let Some(split) = split(id, shares, &by_name) {
                 by_name.insert(format!("{id}@{alias}"), Entry::Split(split));
             }
         }
@@ -97,40 +87,15 @@ fn shorthands<'f>(id: &str, mut functions: Vec<&'f Arc<Function>>) -> HashMap<St
     names
 }
 
-impl Split {
-    /// Shares of versions that are not there any more fall to the others; without any, there is no split.
-    fn new(id: &str, shares: &[Share], by_name: &ByName) -> Option<Self> {
-        let mut total = 0;
-        let mut known = Vec::new();
-        for Share { version, weight } in shares {
-            if let Some(Entry::One(function)) = by_name.get(&format!("{id}@{version}")) {
-                total += u64::from(*weight);
-                known.push((total, Arc::clone(function)));
-            }
+/// A split over the versions that exist; the shares of others fall to these.
+fn split(id: &str, shares: &[Share], by_name: &ByName) -> Option<TrafficSplit> {
+    TrafficSplit::new(shares.iter().filter_map(|Share { version, weight }| {
+        match by_name.get(&format!("{id}@{version}")) {
+            Some(Entry::One(function)) => Some((*weight, Arc::clone(function))),
+            _ => None,
         }
-        (total > 0).then_some(Self { shares: known, total, next: AtomicU64::new(0) })
-    }
-
-    fn pick(&self, sticky: Option<&[u8]>) -> Option<&Arc<Function>> {
-        let point = sticky.map_or_else(|| self.next_point(), point_of);
-        // Scaled, not the remainder, which would favour the first share.
-        let point = (u128::from(point) * u128::from(self.total)) >> 64;
-        self.shares.iter().find(|(end, _)| point < u128::from(*end)).map(|(_, function)| function)
-    }
-
-    /// Steps by the golden ratio of the range: spreads evenly from the first few requests on, as chance would not.
-    fn next_point(&self) -> u64 {
-        self.next.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
-    }
-}
-
-/// The same point for the same value, in every process.
-fn point_of(value: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
+    }))
 }
 
 #[cfg(test)]
-#[path = "snapshot_tests.rs"]
 mod tests;

@@ -9,9 +9,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use fezz_runtime::Digest;
 use sha2::{Digest as _, Sha256};
 
-use super::{Digest, FunctionKey};
+use crate::function::FunctionKey;
 
 /// The store's folder.
 #[derive(Clone, Debug)]
@@ -89,5 +90,5 @@ pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
 
 /// SHA-256 of these bytes.
 pub(crate) fn digest(data: &[u8]) -> Digest {
-    Digest(Sha256::digest(data).into())
+    Digest::new(Sha256::digest(data).into())
 }

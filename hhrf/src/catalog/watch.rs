@@ -9,30 +9,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, EventKind};
-use notify::{RecommendedWatcher, RecursiveMode};
-use notify_debouncer_full::{DebounceEventResult, DebouncedEvent, Debouncer, NoCache, new_debouncer_opt};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::registry::Registry;
 
-/// The debouncer only brings events together; settling is decided here, for a folder as a whole. It wakes up this often,
-/// also where nothing happens.
-const DEBOUNCE: Duration = Duration::from_millis(20);
-/// A folder in which something happens all the time is looked at all the same.
-const PATIENCE: u32 = 20;
-/// A folder that is gone may be on its way back: `rm -r` and `cp -r` replace one.
-const GONE: u32 = 5;
+/// A folder that changes all the time is deployed after this many settle times all the same.
+const MAX_SETTLES: u32 = 20;
+/// A folder that is gone is undeployed after this many settle times: `rm -r` and `cp -r` replace one.
+const GONE_SETTLES: u32 = 5;
 
 /// How changes are found.
 #[derive(Clone, Debug)]
 pub(crate) struct Timing {
-    /// How long nothing must happen in a folder before it is deployed.
+    /// How long a folder must be unchanged before it is deployed.
     pub(crate) settle: Duration,
-    /// How often everything is looked at.
+    /// Interval of full rescans.
     pub(crate) rescan: Duration,
-    /// Whether there is a watcher at all, or rescans alone.
+    /// Whether to watch for changes, beside the rescans.
     pub(crate) watch: bool,
 }
 
@@ -40,24 +36,24 @@ pub(crate) struct Timing {
 pub(crate) struct Watcher {
     registry: Arc<Registry>,
     timing: Timing,
-    events: mpsc::UnboundedReceiver<DebounceEventResult>,
-    /// Held, so that it goes on.
-    _debouncer: Option<Debouncer<RecommendedWatcher, NoCache>>,
+    events: mpsc::UnboundedReceiver<notify::Result<Event>>,
+    /// Watches until it is dropped.
+    _watcher: Option<RecommendedWatcher>,
 }
 
 impl Watcher {
     /// Begins to note changes, before the first scan, so that none falls between the two.
     pub(crate) fn start(registry: Arc<Registry>, timing: Timing) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
-        let debouncer = timing.watch.then(|| start(registry.deployer().folder(), sender)).flatten();
-        Self { registry, timing, events, _debouncer: debouncer }
+        let watcher = timing.watch.then(|| start(registry.folder(), sender)).flatten();
+        Self { registry, timing, events, _watcher: watcher }
     }
 
     /// Deploys what changes, until the host ends. Deployments run beside each other: one that hangs in its probe holds up
     /// no other.
     pub(crate) async fn run(mut self) {
         let Timing { settle, rescan: interval, .. } = self.timing;
-        let folder = self.registry.deployer().folder().to_owned();
+        let folder = self.registry.folder().to_owned();
         let is_gone = |name: &str| !folder.join(name).exists();
         let mut pending = Pending::default();
         let mut updates = JoinSet::new();
@@ -66,8 +62,8 @@ impl Watcher {
         loop {
             let due = pending.due(settle, is_gone).unwrap_or(rescan).min(rescan);
             tokio::select! {
-                Some(batch) = self.events.recv() => {
-                    if pending.note(batch, &folder) {
+                Some(event) = self.events.recv() => {
+                    if pending.note(event, &folder) {
                         rescan = Instant::now();
                     }
                 }
@@ -93,20 +89,18 @@ impl Watcher {
 
 async fn full(registry: Arc<Registry>) {
     if let Err(error) = registry.rescan().await {
-        let folder = registry.deployer().folder().display();
+        let folder = registry.folder().display();
         tracing::error!("the functions folder {folder} cannot be read, everything serves on: {error}");
     }
 }
 
-type Events = mpsc::UnboundedSender<DebounceEventResult>;
+type Events = mpsc::UnboundedSender<notify::Result<Event>>;
 
-fn start(folder: &Path, events: Events) -> Option<Debouncer<RecommendedWatcher, NoCache>> {
-    let handler = move |result| drop(events.send(result));
-    let started = new_debouncer_opt(DEBOUNCE, Some(DEBOUNCE), handler, NoCache, notify::Config::default())
-        .and_then(|mut debouncer| {
-            debouncer.watch(folder, RecursiveMode::Recursive)?;
-            Ok(debouncer)
-        });
+fn start(folder: &Path, events: Events) -> Option<RecommendedWatcher> {
+    let started = notify::recommended_watcher(move |event| _ = events.send(event)).and_then(|mut watcher| {
+        watcher.watch(folder, RecursiveMode::Recursive)?;
+        Ok(watcher)
+    });
     started
         .inspect_err(|error| {
             tracing::error!("cannot watch {}, rescans alone find changes: {error}", folder.display())
@@ -128,34 +122,32 @@ impl Since {
     /// When to look at the folder.
     fn due(self, settle: Duration, is_gone: bool) -> Instant {
         if is_gone {
-            return self.last + settle * GONE;
+            return self.last + settle * GONE_SETTLES;
         }
-        (self.last + settle).min(self.first + settle * PATIENCE)
+        (self.last + settle).min(self.first + settle * MAX_SETTLES)
     }
 }
 
 impl Pending {
-    /// Takes events in; whether they call for a full rescan.
-    fn note(&mut self, result: DebounceEventResult, folder: &Path) -> bool {
-        let events = match result {
-            Ok(events) => events,
-            Err(errors) => {
-                tracing::warn!("the watcher has lost its way, everything is looked at: {errors:?}");
+    /// Notes the folders of an event; answers with whether it calls for a full rescan.
+    fn note(&mut self, event: notify::Result<Event>, folder: &Path) -> bool {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::warn!("the watcher has lost its way, everything is looked at: {error}");
                 return true;
             }
         };
-        let overflow = events.iter().any(|event| event.need_rescan());
+        let overflow = event.need_rescan();
         if overflow {
             tracing::warn!("the watcher's queue ran over, everything is looked at");
         }
         let now = Instant::now();
-        for path in events.iter().filter(|event| is_change(event)).flat_map(|event| &event.paths) {
-            if let Some(name) = folder_name(path, folder) {
-                self.0
-                    .entry(name)
-                    .and_modify(|since| since.last = now)
-                    .or_insert(Since { first: now, last: now });
-            }
+        for name in
+            event.paths.iter().filter(|_| is_change(&event)).filter_map(|path| folder_name(path, folder))
+        {
+            let changes = self.0.entry(name).or_insert(Since { first: now, last: now });
+            changes.last = now;
         }
         overflow
     }
@@ -173,7 +165,7 @@ impl Pending {
 }
 
 /// Reading a file is no change, and the host itself reads them all; the end of writing one is.
-fn is_change(event: &DebouncedEvent) -> bool {
+fn is_change(event: &Event) -> bool {
     !matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write))
 }
 

@@ -4,9 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-
-/// What the host starts a worker with; the function's name follows, for lists of processes.
-pub(crate) const WORKER: &str = "worker";
+use fezz_isolation::protocol::WORKER_ARGUMENT;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -104,7 +102,7 @@ impl Arguments {
 pub fn command(arguments: impl IntoIterator<Item = OsString>) -> Command {
     let arguments: Vec<_> = arguments.into_iter().collect();
     // Only the host says this, and a worker is small: reading the command line in earnest costs it 68 KiB for good.
-    if arguments.get(1).is_some_and(|first| first == WORKER) {
+    if arguments.get(1).is_some_and(|first| first == WORKER_ARGUMENT) {
         return Command::Worker;
     }
     match CommandLine::try_parse_from(arguments) {

@@ -1,10 +1,11 @@
-//! The settings of isolation, of the pools of workers and of the supervisor.
+//! The settings of isolation and of the pools of workers.
 
-use fezz_manifest::{MAX_MEMORY_BYTES, MAX_WORKER_CONCURRENCY, MAX_WORKERS, MIN_MEMORY_BYTES};
+use fezz_isolation::host::{Defaults, HealthOptions, Plan, PoolOptions};
+use fezz_isolation::sandbox::{ProcessLimits, Profile};
+pub(super) use fezz_manifest::MAX_MEMORY_BYTES;
+use fezz_manifest::{MAX_WORKER_CONCURRENCY, MAX_WORKERS, MIN_MEMORY_BYTES};
 
 use super::judge::{HOUR_MS, Judge};
-use super::{Defaults, HealthSettings, Plan, PoolSettings, SupervisorSettings};
-use crate::worker::sandbox::{ProcessLimits, Profile};
 
 /// What holds for functions whose `fezz.json` says nothing else.
 pub(super) fn defaults(judge: &mut Judge<'_>) -> Defaults {
@@ -44,33 +45,17 @@ pub(super) fn defaults(judge: &mut Judge<'_>) -> Defaults {
 }
 
 /// What holds for every pool.
-pub(super) fn pool(judge: &mut Judge<'_>) -> PoolSettings {
-    PoolSettings {
+pub(super) fn pool(judge: &mut Judge<'_>) -> PoolOptions {
+    PoolOptions {
         start: judge.millis("worker_start_ms", 1..=HOUR_MS, 5_000),
         idle: judge.millis("worker_idle_ms", 1..=24 * HOUR_MS, 300_000),
         max_calls: judge.number("worker_max_calls", 1..=1_000_000_000, 10_000),
-        health: HealthSettings {
+        health: HealthOptions {
             backoff: judge.millis("worker_backoff_ms", 0..=HOUR_MS, 10),
             backoff_max: judge.millis("worker_backoff_max_ms", 0..=HOUR_MS, 5_000),
             reset: judge.millis("worker_backoff_reset_ms", 1..=HOUR_MS, 30_000),
             breaker_crashes: judge.size("breaker_crashes", 1..=1_000_000, 5),
             breaker_window: judge.millis("breaker_window_ms", 1..=HOUR_MS, 30_000),
         },
-    }
-}
-
-/// How the supervisor judges serving processes.
-pub(super) fn supervisor(judge: &mut Judge<'_>) -> SupervisorSettings {
-    SupervisorSettings {
-        quarantine_crashes: u32::try_from(judge.number("quarantine_crashes", 1..=1_000_000, 3))
-            .unwrap_or(u32::MAX),
-        quarantine_isolates: judge.parsed("quarantine", "refuse", |text| match text {
-            "refuse" => Ok(false),
-            "isolate" => Ok(true),
-            _ => Err(format!("`{text}` is no quarantine; write refuse or isolate")),
-        }),
-        watchdog: judge.millis("watchdog_ms", 1_000..=HOUR_MS, 20_000),
-        memory_bytes: judge.number("renew_memory_bytes", 0..=MAX_MEMORY_BYTES, 0),
-        watch_program: judge.boolean("watch_program", true),
     }
 }

@@ -2,85 +2,21 @@
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{Value, ValueKind};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use super::Settings;
 use super::sources::RawSettings;
-use super::{Limits, LogFormat, Settings, Sticky, Timing};
-use crate::logging;
+use crate::logging::{self, LogFormat};
 
 pub(super) const HOUR_MS: u64 = 3_600_000;
-const GIB: u64 = 1 << 30;
 
-/// Builds the settings; what is wrong is added to `problems`, and has its default here.
+/// Judges all values; what is wrong is added to `problems`, and has its default here.
 pub(super) fn settings(raw: RawSettings, problems: &mut Vec<String>) -> Settings {
     let mut judge = Judge { raw, problems, known: Vec::new() };
-    let settings = Settings {
-        functions: PathBuf::from(judge.text("functions", "./functions")),
-        listen: judge.parsed("listen", "127.0.0.1:3000", |text| {
-            text.parse().map_err(|_| format!("`{text}` is not an address; write IP:PORT, as 127.0.0.1:3000"))
-        }),
-        state_dir: PathBuf::from(judge.text("state_dir", "./.fezz")),
-        log: judge.log_filter(),
-        log_format: judge.log_format(),
-        expose_panics: judge.boolean("expose_panics", false),
-        limits: Limits {
-            timeout: judge.millis("timeout_ms", 1..=HOUR_MS, 30_000),
-            max_body_bytes: judge.number("max_body_bytes", 0..=4 * GIB, 10 << 20),
-            max_concurrency: judge.size("max_concurrency", 1..=65_536, 256),
-        },
-        abandoned_max: judge.size("abandoned_max", 1..=65_536, 64),
-        blocking_threads: judge.size("blocking_threads", 1..=8192, 512),
-        slow_poll: judge.millis("slow_poll_ms", 1..=HOUR_MS, 100),
-        max_connections: judge.size("max_connections", 1..=1_000_000, 10_000),
-        max_headers: judge.size("max_headers", 1..=100, 100),
-        max_head_bytes: judge.size("max_head_bytes", 1024..=65_536, 32_768),
-        header_timeout: judge.millis("header_timeout_ms", 1..=HOUR_MS, 5_000),
-        body_timeout: judge.millis("body_timeout_ms", 1..=HOUR_MS, 5_000),
-        idle_timeout: judge.millis("idle_timeout_ms", 1..=24 * HOUR_MS, 75_000),
-        write_timeout: judge.millis("write_timeout_ms", 1..=HOUR_MS, 30_000),
-        grace: judge.millis("grace_ms", 0..=HOUR_MS, 10_000),
-        cache_idle: judge.millis("cache_idle_ms", 1..=24 * HOUR_MS, 300_000),
-        cache_sweep: judge.millis("cache_sweep_ms", 1..=HOUR_MS, 1_000),
-        probe_timeout: judge.millis("probe_timeout_ms", 1..=HOUR_MS, 2_000),
-        secrets_file: judge.parsed("secrets_file", "", |text| {
-            Ok(Some(PathBuf::from(text)).filter(|path| !path.as_os_str().is_empty()))
-        }),
-        timing: Timing {
-            watch: judge.boolean("watch", true),
-            settle: judge.millis("settle_ms", 1..=HOUR_MS, 100),
-            rescan: judge.millis("rescan_ms", 10..=24 * HOUR_MS, 30_000),
-        },
-        sticky: Sticky {
-            header: judge.parsed("sticky_header", "x-fezz-sticky", |text| {
-                text.parse().map_err(|_| format!("`{text}` is not the name of a header"))
-            }),
-            cookie: judge.parsed("sticky_cookie", "fezz_sticky", |text| {
-                let is_name = text.parse::<http::HeaderName>().is_ok();
-                if is_name {
-                    Ok(text.to_owned())
-                } else {
-                    Err(format!("`{text}` is not the name of a cookie"))
-                }
-            }),
-        },
-        admin: judge.parsed("admin", "127.0.0.1:3001", |text| match text {
-            "off" => Ok(None),
-            _ => text
-                .parse()
-                .map(Some)
-                .map_err(|_| format!("`{text}` is not an address; write IP:PORT, as 127.0.0.1:3001, or off")),
-        }),
-        drain_delay: judge.millis("drain_delay_ms", 0..=HOUR_MS, 1_000),
-        libraries_warning: judge.size("libraries_warning", 1..=1_000_000, 800),
-        isolation: super::isolation::defaults(&mut judge),
-        pool: super::isolation::pool(&mut judge),
-        supervisor: super::isolation::supervisor(&mut judge),
-        hand_over: judge.millis("hand_over_ms", 0..=HOUR_MS, 5_000),
-    };
+    let settings = super::options::settings(&mut judge);
     judge.unknown();
     settings
 }
@@ -107,7 +43,7 @@ impl Judge<'_> {
         })
     }
 
-    fn text(&mut self, key: &'static str, default: &str) -> String {
+    pub(super) fn text(&mut self, key: &'static str, default: &str) -> String {
         self.value(key, default.to_owned(), |value| {
             let text = as_text(value)?;
             if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(text) }
@@ -149,12 +85,12 @@ impl Judge<'_> {
         })
     }
 
-    fn log_filter(&mut self) -> Targets {
+    pub(super) fn log_filter(&mut self) -> Targets {
         let default = Targets::new().with_default(LevelFilter::INFO);
         self.value("log", default, |value| logging::filter(&as_text(value)?))
     }
 
-    fn log_format(&mut self) -> LogFormat {
+    pub(super) fn log_format(&mut self) -> LogFormat {
         self.value("log_format", LogFormat::Auto, |value| match as_text(value)?.as_str() {
             "auto" => Ok(LogFormat::Auto),
             "text" => Ok(LogFormat::Text),

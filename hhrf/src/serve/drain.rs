@@ -1,4 +1,4 @@
-//! The end: signals, and what is waited for after one.
+//! The end of serving: signals, and draining.
 
 use std::io;
 use std::time::Duration;
@@ -7,9 +7,20 @@ use tokio::signal::unix::{Signal, SignalKind, signal as listen};
 use tokio::time::{Instant, timeout_at};
 
 use crate::admin::Readiness;
-use crate::resolve::{AllShutDown, Cache};
+use crate::load::{AllShutDown, Cache};
 
-/// What ends the host.
+/// How serving ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    /// How long to go on serving after a SIGTERM, while a load balancer notices that the host is not ready.
+    pub(crate) delay: Duration,
+    /// How long running requests and shutdowns of functions may take.
+    pub(crate) grace: Duration,
+    /// How long idle connections are kept after a hand-over.
+    pub(crate) hand_over: Duration,
+}
+
+/// The signals that end the host.
 pub(super) struct Signals {
     term: Signal,
     int: Signal,
@@ -21,9 +32,8 @@ impl Signals {
         Ok(Self { term: listen(SignalKind::terminate())?, int: listen(SignalKind::interrupt())? })
     }
 
-    /// Waits for SIGTERM or SIGINT, and then for as long as the host has to go on serving: after a SIGTERM, the
-    /// `delay` in which a load balancer finds out that it is not ready any more; nobody waits behind a SIGINT, nor
-    /// after a second signal.
+    /// Waits for SIGTERM or SIGINT. After a SIGTERM, serving goes on for `delay`, while a load balancer notices that the
+    /// host is not ready. SIGINT and a second signal end it at once.
     pub(super) async fn end(mut self, readiness: Readiness, delay: Duration) -> &'static str {
         let name = self.next().await;
         readiness.set(false);

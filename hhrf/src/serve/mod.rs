@@ -1,8 +1,8 @@
-//! Listening, serving connections, and ending in good order.
+//! Serving: listeners, connections, and the end.
 
 mod connection;
 mod drain;
-mod peer;
+mod listen;
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,77 +10,82 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use fezz_isolation::host::{PoolContext, PoolOptions, Spawner, end_orphans_of_the_dead};
+use fezz_runtime::sys::crash_record;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
-use tower::ServiceBuilder;
 
-pub(crate) use peer::Peer;
+pub(crate) use connection::Options as ConnectionOptions;
+pub(crate) use drain::Options as DrainOptions;
+pub use listen::ListenError;
+pub(crate) use listen::{Addresses, bind};
 
-use crate::admin::{Admin, Readiness, admin};
-use crate::app::app;
-use crate::arrive::Arrived;
-use crate::catalog::{Catalog, Deployer, Registry, Watcher, own_program};
-use crate::config::Settings;
-use crate::ffi::inflight;
-use crate::invoke::Runners;
-use crate::metrics::Exporter;
-use crate::pool::{Environment, Spawner, end_groups_of_the_dead};
-use crate::resolve::{Cache, retire};
-use crate::supervise::{HandOver, Inherited, Quarantined, Supervisor};
+use crate::admin::{Admin, MetricsExporter, Readiness, admin};
+use crate::call::{self, Caller};
+use crate::catalog::{self, Catalog, OpenError, Registry, Watcher, own_program};
+use crate::http::{self, Functions, Peer, app};
+use crate::load::{self, Cache, retire};
+use crate::supervise::{HandOver, Inherited, Sockets, SupervisorHandle};
 use connection::Connections;
 use drain::Signals;
 
-/// How long accepting rests after an error, such as no file descriptors being left.
-const AFTER_ERROR: Duration = Duration::from_millis(100);
+/// How long accepting pauses after an error, such as a lack of file descriptors.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 /// What ends serving beside signals.
 const HAND_OVER: &str = "hand-over";
-/// Helps where the admin listener's address is taken.
-pub(crate) const ADMIN_HINT: &str =
-    " This is the admin listener's address; --admin gives it another, or turns it off.";
-/// How often it shows that it accepts connections.
-const BEAT: Duration = Duration::from_millis(250);
-/// How often it is looked whether this process is worn out.
-const WORN_OUT: Duration = Duration::from_millis(250);
-/// How often it is looked whether functions that want workers at all times have them.
-const WARM: Duration = Duration::from_millis(200);
-/// Operators and their tools.
+/// Interval of heartbeats: the process accepts connections.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(250);
+/// Poll interval for the mapped-library count.
+const MAPPED_POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Poll interval for functions that want workers without a call.
+const WARM_POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// The most connections of the admin listener.
 const ADMIN_CONNECTIONS: usize = 64;
+
+/// What serving needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// Where to listen.
+    pub(crate) addresses: Addresses,
+    /// Where functions come from.
+    pub(crate) catalog: catalog::Options,
+    /// How loaded functions are cached.
+    pub(crate) load: load::Options,
+    /// How calls are made.
+    pub(crate) call: call::Options,
+    /// How requests are answered.
+    pub(crate) http: http::Options,
+    /// How pools of workers are run.
+    pub(crate) pool: PoolOptions,
+    /// How connections are served.
+    pub(crate) connections: ConnectionOptions,
+    /// How serving ends.
+    pub(crate) drain: DrainOptions,
+}
 
 /// Why the host does not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; is another host running there?{hint}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// The cause.
-        source: io::Error,
-        /// What else may help.
-        hint: &'static str,
-    },
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A folder cannot be used.
+    #[error(transparent)]
+    Catalog(#[from] OpenError),
     /// The functions folder cannot be read.
     #[error(
         "cannot read the functions folder `{folder}`: {source}; make it, or name another with --functions"
     )]
-    Functions {
+    Scan {
         /// The functions folder.
         folder: String,
         /// The cause.
         source: io::Error,
     },
-    /// The folder of the host's own files cannot be written.
-    #[error("cannot open the store in `{folder}`: {source}; is it writable? --state-dir names another")]
-    State {
-        /// The state folder.
-        folder: String,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The supervisor's sockets cannot be used.
-    #[error("the supervisor's sockets cannot be used: {0}")]
-    Inherited(#[source] io::Error),
+    /// The sockets cannot be used.
+    #[error("the listening sockets cannot be used: {0}")]
+    Sockets(#[source] io::Error),
     /// Signals cannot be listened to.
     #[error("cannot listen to signals: {0}")]
     Signals(#[source] io::Error),
@@ -90,62 +95,59 @@ pub enum ServeError {
 ///
 /// # Errors
 /// Where it cannot begin.
-pub async fn serve(settings: Settings, inherited: Option<Inherited>) -> Result<(), ServeError> {
+pub(crate) async fn serve(options: Options, inherited: Option<Inherited>) -> Result<(), ServeError> {
     let signals = Signals::listen().map_err(ServeError::Signals)?;
-    let Sources { listener, admin, supervisor, quarantined } = sources(&settings, inherited).await?;
-    let address = listener.local_addr().map_err(ServeError::Inherited)?;
+    let Sources { listener, admin, supervisor, quarantined } = sources(&options, inherited)?;
+    let address = listener.local_addr().map_err(ServeError::Sockets)?;
     let catalog: Arc<ArcSwap<Catalog>> = Arc::default();
-    let (cache, all_shut_down) = Cache::start(
-        settings.cache_idle,
-        settings.cache_sweep,
-        settings.libraries_warning,
-        environment(&settings),
-    );
-    let (sender, replaced) = mpsc::unbounded_channel();
-    let registry =
-        Arc::new(Registry::new(Deployer::new(&settings, quarantined)?, Arc::clone(&catalog), sender));
-    let elsewhere = Arc::default();
+    let (cache, all_shut_down) = Cache::start(&options.load, pool_context(&options.pool));
+    let (sender, dropped) = mpsc::unbounded_channel();
+    let registry = Registry::open(&options.catalog, quarantined, Arc::clone(&catalog), sender)?;
+    let registry = Arc::new(registry);
+    let unmatched = Arc::default();
     let readiness = Readiness::default();
-    let exporter =
-        Exporter { registry: Arc::clone(&registry), cache: cache.clone(), elsewhere: Arc::clone(&elsewhere) };
     let state = Admin {
         readiness: readiness.clone(),
+        exporter: MetricsExporter::new(Arc::clone(&registry), cache.clone(), Arc::clone(&unmatched)),
         registry: Arc::clone(&registry),
         cache: cache.clone(),
-        exporter,
     };
-    let admin = admin.map(|listener| serve_admin(state, listener, &settings)).transpose()?;
+    let admin = admin.map(|listener| serve_admin(state, listener, &options.connections)).transpose()?;
 
-    // Before the first connection is accepted, so that no request meets a catalog that is still empty.
-    let watcher = Watcher::start(Arc::clone(&registry), settings.timing.clone());
-    let unreadable =
-        |source| ServeError::Functions { folder: settings.functions.display().to_string(), source };
-    registry.rescan().await.map_err(unreadable)?;
+    // Before the first connection is accepted, so that no request meets an empty catalog.
+    let watcher = Watcher::start(Arc::clone(&registry), options.catalog.timing.clone());
+    let folder = || options.catalog.functions.display().to_string();
+    registry.rescan().await.map_err(|source| ServeError::Scan { folder: folder(), source })?;
     let watching = tokio::spawn(watcher.run());
-    tokio::spawn(retire(replaced, Arc::clone(&catalog), cache.clone()));
+    tokio::spawn(retire(dropped, Arc::clone(&catalog), cache.clone()));
     let warming = tokio::spawn(keep_warm(Arc::clone(&catalog), cache.clone()));
-    let runners = Runners::start(settings.blocking_threads);
-    let app = app(&settings, Arc::clone(&catalog), cache.clone(), runners, elsewhere);
-    let connections = Connections::new(app, &settings);
+    let functions = Functions {
+        catalog: Arc::clone(&catalog),
+        cache: cache.clone(),
+        caller: Caller::new(options.call),
+        unmatched,
+    };
+    let app = app(&options.http, functions);
+    let connections = Connections::new(move |peer| app.of_connection(peer), &options.connections);
     readiness.set(true);
     tracing::info!(%address, functions = catalog.load().functions().len(), "listening");
 
     let hand_over = supervisor.map(|(supervisor, hand_over)| {
-        tokio::spawn(report(supervisor, cache.clone(), settings.libraries_warning));
+        tokio::spawn(report(supervisor, cache.clone(), options.load.libraries_warning));
         hand_over
     });
     let serve = |stream, address, place| connections.serve(stream, address, place);
-    let end = end(signals, hand_over, readiness, settings.drain_delay);
-    let reason = accept(listener, serve, settings.max_connections, inflight::beat, end).await;
-    tracing::info!(signal = reason, grace_ms = drain::millis(settings.grace), "draining");
+    let end = end(signals, hand_over, readiness, options.drain.delay);
+    let reason = accept(listener, serve, options.connections.max, crash_record::beat, end).await;
+    tracing::info!(signal = reason, grace_ms = drain::millis(options.drain.grace), "draining");
     watching.abort();
     warming.abort();
     if reason == HAND_OVER {
-        // Its successor answers there.
+        // The successor answers there.
         admin.inspect(|admin| admin.abort());
-        connections.retire(settings.hand_over).await;
+        connections.retire(options.drain.hand_over).await;
     }
-    drain::drain(connections.finish(), &cache, all_shut_down, settings.grace).await;
+    drain::drain(connections.finish(), &cache, all_shut_down, options.drain.grace).await;
     tracing::info!("ended");
     Ok(())
 }
@@ -154,33 +156,30 @@ pub async fn serve(settings: Settings, inherited: Option<Inherited>) -> Result<(
 struct Sources {
     listener: TcpListener,
     admin: Option<TcpListener>,
-    supervisor: Option<(Supervisor, HandOver)>,
-    quarantined: Vec<Quarantined>,
+    supervisor: Option<(SupervisorHandle, HandOver)>,
+    quarantined: Vec<crate::function::Quarantined>,
 }
 
-async fn sources(settings: &Settings, inherited: Option<Inherited>) -> Result<Sources, ServeError> {
-    let Some(mut inherited) = inherited else {
-        let admin = match settings.admin {
-            Some(address) => Some(listen(address, ADMIN_HINT).await?.0),
-            None => None,
-        };
-        let (listener, _) = listen(settings.listen, "").await?;
-        return Ok(Sources { listener, admin, supervisor: None, quarantined: Vec::new() });
+fn sources(options: &Options, inherited: Option<Inherited>) -> Result<Sources, ServeError> {
+    let (Sockets { listener, admin }, supervisor, quarantined) = match inherited {
+        None => (bind(&options.addresses)?, None, Vec::new()),
+        Some(inherited) => {
+            let Inherited { sockets, quarantined, control } = inherited;
+            let supervisor = Inherited::supervisor(control).map_err(ServeError::Sockets)?;
+            (sockets, Some(supervisor), quarantined)
+        }
     };
-    let quarantined = std::mem::take(&mut inherited.quarantined);
-    let (listener, admin, control) = inherited.into_parts();
-    let listener = adopt(listener).map_err(ServeError::Inherited)?;
-    let admin = admin.map(adopt).transpose().map_err(ServeError::Inherited)?;
-    let supervisor = Some(Inherited::supervisor(control).map_err(ServeError::Inherited)?);
+    let listener = from_std(listener).map_err(ServeError::Sockets)?;
+    let admin = admin.map(from_std).transpose().map_err(ServeError::Sockets)?;
     Ok(Sources { listener, admin, supervisor, quarantined })
 }
 
-fn adopt(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
 }
 
-/// Waits for a signal that asks to end, or for the word that another process serves.
+/// Waits for a signal that asks to end, or for the supervisor's order to hand over.
 async fn end(
     signals: Signals,
     hand_over: Option<HandOver>,
@@ -194,54 +193,45 @@ async fn end(
     }
 }
 
-/// Tells the supervisor that this process serves, and when it should not any more.
-async fn report(supervisor: Supervisor, cache: Cache, libraries: usize) {
+/// Tells the supervisor that this process serves, and when it has to be replaced.
+async fn report(supervisor: SupervisorHandle, cache: Cache, libraries_max: usize) {
     supervisor.ready().await;
-    while cache.mapped() < libraries {
-        tokio::time::sleep(WORN_OUT).await;
+    while cache.mapped() < libraries_max {
+        tokio::time::sleep(MAPPED_POLL_INTERVAL).await;
     }
     supervisor.worn_out(format!("{} libraries are mapped", cache.mapped())).await;
 }
 
-/// Keeps functions loaded that want workers before anybody calls.
+/// Keeps functions loaded that want workers without a call.
 async fn keep_warm(catalog: Arc<ArcSwap<Catalog>>, cache: Cache) {
-    let mut interval = tokio::time::interval(WARM);
+    let mut interval = tokio::time::interval(WARM_POLL_INTERVAL);
     loop {
         interval.tick().await;
         for function in catalog.load().functions() {
             if function.isolation.as_ref().is_some_and(|plan| plan.min > 0) {
-                // A pool says itself what goes wrong in it.
+                // A pool reports its errors itself.
                 let _ = cache.get(function).await;
             }
         }
     }
 }
 
-/// What pools of workers are made with. Must be called within a runtime.
-fn environment(settings: &Settings) -> Environment {
-    tokio::task::spawn_blocking(end_groups_of_the_dead);
-    Environment { spawner: Spawner::start(), settings: settings.pool.clone(), program: own_program() }
-}
-
-pub(crate) async fn listen(
-    address: SocketAddr,
-    hint: &'static str,
-) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let failed = |source| ServeError::Listen { address, source, hint };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    Ok((listener, address))
+/// What pools of workers share. Must be called within a runtime.
+fn pool_context(options: &PoolOptions) -> PoolContext {
+    tokio::task::spawn_blocking(end_orphans_of_the_dead);
+    PoolContext { spawner: Spawner::start(), options: options.clone(), program: own_program() }
 }
 
 /// Starts the admin listener. It answers until the process ends, or its task is aborted.
 fn serve_admin(
     state: Admin,
     listener: TcpListener,
-    settings: &Settings,
+    options: &ConnectionOptions,
 ) -> Result<JoinHandle<&'static str>, ServeError> {
-    let address = listener.local_addr().map_err(ServeError::Inherited)?;
-    let admin = ServiceBuilder::new().map_request(Arrived::into_http).service(admin(state, address));
-    let connections = Connections::new(admin, settings);
+    let address = listener.local_addr().map_err(ServeError::Sockets)?;
+    let admin = admin(state, address);
+    let of_connection = move |peer: Arc<Peer>| admin.clone().layer(axum::Extension(peer));
+    let connections = Connections::new(of_connection, options);
     tracing::info!(%address, "admin listening");
     Ok(tokio::spawn(async move {
         let serve = |stream, address, place| connections.serve(stream, address, place);
@@ -249,8 +239,8 @@ fn serve_admin(
     }))
 }
 
-/// Accepts connections until `end`, whose answer is handed on. The listener is closed by then. Says all the while that it
-/// goes on: where threads are stuck in functions, this is what stands still.
+/// Accepts connections until `end`, whose answer is returned; the listener is closed by then. `beat` is called at intervals
+/// meanwhile: it stops when functions block all threads of the runtime.
 async fn accept(
     listener: TcpListener,
     serve: impl Fn(TcpStream, SocketAddr, OwnedSemaphorePermit),
@@ -259,7 +249,7 @@ async fn accept(
     end: impl Future<Output = &'static str>,
 ) -> &'static str {
     let mut end = std::pin::pin!(end);
-    let mut beats = tokio::time::interval(BEAT);
+    let mut beats = tokio::time::interval(HEARTBEAT_INTERVAL);
     beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let places = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
     loop {
@@ -271,14 +261,14 @@ async fn accept(
                 Ok((stream, address, place)) => serve(stream, address, place),
                 Err(error) => {
                     tracing::warn!("cannot accept a connection: {error}");
-                    tokio::time::sleep(AFTER_ERROR).await;
+                    tokio::time::sleep(PAUSE_AFTER_ERROR).await;
                 }
             },
         }
     }
 }
 
-/// The next connection, as soon as there is a place for it; until then it waits in the listener's backlog.
+/// The next connection, as soon as the limit allows it; until then it waits in the listener's backlog.
 async fn next(
     listener: &TcpListener,
     places: &Arc<Semaphore>,

@@ -3,21 +3,20 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Child as StdChild, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
+use fezz_isolation::host::end_orphans_of;
+use fezz_runtime::sys::crash_record::{self, Crash, RECORD_BYTES};
+use fezz_runtime::sys::{Shared, pidfd, send_with_fds, wait_on};
 use rustix::process::{Pid, Signal, WaitIdOptions, kill_process, waitid};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::Sockets;
 use super::message::{Begin, Order, Report, VERSION, Writer, line, split};
-use super::quarantine::Quarantined;
-use crate::fds;
-use crate::ffi::inflight::{self, Found, RECORD_BYTES};
-use crate::ffi::{Shared, wait_on};
-use crate::platform;
-use crate::pool;
+use crate::function::Quarantined;
 
 /// Variables that are the supervisor's own: it is what systemd has started.
 const OWN_VARIABLES: [&str; 6] =
@@ -64,11 +63,15 @@ impl Child {
         let begin = Begin { version: VERSION, parent: std::process::id(), quarantined };
         let mut handed = vec![record_fd.as_fd(), sockets.listener.as_fd()];
         handed.extend(sockets.admin.as_ref().map(AsFd::as_fd));
-        fds::send(&ours, &line(&begin)?, &handed)?;
+        send_with_fds(&ours, &line(&begin)?, &handed)?;
         for variable in OWN_VARIABLES {
             command.env_remove(variable);
         }
-        let child = command.arg("--supervised").stdin(Stdio::from(OwnedFd::from(theirs))).spawn()?;
+        let child = command
+            .arg0("hhrf: serving")
+            .arg("--supervised")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .spawn()?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
         ours.set_nonblocking(true)?;
         let orders = follow(number, child, pid, UnixStream::from_std(ours)?, events.clone())?;
@@ -95,14 +98,14 @@ impl Child {
         }
     }
 
-    /// What it was doing.
-    pub(super) fn found(&self) -> Found {
-        inflight::read(&self.record)
+    /// What its crash record says.
+    pub(super) fn crash(&self) -> Crash {
+        crash_record::read(&self.record)
     }
 
     /// Since when it has shown no sign of life.
     pub(super) fn silent_since(&mut self) -> Instant {
-        let beats = inflight::heartbeat(&self.record);
+        let beats = crash_record::heartbeat(&self.record);
         if beats != self.heartbeat.0 {
             self.heartbeat = (beats, Instant::now());
         }
@@ -120,12 +123,21 @@ impl Child {
         stopped
     }
 
-    /// Bytes of memory that it has.
+    /// Its resident memory in bytes; 0 if it is not known.
     pub(super) fn resident_bytes(&self) -> u64 {
-        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.id())).unwrap_or_default();
-        let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
-        pages.unwrap_or_default() * rustix::param::page_size() as u64
+        resident_bytes(self.pid)
     }
+}
+
+#[cfg(target_os = "linux")]
+fn resident_bytes(pid: Pid) -> u64 {
+    let statm = procfs::process::Process::new(pid.as_raw_pid()).and_then(|process| process.statm());
+    statm.map_or(0, |statm| statm.resident * procfs::page_size())
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn resident_bytes(_: Pid) -> u64 {
+    0
 }
 
 /// Reports what it says, and its end, which comes last.
@@ -136,7 +148,7 @@ fn follow(
     socket: UnixStream,
     events: mpsc::UnboundedSender<Event>,
 ) -> io::Result<Writer> {
-    let ended = wait_on(platform::end_of(pid)?)?;
+    let ended = wait_on(pidfd(pid)?)?;
     let (mut reader, writer) = split(socket);
     tokio::spawn(async move {
         // Without a receiver the supervisor is ending.
@@ -156,13 +168,10 @@ fn follow(
         }
         let status = child.wait();
         let host = pid.as_raw_pid().unsigned_abs();
-        let strays = tokio::task::spawn_blocking(move || {
-            pool::end_groups_of(host);
-            platform::kill_strays(host, None);
-        });
-        // After a crash another one is started first; without one the supervisor may be about to end.
+        let orphans = tokio::task::spawn_blocking(move || end_orphans_of(host));
+        // After a crash the next process is started first; otherwise the supervisor may be about to end.
         if status.as_ref().is_ok_and(ExitStatus::success) {
-            let _ = strays.await;
+            let _ = orphans.await;
         }
         tell(What::Ended(status));
     });

@@ -1,4 +1,4 @@
-//! The serving process's side: what it was handed, and what it tells its supervisor.
+//! The serving process's side: what it inherits, and what it reports to its supervisor.
 
 use std::io;
 use std::net::TcpListener;
@@ -6,15 +6,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::sync::Arc;
 
+use fezz_isolation::sandbox;
 use rustix::io::dup;
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 
+use super::Sockets;
 use super::message::{Begin, Order, Reader, Report, VERSION, Writer, split};
-use super::quarantine::Quarantined;
-use crate::fds;
-use crate::ffi::{Shared, inflight};
-use crate::worker::sandbox;
+use crate::function::Quarantined;
+use fezz_runtime::sys::{Shared, crash_record, receive_with_fds};
 
 /// No first message is longer: a thousand functions in quarantine.
 const BEGIN_BYTES: usize = 1 << 20;
@@ -22,10 +22,9 @@ const BEGIN_BYTES: usize = 1 << 20;
 /// What a serving process has from its supervisor.
 #[derive(Debug)]
 pub struct Inherited {
-    pub(crate) listener: TcpListener,
-    pub(crate) admin: Option<TcpListener>,
+    pub(crate) sockets: Sockets,
     pub(crate) quarantined: Vec<Quarantined>,
-    control: StdStream,
+    pub(crate) control: StdStream,
 }
 
 /// Why a serving process does not begin.
@@ -62,26 +61,18 @@ impl Inherited {
         sandbox::die_with(begin.parent).map_err(|error| InheritError::Orphan(error.to_string()))?;
         let mut handed = handed.into_iter();
         let record = handed.next().ok_or(InheritError::Missing("in-flight record"))?;
-        inflight::install(Shared::open(&record)?);
+        crash_record::install(Shared::open(&record)?);
         let listener = handed.next().ok_or(InheritError::Missing("listener"))?;
-        Ok(Self {
-            listener: TcpListener::from(listener),
-            admin: handed.next().map(TcpListener::from),
-            quarantined: begin.quarantined,
-            control,
-        })
+        let sockets =
+            Sockets { listener: TcpListener::from(listener), admin: handed.next().map(TcpListener::from) };
+        Ok(Self { sockets, quarantined: begin.quarantined, control })
     }
 
     /// The ends of the conversation, within a runtime.
-    pub(crate) fn supervisor(control: StdStream) -> io::Result<(Supervisor, HandOver)> {
+    pub(crate) fn supervisor(control: StdStream) -> io::Result<(SupervisorHandle, HandOver)> {
         control.set_nonblocking(true)?;
         let (reader, writer) = split(UnixStream::from_std(control)?);
-        Ok((Supervisor(Arc::new(Mutex::new(writer))), HandOver(reader)))
-    }
-
-    /// Takes it apart.
-    pub(crate) fn into_parts(self) -> (TcpListener, Option<TcpListener>, StdStream) {
-        (self.listener, self.admin, self.control)
+        Ok((SupervisorHandle(Arc::new(Mutex::new(writer))), HandOver(reader)))
     }
 }
 
@@ -90,7 +81,7 @@ fn begin(control: &StdStream) -> io::Result<(Begin, Vec<OwnedFd>)> {
     let mut handed = Vec::new();
     let mut buffer = vec![0; 64 << 10];
     while !text.ends_with(b"\n") && text.len() < BEGIN_BYTES {
-        let (received, fds) = fds::receive(control.as_fd(), &mut buffer)?;
+        let (received, fds) = receive_with_fds(control.as_fd(), &mut buffer)?;
         if received == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -102,9 +93,9 @@ fn begin(control: &StdStream) -> io::Result<(Begin, Vec<OwnedFd>)> {
 
 /// Tells the supervisor.
 #[derive(Clone, Debug)]
-pub(crate) struct Supervisor(Arc<Mutex<Writer>>);
+pub(crate) struct SupervisorHandle(Arc<Mutex<Writer>>);
 
-impl Supervisor {
+impl SupervisorHandle {
     /// This process accepts connections.
     pub(crate) async fn ready(&self) {
         self.report(&Report::Ready).await;

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::quarantine::Quarantined;
+use crate::function::Quarantined;
 
 /// Grows where an older supervisor could not do with a newer serving process.
 pub(super) const VERSION: u32 = 1;

@@ -1,55 +1,55 @@
-//! The supervisor: a small process that loads no function, and keeps one that serves.
+//! The supervisor: a small process that loads no function and keeps a serving process running.
 //!
-//! It binds the sockets and hands them to a serving process, so that connections wait in their queue whatever becomes of
-//! that. A serving process that crashes is replaced at once; the in-flight record tells which function was running in
-//! the thread that crashed, and one that does so again and again is put into quarantine. A serving process that is worn
-//! out, or whose program was replaced, is handed over from: a new one starts, and when it is ready the old one finishes
-//! what it has and ends. A signal to the supervisor is one to the serving process.
+//! It holds the listening sockets and hands them to a serving process, so that connections wait in their backlog whatever
+//! happens to that process. A serving process that crashes is replaced at once. The crash record tells which function was
+//! running in the thread that crashed; a build that crashes repeatedly is put into quarantine. A serving process that is
+//! worn out, or whose program was replaced, hands over: a new one starts, and when it is ready the old one finishes what it
+//! has and ends. Signals to the supervisor are passed on.
 
 mod child;
+mod crashes;
 mod inherit;
-mod life;
 mod message;
 mod program;
-mod quarantine;
-mod sockets;
+mod supervisor;
 mod systemd;
 
+use std::net::TcpListener;
 use std::process::ExitCode;
+use std::time::Duration;
 
-pub(crate) use inherit::{HandOver, Supervisor};
+pub(crate) use inherit::{HandOver, SupervisorHandle};
 pub use inherit::{InheritError, Inherited};
-pub(crate) use quarantine::Quarantined;
-use sockets::Sockets;
-
-use crate::config::Settings;
+use supervisor::Supervisor;
 
 /// How the supervisor judges serving processes.
 #[derive(Clone, Debug)]
-pub(crate) struct SupervisorSettings {
+pub(crate) struct Options {
     /// After how many crashes a function is put into quarantine.
     pub(crate) quarantine_crashes: u32,
     /// Whether it moves to worker processes then, or is refused.
     pub(crate) quarantine_isolates: bool,
     /// How long a serving process may show no sign of life.
-    pub(crate) watchdog: std::time::Duration,
-    /// With how much memory a serving process is worn out; 0 for any.
+    pub(crate) watchdog: Duration,
+    /// The resident memory with which a serving process is replaced, in bytes; 0 for any.
     pub(crate) memory_bytes: u64,
     /// Whether a program that was replaced is started.
     pub(crate) watch_program: bool,
+    /// How long a serving process may take to end.
+    pub(crate) drain: Duration,
+}
+
+/// The listening sockets. They stay open for as long as the supervisor lives.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    pub(crate) listener: TcpListener,
+    pub(crate) admin: Option<TcpListener>,
 }
 
 /// Supervises until a signal asks to end, and answers with the status of the last serving process.
-pub async fn supervise(settings: &Settings) -> ExitCode {
-    let sockets = match Sockets::bind(settings).await {
-        Ok(sockets) => sockets,
-        Err(error) => {
-            tracing::error!("{error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match life::Life::begin(settings, sockets) {
-        Ok(life) => life.live().await,
+pub(crate) async fn supervise(options: &Options, sockets: Sockets) -> ExitCode {
+    match Supervisor::begin(options, sockets) {
+        Ok(supervisor) => supervisor.run().await,
         Err(error) => {
             tracing::error!("the serving process cannot be started: {error}");
             ExitCode::FAILURE

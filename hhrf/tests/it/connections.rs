@@ -64,7 +64,7 @@ fn a_bad_message_behind_a_good_one_is_refused_in_its_turn() {
 #[test]
 fn the_guards_own_method_means_nothing_from_a_client() {
     let host = running();
-    let answer = host.raw(b"HHRF-REJECTED / HTTP/1.1\r\nhost: rejected\r\nconnection: close\r\n\r\n");
+    let answer = host.raw(b"GUARD-REJECTED / HTTP/1.1\r\nhost: rejected\r\nconnection: close\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
 }
 

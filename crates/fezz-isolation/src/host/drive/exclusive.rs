@@ -1,0 +1,72 @@
+//! A call that has its connection to itself: its body is long, or still on its way.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::time::timeout_at;
+
+use super::failure::Failure;
+use super::upload::Upload;
+use super::{Drive, time_left};
+use crate::host::call::PendingCall;
+use crate::host::connection::{ExchangeError, Response};
+use crate::host::pipeline::Sent;
+use fezz_runtime::ffi::{CallBody, RequestSource};
+
+impl Drive {
+    /// Makes this call while there is no other.
+    pub(super) async fn exclusive(&mut self, mut call: PendingCall) -> Result<(), Failure> {
+        let (id, worker) = (self.connection.next_id(), &self.connection.worker);
+        if let Err(abandoned) = call.handle.begin(worker, id) {
+            self.finish(call, Err(abandoned));
+            return Ok(());
+        }
+        worker.claims.assign(id);
+        worker.begin(self.connection.index, id, call.request_id.clone());
+        let body = std::mem::replace(&mut call.body, CallBody::Whole(Bytes::new()));
+        let whole = match &body {
+            CallBody::Whole(body) => Some(body.clone()),
+            CallBody::Stream(_) => None,
+        };
+        let sent = self.send_exclusive(&*call.source, whole, id, call.deadline).await;
+        if matches!(sent, Err(Failure::Broken(ExchangeError::Unsent))) {
+            self.give_back(vec![PendingCall { body, ..call }]);
+            return sent;
+        }
+        self.pipeline.push(Sent { id, bytes: 0, deadline: call.deadline, call: Some(call) });
+        sent?;
+        match body {
+            CallBody::Whole(_) => self.answer().await,
+            CallBody::Stream(body) => {
+                let sink = self.connection.sink.take().ok_or(ExchangeError::Closed)?;
+                self.answer_with(Upload::start(sink, body, id), id).await
+            }
+        }
+    }
+
+    async fn send_exclusive(
+        &mut self,
+        source: &dyn RequestSource,
+        body: Option<Bytes>,
+        id: u32,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        let sink = self.connection.sink.as_mut().ok_or(ExchangeError::Closed)?;
+        let sent =
+            timeout_at(deadline.into(), sink.request(source, time_left(deadline), body.as_ref(), id)).await;
+        Ok(sent.map_err(|_| Failure::Deadline)??)
+    }
+
+    /// Waits for the answer while the body is sent. Where it comes in pieces, the body may go on meanwhile.
+    async fn answer_with(&mut self, upload: Upload, id: u32) -> Result<(), Failure> {
+        let answered = self.wait(id).await?;
+        let upload = if matches!(answered, Ok(Response::Streams(_))) {
+            Some(upload)
+        } else {
+            // The worker is there, and will be for the next call.
+            upload.end(&mut self.connection).await?;
+            None
+        };
+        self.pass(id, answered, upload).await
+    }
+}

@@ -1,0 +1,74 @@
+//! What becomes of a connection's calls when its worker is no use any more.
+
+use std::sync::Arc;
+
+use super::Drive;
+use crate::host::call::CallError;
+use crate::host::connection::ExchangeError;
+use crate::host::process::describe;
+use crate::host::worker::{KillReason, Worker};
+
+/// Why a connection makes no more calls.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The deadline of its first call has passed.
+    Deadline,
+    Broken(ExchangeError),
+    /// Its worker has been ended already.
+    Ended,
+}
+
+impl From<ExchangeError> for Failure {
+    fn from(error: ExchangeError) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl Failure {
+    /// Ends the worker that this happened to.
+    pub(super) fn end(&self, worker: &Worker) {
+        match self {
+            Self::Deadline => worker.kill(KillReason::Deadline),
+            Self::Broken(ExchangeError::Protocol(error)) => {
+                worker.kill(KillReason::Protocol(error.to_string()))
+            }
+            // It has ended, or has closed what is not its to close.
+            Self::Broken(_) => worker.end_now(),
+            Self::Ended => {}
+        }
+    }
+}
+
+impl Drive {
+    /// Ends the worker, makes those calls elsewhere that it has not begun, and answers the others.
+    pub(super) async fn failed(mut self, failure: Failure) {
+        let worker = Arc::clone(&self.connection.worker);
+        failure.end(&worker);
+        let others = self.pipeline.withdraw(&worker.claims, 0);
+        self.give_back(others);
+        let begun: Vec<_> = self.pipeline.drain().collect();
+        self.unreported.calls += begun.len();
+        self.unreported.tell(&mut self.inner.lock());
+        let Self { inner, connection, .. } = self;
+        // With its last connection a worker is asked to end.
+        drop(connection);
+        for call in begun {
+            inner.spec.observer.call_ended(call.begin.elapsed(), None);
+            call.finish(Err(match failure {
+                Failure::Deadline => CallError::Deadline,
+                Failure::Broken(_) | Failure::Ended => CallError::Crashed(end_of(&worker).await),
+            }));
+        }
+    }
+}
+
+/// How a worker that is ending has ended.
+pub(super) async fn end_of(worker: &Worker) -> String {
+    worker.exited().await.map_or_else(
+        || "its process is gone".to_owned(),
+        |exit| match exit.kill {
+            Some(KillReason::Limit(what) | KillReason::Protocol(what)) => what,
+            Some(KillReason::Deadline | KillReason::Retired) | None => describe(exit.status),
+        },
+    )
+}

@@ -1,0 +1,192 @@
+//! A control group for a worker, where the host may make one: `memory.max` counts all that `RLIMIT_DATA` does not, and
+//! `cgroup.kill` ends all that the worker has started, wherever that has gone.
+//!
+//! Groups are called `fezz-<the host's process id>-<number>`, so that those of a host that is gone are known.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::orphans;
+
+const PREFIX: &str = "fezz-";
+/// For how long it is tried to remove a group: what was killed is in it for as long as the kernel takes.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// One worker's group; what is in it ends when this is dropped, and it is removed.
+#[derive(Debug)]
+pub(in crate::host) struct Group(PathBuf);
+
+impl Group {
+    /// A group below the host's own in which no more than this may be used, if this system lets the host make one.
+    pub(in crate::host) fn new(memory_bytes: u64, threads: u64) -> io::Result<Self> {
+        Self::below(&delegated(&own_group()?), memory_bytes, threads)
+    }
+
+    fn below(parent: &Path, memory_bytes: u64, threads: u64) -> io::Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        if !has_memory_controller(parent) {
+            // Fails where the group is not delegated to the host, which the next look tells.
+            let _ = fs::write(parent.join("cgroup.subtree_control"), "+memory +pids");
+        }
+        if !has_memory_controller(parent) {
+            return Err(io::Error::other("the memory controller is not on for the host's subgroups"));
+        }
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let group = Self(parent.join(format!("{PREFIX}{}-{number}", std::process::id())));
+        fs::create_dir(&group.0)?;
+        fs::write(group.0.join("memory.max"), memory_bytes.to_string())?;
+        // Nothing is worse for these not being there.
+        let _ = fs::write(group.0.join("memory.swap.max"), "0");
+        // The host counts threads and ends the worker that has too many. This only holds those back that come faster
+        // than it counts.
+        let _ = fs::write(group.0.join("pids.max"), threads.saturating_mul(2).to_string());
+        Ok(group)
+    }
+
+    /// Puts a process, and whatever it starts, into the group.
+    pub(in crate::host) fn add(&self, pid: u32) -> io::Result<()> {
+        fs::write(self.0.join("cgroup.procs"), pid.to_string())
+    }
+
+    /// Whether the kernel has killed any of its processes for want of memory.
+    pub(in crate::host) fn ran_out_of_memory(&self) -> bool {
+        let events = fs::read_to_string(self.0.join("memory.events")).unwrap_or_default();
+        let killed = events.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        killed.is_some_and(|count| count != "0")
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let path = std::mem::take(&mut self.0);
+        // Nobody waits for it. Without a runtime the host is ending.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || end(&path))),
+            Err(_) => end(&path),
+        }
+    }
+}
+
+/// Ends all processes that workers of a host have left behind; the host itself has ended. May take seconds.
+///
+/// The control groups of its workers do that. Without them, processes are found by their mark.
+pub fn end_orphans_of(host: u32) {
+    let Ok(parent) = own_group().map(|own| delegated(&own)) else { return orphans::kill(host, None) };
+    groups_in(&parent).iter().filter(|(_, pid)| *pid == host).for_each(|(path, _)| end(path));
+    if !has_memory_controller(&parent) {
+        orphans::kill(host, None);
+    }
+}
+
+/// Kills the processes that a worker of this host has left behind; the worker itself has ended. Reads all of `/proc`.
+pub(in crate::host) fn kill_orphans_of_worker(worker: u32) {
+    orphans::kill(std::process::id(), Some(worker));
+}
+
+/// Removes the control groups of all hosts that have ended: their supervisors, which should have done so, were killed
+/// too. May take seconds.
+pub fn end_orphans_of_the_dead() {
+    let groups = own_group().map(|own| groups_in(&delegated(&own))).unwrap_or_default();
+    groups.iter().filter(|(_, pid)| is_gone(*pid)).for_each(|(path, _)| end(path));
+}
+
+fn has_memory_controller(group: &Path) -> bool {
+    let controllers = fs::read_to_string(group.join("cgroup.subtree_control")).unwrap_or_default();
+    controllers.split_whitespace().any(|controller| controller == "memory")
+}
+
+/// Whether there is no such process, or only a zombie.
+fn is_gone(pid: u32) -> bool {
+    let process = i32::try_from(pid).ok().and_then(|pid| procfs::process::Process::new(pid).ok());
+    process.and_then(|process| process.stat().ok()).is_none_or(|stat| stat.state == 'Z')
+}
+
+/// The workers' groups in this one, and their hosts' process ids.
+fn groups_in(parent: &Path) -> Vec<(PathBuf, u32)> {
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    let host = |name: &str| name.strip_prefix(PREFIX)?.split_once('-')?.0.parse().ok();
+    entries.filter_map(|entry| Some((entry.path(), host(entry.file_name().to_str()?)?))).collect()
+}
+
+/// Ends what is in a group, whichever process group or session it is in (Linux 5.14), and removes it.
+fn end(group: &Path) {
+    let kill = fs::OpenOptions::new().write(true).open(group.join("cgroup.kill"));
+    let _ = kill.and_then(|mut kill| io::Write::write_all(&mut kill, b"1"));
+    let deadline = Instant::now() + PATIENCE;
+    let is_busy = |error: io::Error| error.kind() == io::ErrorKind::ResourceBusy;
+    while fs::remove_dir(group).is_err_and(is_busy) && Instant::now() < deadline {
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// The group in which the host may make others. With systemd's `DelegateSubgroup=host` the host's own is one of them: a
+/// group has either processes or groups with controllers.
+fn delegated(own: &Path) -> PathBuf {
+    let parent = own.parent().filter(|_| own.file_name().is_some_and(|name| name == "host"));
+    parent.unwrap_or(own).to_owned()
+}
+
+/// The host's group in the one hierarchy of version 2.
+fn own_group() -> io::Result<PathBuf> {
+    let groups = fs::read_to_string("/proc/self/cgroup")?;
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::/"));
+    path.map(|path| Path::new("/sys/fs/cgroup").join(path))
+        .ok_or_else(|| io::Error::other("this system has no control groups of version 2"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_own_subgroup_is_beside_its_workers() {
+        assert_eq!(delegated(Path::new("/g/hhrf.service/host")), Path::new("/g/hhrf.service"));
+        assert_eq!(delegated(Path::new("/g/hhrf.service")), Path::new("/g/hhrf.service"));
+    }
+
+    #[test]
+    fn a_group_has_its_limits_and_leaves_with_its_worker() {
+        // A folder behaves as the kernel's does, but for what is in a new group.
+        let parent = tempfile::tempdir().unwrap();
+        let controllers = parent.path().join("cgroup.subtree_control");
+        assert!(Group::below(parent.path(), 1, 1).is_err(), "it is no group");
+        // What the kernel would not turn on stays off: a file takes it as it is written, so that it is not whole words.
+        fs::write(&controllers, "cpu pids\n").unwrap();
+        assert!(Group::below(parent.path(), 1, 1).unwrap_err().to_string().contains("memory controller"));
+        assert_eq!(fs::read_to_string(&controllers).unwrap(), "+memory +pids");
+        fs::write(&controllers, "cpu memory pids\n").unwrap();
+        let group = Group::below(parent.path(), 64 << 20, 32).unwrap();
+        group.add(7).unwrap();
+        let read = |file| fs::read_to_string(group.0.join(file)).unwrap();
+        assert_eq!(
+            (read("memory.max"), read("pids.max"), read("cgroup.procs")),
+            ("67108864".into(), "64".into(), "7".into())
+        );
+        assert!(!group.ran_out_of_memory());
+        for (events, ran_out) in [("oom 2\noom_kill 0\n", false), ("oom 2\noom_kill 1\n", true)] {
+            fs::write(group.0.join("memory.events"), events).unwrap();
+            assert_eq!(group.ran_out_of_memory(), ran_out, "{events}");
+        }
+        for file in ["memory.max", "memory.swap.max", "memory.events", "pids.max", "cgroup.procs"] {
+            fs::remove_file(group.0.join(file)).unwrap();
+        }
+        let path = group.0.clone();
+        drop(group);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_group_says_whose_it_is() {
+        let parent = tempfile::tempdir().unwrap();
+        for name in ["fezz-12-0", "fezz-12-1", "fezz-7-0", "fezz-x-0", "fezz-9", "host"] {
+            fs::create_dir(parent.path().join(name)).unwrap();
+        }
+        let mut hosts: Vec<_> = groups_in(parent.path()).into_iter().map(|(_, host)| host).collect();
+        hosts.sort_unstable();
+        assert_eq!(hosts, [7, 12, 12]);
+    }
+}

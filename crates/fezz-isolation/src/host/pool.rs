@@ -1,0 +1,322 @@
+//! The pool of one isolated function: worker processes, started on demand, kept ready, and replaced when they are worn
+//! out or have crashed.
+//!
+//! A call takes a connection of a worker, or waits for one. A call that has begun is never made again. A worker that hangs
+//! is killed at the call's deadline; so is one that breaks the protocol or exceeds its limits. The pool is what the host's
+//! cache holds of an isolated function: when it is evicted, its workers end, and their memory is free.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant, SystemTime};
+
+use fezz_runtime::ffi::ReplyError;
+use fezz_runtime::{Digest, Variables};
+use tokio::sync::oneshot;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::call::{CallError, PendingCall};
+use super::drive::Drive;
+use super::health::Health;
+use super::plan::{Plan, PoolOptions};
+use super::process::describe;
+use super::spawner::Spawner;
+use super::state::State;
+use super::status::{self, Crash};
+use super::worker::{self, Exit, KillReason, StartError, Started, Worker};
+
+/// What all pools of this process share.
+#[derive(Debug)]
+pub struct PoolContext {
+    /// Starts the processes.
+    pub spawner: Spawner,
+    /// What holds for every pool.
+    pub options: PoolOptions,
+    /// This very program.
+    pub program: PathBuf,
+}
+
+/// What a pool tells the function's statistics.
+pub trait Observer: Send + Sync + fmt::Debug {
+    /// A worker has started.
+    fn worker_started(&self);
+    /// A worker has crashed, or could not be started.
+    fn worker_crashed(&self);
+    /// A call has ended after this time, with an answer or an error.
+    fn call_ended(&self, took: Duration, error: Option<&ReplyError>);
+    /// An answer's body broke off.
+    fn body_broken(&self);
+}
+
+/// What a pool needs to know of its function.
+#[derive(Debug)]
+pub struct Spec {
+    /// `id@version`.
+    pub name: String,
+    /// The function's id.
+    pub id: String,
+    /// Its version, as text.
+    pub version: String,
+    /// The library's digest.
+    pub digest: Digest,
+    /// The private copy of the library.
+    pub library: PathBuf,
+    /// The folder that the function may write to.
+    pub data_dir: PathBuf,
+    /// The function's variables, which are the workers' environment.
+    pub variables: Variables,
+    /// How many workers there are, and what they may use.
+    pub plan: Plan,
+    /// The function's statistics.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// A running pool. Dropping it ends its workers.
+#[derive(Debug)]
+pub struct Pool(Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) spec: Spec,
+    pub(super) context: Arc<PoolContext>,
+    state: Mutex<State>,
+    /// Whether the function reads request bodies as streams; known once a worker has reported it.
+    streams_bodies: OnceLock<bool>,
+    /// The number of the next worker.
+    next_worker: AtomicU64,
+    /// Held until the last worker has ended.
+    alive: TaskTrackerToken,
+}
+
+impl Pool {
+    /// A pool with its first workers on their way. Must be called within a runtime.
+    #[must_use]
+    pub fn start(spec: Spec, context: Arc<PoolContext>, alive: TaskTrackerToken) -> Self {
+        let state = State::new(Health::new(context.options.health.clone()));
+        let inner = Arc::new(Inner {
+            spec,
+            context,
+            state: Mutex::new(state),
+            streams_bodies: OnceLock::new(),
+            next_worker: AtomicU64::new(1),
+            alive,
+        });
+        inner.balance(&mut inner.lock());
+        tokio::spawn(sweep(Arc::downgrade(&inner)));
+        Self(inner)
+    }
+
+    /// Whether the function reads request bodies as streams. Only a worker knows: the first call waits for one.
+    ///
+    /// # Errors
+    /// Where no worker starts before `deadline`.
+    pub async fn streams_bodies(&self, deadline: Instant) -> Result<bool, CallError> {
+        if let Some(known) = self.0.streams_bodies.get() {
+            return Ok(*known);
+        }
+        let (sender, told) = oneshot::channel();
+        {
+            let mut state = self.0.lock();
+            state.admit(Instant::now())?;
+            state.capability_waiters.push(sender);
+            self.0.balance(&mut state);
+        }
+        match tokio::time::timeout_at(deadline.into(), told).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(CallError::NotStarted("the function is being replaced".to_owned())),
+            Err(_) => Err(CallError::Deadline),
+        }
+    }
+
+    /// Answers the queued calls whose deadline has passed.
+    pub fn expire(&self) {
+        self.0.lock().expire(Instant::now());
+    }
+
+    /// Makes a call, at once or when its turn has come. The permits of callers bound how many wait.
+    pub fn submit(&self, call: PendingCall) {
+        let mut state = self.0.lock();
+        if let Err(error) = state.admit(Instant::now()) {
+            drop(state);
+            return call.finish(Err(error));
+        }
+        state.waiting.push_back(call);
+        self.0.dispatch(&mut state);
+        self.0.balance(&mut state);
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock()
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.closed = true;
+        state.refuse(|| CallError::NotStarted("the function is being replaced".to_owned()));
+        state.workers.iter().for_each(|worker| worker.retire());
+        // Their workers end with the last of their connections.
+        let idle = std::mem::take(&mut state.idle);
+        drop(state);
+        drop(idle);
+    }
+}
+
+/// Ends workers that nobody has needed for a while.
+async fn sweep(pool: Weak<Inner>) {
+    let Some(idle) = pool.upgrade().map(|inner| inner.context.options.idle) else { return };
+    loop {
+        tokio::time::sleep((idle / 4).max(Duration::from_millis(10))).await;
+        let Some(inner) = pool.upgrade() else { return };
+        let surplus = inner.lock().surplus(Instant::now(), idle, inner.spec.plan.min);
+        drop(surplus);
+    }
+}
+
+impl Inner {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands queued calls to idle connections.
+    pub(super) fn dispatch(self: &Arc<Self>, state: &mut State) {
+        while !state.waiting.is_empty()
+            && let Some(connection) = state.take()
+        {
+            let Some(call) = state.next(Instant::now()) else { return state.rest(connection) };
+            tokio::spawn(Drive::new(Arc::clone(self), connection).run(call));
+        }
+    }
+
+    /// Starts as many workers as are wanted and not there.
+    pub(super) fn balance(self: &Arc<Self>, state: &mut State) {
+        if state.closed || state.health.is_open() {
+            return;
+        }
+        let plan = &self.spec.plan;
+        let live = state.live();
+        let patience = self.context.options.idle;
+        let spare = if state.called.is_some_and(|last| last.elapsed() < patience) { plan.spare } else { 0 };
+        let wanted = (state.wanted().div_ceil(plan.concurrency) + spare).clamp(plan.min, plan.max);
+        for _ in live + state.starting..wanted {
+            state.starting += 1;
+            let rest = state.health.rest(Instant::now());
+            tokio::spawn(Arc::clone(self).add_worker(rest));
+        }
+    }
+
+    /// Starts a worker after a rest, and looks after it until its end.
+    async fn add_worker(self: Arc<Self>, rest: Duration) {
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
+        }
+        if self.lock().closed {
+            return;
+        }
+        let begin = Instant::now();
+        let number = self.next_worker.fetch_add(1, Ordering::Relaxed);
+        match worker::start(&self.spec, &self.context, number).await {
+            Ok(started) => self.started(started, begin).await,
+            Err(error) => self.not_started(&error),
+        }
+    }
+
+    async fn started(self: Arc<Self>, mut started: Started, begin: Instant) {
+        let worker = Arc::clone(&started.worker);
+        self.spec.observer.worker_started();
+        let missing = worker.enforced.lock().unwrap_or_else(PoisonError::into_inner).missing.join(", ");
+        let (function, took_us) = (self.spec.name.as_str(), begin.elapsed().as_micros());
+        tracing::debug!(function, worker = worker.id(), took_us, missing, "worker started");
+        let connections = std::mem::take(&mut started.connections);
+        {
+            let mut state = self.lock();
+            state.starting -= 1;
+            state.workers.push(Arc::clone(&worker));
+            let streams_bodies = *self.streams_bodies.get_or_init(|| worker.streams_bodies());
+            for waiter in state.capability_waiters.drain(..) {
+                let _ = waiter.send(Ok(streams_bodies));
+            }
+            if !state.closed {
+                connections.into_iter().for_each(|connection| state.rest(connection));
+                self.dispatch(&mut state);
+                self.balance(&mut state);
+            }
+        }
+        let alive = self.alive.clone();
+        let exit = started.watch(&self.spec, self.context.options.max_calls).await;
+        drop(alive);
+        self.ended(&worker, exit);
+    }
+
+    /// A worker has ended: as it was asked to, or else it is a crash.
+    fn ended(self: &Arc<Self>, worker: &Arc<Worker>, exit: Option<Exit>) {
+        let mut state = self.lock();
+        state.workers.retain(|other| !Arc::ptr_eq(other, worker));
+        // Their drop takes no lock of the pool's.
+        drop(state.connections_of(worker));
+        let Some(exit) = exit else { return };
+        let what = match &exit.kill {
+            // Asked to, and with nothing in it.
+            None if exit.status.success() && worker.is_retiring() && worker.requests().is_empty() => None,
+            None => Some(describe(exit.status)),
+            Some(KillReason::Limit(what)) => Some(format!("ended by the host: {what}")),
+            Some(KillReason::Protocol(what)) => Some(format!("ended by the host: it sent {what}")),
+            Some(KillReason::Deadline) => {
+                let (function, worker) = (self.spec.name.as_str(), worker.id());
+                tracing::warn!(function, worker, "a worker was ended at its call's deadline");
+                None
+            }
+            Some(KillReason::Retired) => None,
+        };
+        if let Some(what) = what {
+            let crash = Crash {
+                at: SystemTime::now(),
+                what,
+                requests: worker.requests(),
+                last_lines: worker.last_lines(),
+            };
+            self.crashed(&mut state, crash, Some(worker.id()));
+        }
+        self.balance(&mut state);
+    }
+
+    fn not_started(self: &Arc<Self>, error: &StartError) {
+        let mut state = self.lock();
+        state.starting -= 1;
+        let crash = Crash {
+            at: SystemTime::now(),
+            what: format!("a worker could not be started: {error}"),
+            requests: Vec::new(),
+            last_lines: Vec::new(),
+        };
+        // Whoever waits for just such a worker need not wait for the next one to fail.
+        if state.live() == 0 {
+            let reason = error.to_string();
+            state.refuse(|| CallError::NotStarted(reason.clone()));
+        }
+        self.crashed(&mut state, crash, None);
+        self.balance(&mut state);
+    }
+
+    /// Reports a crash, and lets the pool rest.
+    fn crashed(&self, state: &mut State, crash: Crash, worker: Option<u32>) {
+        self.spec.observer.worker_crashed();
+        let Crash { what, requests, last_lines, .. } = &crash;
+        tracing::error!(
+            function = self.spec.name,
+            digest = %self.spec.digest,
+            worker,
+            request_id = requests.join(" "),
+            stderr = last_lines.join("\n"),
+            "the function's worker crashed: {what}"
+        );
+        if state.health.crashed(Instant::now()) {
+            tracing::error!(function = self.spec.name, "too many crashes: calls are refused for a while");
+            state.refuse(|| CallError::Resting { again: Duration::from_secs(1) });
+        }
+        state.crashes.push_front(crash);
+        state.crashes.truncate(status::KEPT);
+    }
+}

@@ -1,0 +1,185 @@
+//! From a program to a worker that is ready for calls.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdStream;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use fezz_runtime::ffi::log_level;
+use fezz_runtime::sys::{Shared, seal_writes, send_with_fds};
+use tokio::net::UnixStream;
+use tokio::process::{ChildStderr, ChildStdout};
+use tokio::sync::{Notify, watch};
+
+use super::log::log;
+use super::{FLAGS, StartError, Started, Worker};
+use crate::host::connection::{Connection, Frames};
+use crate::host::limits::Group;
+use crate::host::output::Output;
+use crate::host::pool::{PoolContext, Spec};
+use crate::host::process::{Process, describe};
+use crate::protocol::{Claims, Encoder, FrameKind, ProtocolError, Ready, Setup, WORKER_ARGUMENT};
+use crate::sandbox::{Enforced, Profile};
+
+/// Starts a worker and waits until it is ready.
+pub(in crate::host) async fn start(
+    spec: &Spec,
+    context: &PoolContext,
+    number: u64,
+) -> Result<Started, StartError> {
+    let begun = Instant::now();
+    let (control, theirs) = StdStream::pair()?;
+    let mut child = context.spawner.spawn(command(spec, context, number, theirs)).await?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let pid = child.id();
+    let mut enforced = Enforced::default();
+    let group = group(spec, pid, &mut enforced);
+    let may_leave_orphans = group.is_none() && spec.plan.profile == Profile::Off;
+    let process = Process::new(child, may_leave_orphans)?;
+    let output = Output::new(spec.name.clone(), pid);
+    let mut following = Vec::new();
+    if let Some(stdout) = stdout {
+        following.push(tokio::spawn(Arc::clone(&output).follow(ChildStdout::from_std(stdout)?, "stdout")));
+    }
+    if let Some(stderr) = stderr {
+        following.push(tokio::spawn(Arc::clone(&output).follow(ChildStderr::from_std(stderr)?, "stderr")));
+    }
+    let (flags, flags_fd) = Shared::create("fezz-calls", FLAGS * size_of::<u32>())?;
+    seal_writes(&flags_fd)?;
+    let (claims, claims_fd) = Shared::create("fezz-claims", FLAGS * size_of::<u32>())?;
+    let sockets = set_up(spec, &control, [&flags_fd, &claims_fd])?;
+    let worker = Arc::new(Worker {
+        process,
+        enforced: Mutex::default(),
+        streams_bodies: OnceLock::new(),
+        flags,
+        claims: Claims(claims),
+        started: begun,
+        calls: AtomicU64::new(0),
+        open_connections: AtomicUsize::new(sockets.len()),
+        all_closed: Notify::new(),
+        retiring: AtomicBool::new(false),
+        kill: Mutex::new(None),
+        exit: watch::Sender::new(None),
+        output,
+        pending: Mutex::new(vec![VecDeque::new(); sockets.len()]),
+    });
+    control.set_nonblocking(true)?;
+    // Nothing more is said that way.
+    let (control, silent) = UnixStream::from_std(control)?.into_split();
+    silent.forget();
+    let mut control = Frames::new(control);
+    let ready = tokio::time::timeout(context.options.start, ready(&mut control, &spec.name, pid)).await;
+    let ready = match ready {
+        Ok(Ok(ready)) => ready,
+        Ok(Err(error)) => {
+            worker.process.kill();
+            let status = worker.process.wait().await?;
+            worker.last_words(following).await;
+            let lines = worker.output.last().join("; ");
+            return Err(match error {
+                StartError::Ended(_) if lines.is_empty() => StartError::Ended(describe(status)),
+                StartError::Ended(_) => StartError::Ended(format!("{}: {lines}", describe(status))),
+                error => error,
+            });
+        }
+        Err(_) => {
+            worker.process.kill();
+            let _ = worker.process.wait().await;
+            return Err(StartError::Timeout(context.options.start));
+        }
+    };
+    let _ = worker.streams_bodies.set(ready.streams_bodies);
+    enforced.parts.extend(ready.enforced.parts);
+    enforced.missing.extend(ready.enforced.missing);
+    *worker.enforced.lock().unwrap_or_else(PoisonError::into_inner) = enforced;
+    let mut connections = Vec::new();
+    for (index, socket) in (0..).zip(sockets) {
+        socket.set_nonblocking(true)?;
+        connections.push(Connection::new(Arc::clone(&worker), index, UnixStream::from_std(socket)?));
+    }
+    Ok(Started { worker, connections, control, group, following })
+}
+
+fn command(spec: &Spec, context: &PoolContext, number: u64, socket: StdStream) -> Command {
+    use std::os::unix::process::CommandExt;
+    let mut command = Command::new(&context.program);
+    command
+        .arg0(format!("hhrf: worker {} #{number}", spec.name))
+        .arg(WORKER_ARGUMENT)
+        .env_clear()
+        .envs(spec.variables.iter())
+        .current_dir(&spec.data_dir)
+        .process_group(0)
+        .stdin(Stdio::from(OwnedFd::from(socket)))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn group(spec: &Spec, pid: u32, enforced: &mut Enforced) -> Option<Group> {
+    let group = Group::new(spec.plan.limits.memory_bytes, spec.plan.threads)
+        .and_then(|group| group.add(pid).map(|()| group));
+    match group {
+        Ok(group) => {
+            enforced.parts.push("control group with memory.max".to_owned());
+            Some(group)
+        }
+        Err(error) => {
+            tracing::debug!(function = spec.name, "no control group: {error}");
+            enforced.lacks("control group with memory.max; resident memory is looked at instead");
+            None
+        }
+    }
+}
+
+/// Tells the worker what to load, and hands over its sockets; answers with the host's ends of them.
+fn set_up(spec: &Spec, control: &StdStream, memory: [&OwnedFd; 2]) -> Result<Vec<StdStream>, StartError> {
+    let setup = Setup {
+        library: spec.library.clone(),
+        id: spec.id.clone(),
+        version: spec.version.clone(),
+        data_dir: spec.data_dir.clone(),
+        log_level: log_level(),
+        confinement: spec.plan.confinement(&spec.library, &spec.data_dir),
+    };
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..spec.plan.concurrency {
+        let (our, their) = StdStream::pair()?;
+        ours.push(our);
+        theirs.push(their);
+    }
+    let mut frame = Vec::new();
+    let mut encoder = Encoder::new(&mut frame, FrameKind::Setup, 0);
+    encoder.rest(&serde_json::to_vec(&setup).map_err(io::Error::from)?);
+    encoder.finish().map_err(io::Error::other)?;
+    let mut handed: Vec<_> = memory.into_iter().map(AsFd::as_fd).collect();
+    handed.extend(theirs.iter().map(AsFd::as_fd));
+    send_with_fds(control, &frame, &handed)?;
+    Ok(ours)
+}
+
+async fn ready(control: &mut Frames, function: &str, worker: u32) -> Result<Ready, StartError> {
+    loop {
+        let frame = control.next().await.map_err(|error| StartError::Refused(error.to_string()))?;
+        let Some((header, payload)) = frame else { return Err(StartError::Ended(String::new())) };
+        match header.kind {
+            FrameKind::Ready => {
+                return serde_json::from_slice(&payload)
+                    .map_err(|error| StartError::Refused(error.to_string()));
+            }
+            FrameKind::Refused => {
+                return Err(StartError::Refused(String::from_utf8_lossy(&payload).into_owned()));
+            }
+            FrameKind::Log => log(function, worker, &payload),
+            found => {
+                let error = ProtocolError::Unexpected { found, expected: "ready" };
+                return Err(StartError::Refused(error.to_string()));
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Processes that a worker has started and that have left its process group (`setsid`), so that killing the group does
+//! not reach them.
+//!
+//! A worker marks itself with a limit that Linux keeps and does not use, `RLIMIT_LOCKS`. Whatever it starts inherits the
+//! mark, and keeps it through `fork`, `exec` and `setsid`, whoever its parent becomes; without privileges nobody raises
+//! it again. Nobody else has such a mark: neither the host, nor what it starts meanwhile, nor a function in its process.
+
+use std::collections::HashSet;
+use std::io;
+use std::time::{Duration, Instant};
+
+use procfs::process::{LimitValue, Process, all_processes};
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, pidfd_open, pidfd_send_signal, setrlimit,
+};
+
+/// For how long it is tried to be faster than processes that start others.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Marks this process, and all that it will start, as a worker of this host.
+pub(crate) fn mark(host: u32) -> io::Result<()> {
+    let mark = Some(marked(host, std::process::id()));
+    let held = getrlimit(Resource::Locks).maximum;
+    if held.is_some_and(|held| Some(held) < mark) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    Ok(setrlimit(Resource::Locks, Rlimit { current: mark, maximum: mark })?)
+}
+
+/// Kills what this worker, which has ended, has left behind (its number is not given out again so soon: the kernel goes
+/// through all others first); without a worker, what any worker of this host has.
+pub(crate) fn kill(host: u32, worker: Option<u32>) {
+    let is_one = |mark: u64| match worker {
+        Some(worker) => mark == marked(host, worker),
+        None => mark >> 32 == u64::from(host),
+    };
+    let deadline = Instant::now() + PATIENCE;
+    let mut killed = HashSet::new();
+    // Again, until a look finds none that is new: each may have started another before it was killed.
+    while kill_once(is_one, &mut killed) && Instant::now() < deadline {}
+}
+
+/// Whether there were any that had not been killed before.
+fn kill_once(is_one: impl Fn(u64) -> bool, killed: &mut HashSet<Pid>) -> bool {
+    let before = killed.len();
+    for process in all_processes().into_iter().flatten().flatten() {
+        let Some(pid) = Pid::from_raw(process.pid) else { continue };
+        // Opened before the mark is read: the pidfd stays that process's own if the number is reused.
+        let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+        if mark_of(&process).is_some_and(&is_one) && killed.insert(pid) {
+            // Fails only where it has ended already.
+            let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+        }
+    }
+    killed.len() > before
+}
+
+fn mark_of(process: &Process) -> Option<u64> {
+    match process.limits().ok()?.max_file_locks.hard_limit {
+        LimitValue::Value(mark) => Some(mark),
+        LimitValue::Unlimited => None,
+    }
+}
+
+fn marked(host: u32, worker: u32) -> u64 {
+    u64::from(host) << 32 | u64::from(worker)
+}

@@ -1,0 +1,145 @@
+//! A request's body that arrives while the function works: a thread reads it off the socket, some pieces ahead.
+//!
+//! The function may ask for a piece without wanting to block, which reading a socket would; and where it does not read
+//! all of the body, what is left has to be out of the way of the next request.
+
+use std::collections::VecDeque;
+use std::io::{self, BufReader, Read};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use fezz_runtime::ffi::Pieces;
+
+use crate::protocol::{FrameHeader, FrameKind, HEADER_LEN, ProtocolError};
+
+/// How many pieces are read ahead.
+const AHEAD: usize = 4;
+
+/// The function's end.
+#[derive(Debug)]
+pub(super) struct Incoming(Arc<Channel>);
+
+/// The end of the thread that reads.
+#[derive(Debug)]
+pub(super) struct Feeder(Arc<Channel>);
+
+/// Lets what is left of a body go unread.
+#[derive(Debug)]
+pub(super) struct Discard(Arc<Channel>);
+
+#[derive(Debug, Default)]
+struct Channel {
+    state: Mutex<State>,
+    room: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// None is the end.
+    pieces: VecDeque<Option<Result<Bytes, String>>>,
+    waker: Option<Waker>,
+    discarded: bool,
+}
+
+pub(super) fn channel() -> (Incoming, Feeder, Discard) {
+    let channel = Arc::<Channel>::default();
+    (Incoming(Arc::clone(&channel)), Feeder(Arc::clone(&channel)), Discard(channel))
+}
+
+impl Channel {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for room, and wakes whoever waits for a piece.
+    fn put(&self, piece: Option<Result<Bytes, String>>) {
+        let is_full = |state: &mut State| state.pieces.len() >= AHEAD && !state.discarded;
+        let mut state = self.room.wait_while(self.lock(), is_full).unwrap_or_else(PoisonError::into_inner);
+        if !state.discarded {
+            state.pieces.push_back(piece);
+        }
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Pieces for Incoming {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
+        let mut state = self.0.lock();
+        if let Some(piece) = state.pieces.pop_front() {
+            self.0.room.notify_one();
+            return Poll::Ready(piece);
+        }
+        if state.discarded {
+            return Poll::Ready(Some(Err("the call has ended".to_owned())));
+        }
+        state.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Feeder {
+    /// Reads the body of this call to its end.
+    pub(super) fn feed(self, source: &mut BufReader<UnixStream>, id: u32) -> io::Result<()> {
+        loop {
+            let mut bytes = [0; HEADER_LEN];
+            source.read_exact(&mut bytes)?;
+            let header = FrameHeader::decode(&bytes)
+                .and_then(|header| header.of_call(id))
+                .map_err(io::Error::other)?;
+            let mut payload = vec![0; header.length];
+            source.read_exact(&mut payload)?;
+            match header.kind {
+                FrameKind::Chunk => self.0.put(Some(Ok(payload.into()))),
+                FrameKind::End => {
+                    self.0.put(None);
+                    return Ok(());
+                }
+                FrameKind::Broken => {
+                    self.0.put(Some(Err(String::from_utf8_lossy(&payload).into_owned())));
+                    return Ok(());
+                }
+                found => {
+                    let expected = "a piece of the body";
+                    return Err(io::Error::other(ProtocolError::Unexpected { found, expected }));
+                }
+            }
+        }
+    }
+}
+
+impl Discard {
+    pub(super) fn discard(&self) {
+        let mut state = self.0.lock();
+        state.discarded = true;
+        state.pieces.clear();
+        let waker = state.waker.take();
+        drop(state);
+        self.0.room.notify_all();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Feeder {
+    fn drop(&mut self) {
+        // Where the host broke off, the function is told that there is no more.
+        let mut state = self.0.lock();
+        let ended = state.pieces.iter().any(|piece| !matches!(piece, Some(Ok(_))));
+        if !ended && !state.discarded {
+            state.pieces.push_back(Some(Err("the host closed the connection".to_owned())));
+        }
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}

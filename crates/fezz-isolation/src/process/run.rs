@@ -1,0 +1,124 @@
+//! The worker process, from its setup to its end.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread;
+
+use rustix::io::dup;
+
+use fezz_runtime::ffi::{HostTable, Identity, Library};
+use fezz_runtime::sys::{Shared, receive_with_fds};
+
+use super::log;
+use super::serve::Connection;
+use crate::protocol::{Claims, Decoder, Encoder, FrameHeader, FrameKind, HEADER_LEN, Ready, Setup};
+use crate::sandbox::{self, Enforced};
+
+/// Runs the worker to its end; whether it ended as the host asked it to.
+#[must_use]
+pub fn run() -> bool {
+    // Without a host there is nobody to tell what went wrong.
+    let Ok(control) = control() else { return false };
+    let worker = match Worker::start(&control) {
+        Ok(worker) => worker,
+        Err(reason) => {
+            let _ = send(&control, FrameKind::Refused, reason.as_bytes());
+            return false;
+        }
+    };
+    let ready = serde_json::to_vec(&Ready {
+        enforced: worker.enforced.clone(),
+        streams_bodies: worker.library.streams_bodies(),
+    });
+    if ready.map_err(io::Error::from).and_then(|ready| send(&control, FrameKind::Ready, &ready)).is_err() {
+        return false;
+    }
+    worker.serve()
+}
+
+/// The socket that is this process's standard input, which becomes an empty one: the function shall not read it.
+fn control() -> io::Result<UnixStream> {
+    let control = UnixStream::from(dup(io::stdin())?);
+    rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+    rustix::io::fcntl_setfd(&control, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(control)
+}
+
+fn send(control: &UnixStream, kind: FrameKind, payload: &[u8]) -> io::Result<()> {
+    let mut frame = Vec::new();
+    let mut encoder = Encoder::new(&mut frame, kind, 0);
+    encoder.rest(payload);
+    encoder.finish().map_err(io::Error::other)?;
+    io::Write::write_all(&mut &*control, &frame)
+}
+
+/// A loaded function and the sockets that calls come from.
+struct Worker {
+    library: Arc<Library>,
+    claims: Arc<Claims>,
+    cancelled: Arc<Shared>,
+    sockets: Vec<UnixStream>,
+    enforced: Enforced,
+}
+
+impl Worker {
+    fn start(control: &UnixStream) -> Result<Self, String> {
+        let (setup, fds) = receive(control).map_err(|error| format!("the worker's setup: {error}"))?;
+        let mut fds = fds.into_iter();
+        let mut memory = || fds.next().ok_or("the worker's setup came without its memory");
+        let (cancelled, claims) = (memory()?, memory()?);
+        let unmapped = |error: io::Error| format!("the worker's memory: {error}");
+        let cancelled = Arc::new(Shared::open_read_only(&cancelled).map_err(unmapped)?);
+        let claims = Arc::new(Claims(Shared::open(&claims).map_err(unmapped)?));
+        let records = control.try_clone().map_err(|error| format!("the worker's log: {error}"))?;
+        let enforced = sandbox::enter(&setup.confinement).map_err(|error| error.to_string())?;
+        log::start(records, setup.log_level);
+        let library = Library::open(&setup.library).map_err(|error| error.to_string())?;
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let table = HostTable::leak(Identity {
+            id: setup.id,
+            version: setup.version,
+            data_dir: setup.data_dir,
+            variables: variables.collect(),
+        });
+        library.init(table).map_err(|error| error.to_string())?;
+        let sockets = fds.map(UnixStream::from).collect();
+        Ok(Self { library: Arc::new(library), claims, cancelled, sockets, enforced })
+    }
+
+    /// Serves until the host has closed every socket; the first one on this thread, each other on one of its own.
+    fn serve(self) -> bool {
+        let Self { library, claims, cancelled, sockets, .. } = self;
+        let connections =
+            sockets.into_iter().map(|socket| Connection::new(socket, &library, &claims, &cancelled));
+        let Ok(connections) = connections.collect::<io::Result<Vec<_>>>() else { return false };
+        let mut connections = connections.into_iter();
+        let Some(first) = connections.next() else { return false };
+        let others: Vec<_> = connections.map(|slot| thread::spawn(move || slot.serve())).collect();
+        let mut ended = first.serve();
+        for other in others {
+            ended = other.join().unwrap_or_else(|_| Err(io::Error::other("panic"))).and(ended);
+        }
+        library.shutdown();
+        // What is not the protocol is told to the host's log by the way in which this process ends.
+        ended.is_ok()
+    }
+}
+
+/// The setup, and the descriptors that came with its first bytes.
+fn receive(control: &UnixStream) -> io::Result<(Setup, Vec<OwnedFd>)> {
+    let mut header = [0; HEADER_LEN];
+    let (received, fds) = receive_with_fds(control.as_fd(), &mut header)?;
+    io::Read::read_exact(&mut &*control, &mut header[received..])?;
+    let header = FrameHeader::decode(&header).map_err(io::Error::other)?;
+    if header.kind != FrameKind::Setup {
+        return Err(io::Error::other("the first frame is another one"));
+    }
+    let mut payload = vec![0; header.length];
+    io::Read::read_exact(&mut &*control, &mut payload)?;
+    let setup = serde_json::from_slice(&Decoder::new(payload.into()).rest())?;
+    Ok((setup, fds))
+}

@@ -1,0 +1,67 @@
+//! Requests and replies as frames, host side.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fezz_runtime::ffi::{Reply, ReplyError, RequestSource};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::frame::{Encoder, FrameKind, INLINE_BODY, ProtocolError, STREAMED};
+use super::message::{Outcome, WireResponse};
+
+/// Appends the frame of a call to `frames`, with its body if that is complete and short.
+pub(crate) fn encode_request(
+    frames: &mut Vec<u8>,
+    source: &dyn RequestSource,
+    time_left: Duration,
+    body: Option<&Bytes>,
+    id: u32,
+) -> Result<(), ProtocolError> {
+    let mut head = Encoder::new(frames, FrameKind::Request, id);
+    head.bytes(source.method());
+    head.bytes(source.path());
+    head.bytes(source.query());
+    head.bytes(source.route());
+    head.bytes(source.request_id());
+    head.bytes(source.traceparent());
+    head.bytes(source.client_addr());
+    head.number(u64::try_from(time_left.as_nanos()).unwrap_or(u64::MAX).max(1));
+    head.pairs(|to| source.params(to));
+    head.pairs(|to| source.headers(to));
+    head.number(body.map_or(STREAMED, |body| body.len() as u64));
+    if let Some(body) = body.filter(|body| body.len() <= INLINE_BODY) {
+        head.rest(body);
+    }
+    head.finish()
+}
+
+/// The error that a failed outcome stands for.
+pub(crate) fn reply_error(outcome: Outcome, reason: &[u8]) -> ReplyError {
+    let reason = String::from_utf8_lossy(reason).into_owned();
+    match outcome {
+        Outcome::Panicked => ReplyError::Panicked(reason),
+        Outcome::Failed => ReplyError::Failed(reason),
+        Outcome::Answered | Outcome::Invalid | Outcome::Withdrawn => ReplyError::Worker(reason),
+    }
+}
+
+/// A worker's response, checked as one of a function in this process is: a function can take its worker over, which may
+/// send anything then.
+pub(crate) fn decode_reply<B>(response: WireResponse, body: B) -> Result<Reply<B>, ReplyError> {
+    let WireResponse { status, headers, .. } = response;
+    let code = u16::try_from(status).ok().filter(|code| (200..=599).contains(code));
+    let status = code
+        .and_then(|code| StatusCode::from_u16(code).ok())
+        .ok_or_else(|| ReplyError::Status(u32::try_from(status).unwrap_or(u32::MAX)))?;
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for (index, (name, value)) in headers.into_iter().enumerate() {
+        match (HeaderName::from_bytes(&name), HeaderValue::from_bytes(&value)) {
+            (Ok(name), Ok(value)) => _ = map.append(name, value),
+            _ => {
+                let name = String::from_utf8_lossy(&name).into_owned();
+                return Err(ReplyError::Header { index, name });
+            }
+        }
+    }
+    Ok(Reply { status, headers: map, body })
+}

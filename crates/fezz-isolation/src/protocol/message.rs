@@ -1,0 +1,155 @@
+//! The messages of the protocol that are more than bytes.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+
+use super::frame::{Decoder, Encoder, FrameKind, ProtocolError};
+use crate::sandbox::{Confinement, Enforced};
+
+/// What a worker is told first. Its variables are its environment.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    pub(crate) library: PathBuf,
+    pub(crate) id: String,
+    pub(crate) version: String,
+    pub(crate) data_dir: PathBuf,
+    /// The most detailed level that the host logs of functions, as the C contract numbers them.
+    pub(crate) log_level: u32,
+    pub(crate) confinement: Confinement,
+}
+
+/// What a worker answers when it is ready.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Ready {
+    pub(crate) enforced: Enforced,
+    /// Whether the function reads request bodies as streams.
+    pub(crate) streams_bodies: bool,
+}
+
+/// One log record of a worker.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) level: String,
+    pub(crate) message: String,
+    /// Where in the function it comes from; empty where it did not say.
+    pub(crate) module: String,
+    pub(crate) request_id: String,
+    pub(crate) file: String,
+    pub(crate) line: Option<u64>,
+    pub(crate) fields: String,
+}
+
+/// A call, as it reaches the worker; all of it shares the frame's memory.
+#[derive(Debug)]
+pub(crate) struct WireRequest {
+    pub(crate) method: Bytes,
+    pub(crate) path: Bytes,
+    pub(crate) query: Bytes,
+    pub(crate) route: Bytes,
+    pub(crate) request_id: Bytes,
+    pub(crate) traceparent: Bytes,
+    pub(crate) client_addr: Bytes,
+    pub(crate) time_left_ns: u64,
+    pub(crate) params: Vec<(Bytes, Bytes)>,
+    pub(crate) headers: Vec<(Bytes, Bytes)>,
+    /// How long the body is, in this frame or in those that follow; or that nobody knows yet.
+    pub(crate) body_length: u64,
+    /// The body, where it is in this frame.
+    pub(crate) body: Bytes,
+}
+
+impl WireRequest {
+    pub(crate) fn decode(payload: Bytes) -> Result<Self, ProtocolError> {
+        let mut decoder = Decoder::new(payload);
+        let request = Self {
+            method: decoder.bytes()?,
+            path: decoder.bytes()?,
+            query: decoder.bytes()?,
+            route: decoder.bytes()?,
+            request_id: decoder.bytes()?,
+            traceparent: decoder.bytes()?,
+            client_addr: decoder.bytes()?,
+            time_left_ns: decoder.number()?,
+            params: decoder.pairs()?,
+            headers: decoder.pairs()?,
+            body_length: decoder.number()?,
+            body: decoder.rest(),
+        };
+        decoder.end()?;
+        Ok(request)
+    }
+}
+
+/// How a call ended, as its worker tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum Outcome {
+    /// With an answer.
+    Answered,
+    /// With a panic; the body is its message.
+    Panicked,
+    /// The function could not build its response; the body is the reason.
+    Failed,
+    /// With an answer that cannot be sent; the body is the reason.
+    Invalid,
+    /// It was withdrawn before it began.
+    Withdrawn,
+}
+
+impl Outcome {
+    const ALL: [Self; 5] = [Self::Answered, Self::Panicked, Self::Failed, Self::Invalid, Self::Withdrawn];
+}
+
+/// An answer's head, and its body where that is short.
+#[derive(Debug)]
+pub(crate) struct WireResponse {
+    pub(crate) outcome: Outcome,
+    pub(crate) status: u64,
+    /// How long the function worked on it.
+    pub(crate) took_ns: u64,
+    pub(crate) headers: Vec<(Bytes, Bytes)>,
+    /// As for a request.
+    pub(crate) body_length: u64,
+    pub(crate) body: Bytes,
+}
+
+impl WireResponse {
+    pub(crate) fn decode(payload: Bytes) -> Result<Self, ProtocolError> {
+        let mut decoder = Decoder::new(payload);
+        let outcome = decoder.number()?;
+        let known = Outcome::ALL.into_iter().find(|known| *known as u64 == outcome);
+        let response = Self {
+            outcome: known.ok_or(ProtocolError::Short)?,
+            status: decoder.number()?,
+            took_ns: decoder.number()?,
+            headers: decoder.pairs()?,
+            body_length: decoder.number()?,
+            body: decoder.rest(),
+        };
+        decoder.end()?;
+        Ok(response)
+    }
+}
+
+/// The head of a response as a frame, up to the body.
+pub(crate) fn encode_response_head<'b>(
+    buffer: &'b mut Vec<u8>,
+    id: u32,
+    outcome: Outcome,
+    status: u16,
+    took_ns: u64,
+    headers: &HeaderMap,
+    body_length: u64,
+) -> Encoder<'b> {
+    let mut encoder = Encoder::new(buffer, FrameKind::Response, id);
+    encoder.number(outcome as u64);
+    encoder.number(status.into());
+    encoder.number(took_ns);
+    encoder
+        .pairs(|to| headers.iter().for_each(|(name, value)| to(name.as_str().as_bytes(), value.as_bytes())));
+    encoder.number(body_length);
+    encoder
+}

@@ -1,0 +1,139 @@
+//! One request as a function sees it: a [`FezzRequest`] together with everything that it points to.
+
+use std::cell::UnsafeCell;
+use std::ptr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fezz_abi::{FezzPair, FezzPairs, FezzRequest, FezzSlice};
+
+use super::source::{CallBody, RequestSource};
+use super::upload::Upload;
+
+/// A request that a function may hold for as long as it likes: it is reference-counted.
+#[derive(Debug)]
+pub struct Call<S>(Arc<Inner<S>>);
+
+impl<S> Clone for Call<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// `request` stands first, so that its address is that of the whole: `retain` and `release` get nothing else.
+#[repr(C)]
+#[derive(Debug)]
+struct Inner<S> {
+    request: UnsafeCell<FezzRequest>,
+    source: S,
+    body: Bytes,
+    upload: Option<Upload>,
+    headers: Vec<FezzPair>,
+    params: Vec<FezzPair>,
+}
+
+// SAFETY: the pointers lead into fields that are never changed and are as Send as their types; `request` is written once
+// more, in `begin`, before the function can read it.
+unsafe impl<S: Send + Sync> Send for Inner<S> {}
+// SAFETY: as for Send.
+unsafe impl<S: Send + Sync> Sync for Inner<S> {}
+
+impl<S: RequestSource> Call<S> {
+    /// A call that has not begun.
+    #[must_use]
+    pub fn new(source: S, body: CallBody) -> Self {
+        let (body, upload) = match body {
+            CallBody::Whole(body) => (body, None),
+            CallBody::Stream(pieces) => (Bytes::new(), Some(Upload::new(pieces))),
+        };
+        let request = UnsafeCell::new(empty::<S>());
+        let mut call =
+            Arc::new(Inner { request, source, body, upload, headers: Vec::new(), params: Vec::new() });
+        // Only now: parts of the source may lie within the struct, which has just moved to its final place.
+        if let Some(inner) = Arc::get_mut(&mut call) {
+            inner.point();
+        }
+        Self(call)
+    }
+
+    /// What the call was made from.
+    #[must_use]
+    pub fn source(&self) -> &S {
+        &self.0.source
+    }
+
+    /// The request, its remaining time filled in; none means no deadline. Called once, by the thread that makes the call.
+    pub(super) fn begin(&self, left: Option<Duration>) -> *const FezzRequest {
+        let left = left.map_or(0, |left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
+        // From the Arc's own pointer, so that `retain` may reach the whole of Inner through it.
+        let inner = Arc::as_ptr(&self.0);
+        // SAFETY: `inner` points at a live Inner.
+        let request = unsafe { &raw const (*inner).request };
+        let request = UnsafeCell::raw_get(request);
+        // SAFETY: nobody else reads this field: the function has not been called yet.
+        unsafe { (*request).time_left_ns = left };
+        inner.cast()
+    }
+}
+
+impl<S: RequestSource> Inner<S> {
+    /// Points the request at the other fields, which are not changed or moved from here on.
+    fn point(&mut self) {
+        let body_stream = self.upload.as_mut().map_or(ptr::null(), Upload::point);
+        let source = &self.source;
+        self.headers.reserve_exact(source.max_headers());
+        source.headers(&mut |name, value| self.headers.push(pair(name, value)));
+        source.params(&mut |name, value| self.params.push(pair(name, value)));
+        *self.request.get_mut() = FezzRequest {
+            method: FezzSlice::new(source.method()),
+            path: FezzSlice::new(source.path()),
+            query: FezzSlice::new(source.query()),
+            route: FezzSlice::new(source.route()),
+            params: FezzPairs::new(&self.params),
+            headers: FezzPairs::new(&self.headers),
+            body: FezzSlice::new(&self.body),
+            body_stream,
+            request_id: FezzSlice::new(source.request_id()),
+            traceparent: FezzSlice::new(source.traceparent()),
+            client_addr: FezzSlice::new(source.client_addr()),
+            cancelled: ptr::from_ref(source.cancelled()),
+            ..empty::<S>()
+        };
+    }
+}
+
+fn pair(name: &[u8], value: &[u8]) -> FezzPair {
+    FezzPair { name: FezzSlice::new(name), value: FezzSlice::new(value) }
+}
+
+const fn empty<S>() -> FezzRequest {
+    FezzRequest {
+        size: size_of::<FezzRequest>(),
+        method: FezzSlice::EMPTY,
+        path: FezzSlice::EMPTY,
+        query: FezzSlice::EMPTY,
+        route: FezzSlice::EMPTY,
+        params: FezzPairs::EMPTY,
+        headers: FezzPairs::EMPTY,
+        body: FezzSlice::EMPTY,
+        body_stream: ptr::null(),
+        request_id: FezzSlice::EMPTY,
+        traceparent: FezzSlice::EMPTY,
+        client_addr: FezzSlice::EMPTY,
+        time_left_ns: 0,
+        cancelled: ptr::null(),
+        retain: retain::<S>,
+        release: release::<S>,
+    }
+}
+
+unsafe extern "C" fn retain<S>(request: *const FezzRequest) {
+    // SAFETY: the function passes the pointer of `begin`, which is an Arc's.
+    unsafe { Arc::increment_strong_count(request.cast::<Inner<S>>()) };
+}
+
+unsafe extern "C" fn release<S>(request: *const FezzRequest) {
+    // SAFETY: as above, and it gives back a count of its own.
+    unsafe { Arc::decrement_strong_count(request.cast::<Inner<S>>()) };
+}

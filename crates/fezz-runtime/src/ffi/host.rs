@@ -1,0 +1,138 @@
+//! What a function may call: the host's table, one for each mapped library, kept for the life of the process.
+
+use std::ffi::c_void;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use fezz_abi::{
+    ABI_VERSION, FezzHost, FezzLogRecord, FezzPair, FezzPairs, FezzSlice, LOG_DEBUG, LOG_ERROR, LOG_INFO,
+    LOG_TRACE, LOG_WARN,
+};
+use tracing::Level;
+
+use crate::Variables;
+
+/// What a function is told about itself.
+#[derive(Debug)]
+pub struct Identity {
+    /// The function's id.
+    pub id: String,
+    /// Its version, as text.
+    pub version: String,
+    /// The folder that it may write to.
+    pub data_dir: PathBuf,
+    /// Its variables, secrets included.
+    pub variables: Variables,
+}
+
+/// A [`FezzHost`] and what it points to.
+#[derive(Debug)]
+pub struct HostTable {
+    raw: FezzHost,
+    _function: Box<Owned>,
+}
+
+/// What the table's pointers lead to; boxed, so that it stays where it is.
+#[derive(Debug)]
+struct Owned {
+    identity: Identity,
+    /// `id@version`, for the log.
+    name: String,
+    variables: Vec<FezzPair>,
+}
+
+// SAFETY: the pointers lead into `_function`, which is never changed.
+unsafe impl Send for HostTable {}
+// SAFETY: as for Send.
+unsafe impl Sync for HostTable {}
+
+impl HostTable {
+    /// Makes the table of one library. It is leaked: threads of a function may log after its eviction, and the number of
+    /// libraries that a process maps is bounded.
+    pub fn leak(identity: Identity) -> &'static Self {
+        let name = format!("{}@{}", identity.id, identity.version);
+        let mut function = Box::new(Owned { identity, name, variables: Vec::new() });
+        function.variables = function.identity.variables.iter().map(pair).collect();
+        let raw = FezzHost {
+            size: size_of::<FezzHost>(),
+            abi_version: ABI_VERSION,
+            log_level: log_level(),
+            ctx: (&raw const *function).cast_mut().cast(),
+            function_id: FezzSlice::new(function.identity.id.as_bytes()),
+            function_version: FezzSlice::new(function.identity.version.as_bytes()),
+            data_dir: FezzSlice::new(function.identity.data_dir.as_os_str().as_bytes()),
+            variables: FezzPairs::new(&function.variables),
+            log,
+        };
+        Box::leak(Box::new(Self { raw, _function: function }))
+    }
+
+    pub(super) const fn as_raw(&self) -> *const FezzHost {
+        &raw const self.raw
+    }
+}
+
+fn pair((name, value): (&str, &str)) -> FezzPair {
+    FezzPair { name: FezzSlice::new(name.as_bytes()), value: FezzSlice::new(value.as_bytes()) }
+}
+
+/// The tracing target of all log records of functions; a filter selects them with `function=debug`.
+pub const TARGET: &str = "function";
+
+/// The most detailed enabled log level, as the C contract numbers levels; 0 for none.
+pub fn log_level() -> u32 {
+    let wanted = [
+        (LOG_TRACE, tracing::enabled!(target: TARGET, Level::TRACE)),
+        (LOG_DEBUG, tracing::enabled!(target: TARGET, Level::DEBUG)),
+        (LOG_INFO, tracing::enabled!(target: TARGET, Level::INFO)),
+        (LOG_WARN, tracing::enabled!(target: TARGET, Level::WARN)),
+        (LOG_ERROR, tracing::enabled!(target: TARGET, Level::ERROR)),
+    ];
+    wanted.into_iter().find(|(_, wanted)| *wanted).map_or(0, |(level, _)| level)
+}
+
+/// Writes a function's record to the host's log, with the function's name.
+unsafe extern "C" fn log(ctx: *mut c_void, record: *const FezzLogRecord) {
+    // SAFETY: `ctx` is what a leaked table owns.
+    let function = unsafe { &*ctx.cast_const().cast::<Owned>() };
+    // SAFETY: null, or a record that is valid for this call.
+    let Some(record) = (unsafe { record.as_ref() }) else { return };
+    let function = function.name.as_str();
+    let message = text(&record.message);
+    // `module`, since tracing has a target of its own. What is empty is left out.
+    let (module, request_id) = (text(&record.target), text(&record.request_id));
+    let (module, request_id) = (filled(&module), filled(&request_id));
+    let (file, fields) = (text(&record.file), fields(record));
+    let (file, fields) = (filled(&file), filled(&fields));
+    let line = (record.line != 0).then_some(record.line);
+    // tracing wants the level to be known when it compiles, hence a call for each.
+    macro_rules! write {
+        ($level:ident) => {
+            tracing::$level!(target: TARGET, function, module, request_id, file, line, fields, "{message}")
+        };
+    }
+    match record.level {
+        LOG_ERROR => write!(error),
+        LOG_WARN => write!(warn),
+        LOG_INFO => write!(info),
+        LOG_DEBUG => write!(debug),
+        _ => write!(trace),
+    }
+}
+
+fn filled(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// The further fields, as `name=value` pairs: tracing wants the names of its own to be known when it compiles.
+fn fields(record: &FezzLogRecord) -> String {
+    // SAFETY: pairs of a record are valid for the call that the record was given to.
+    let pairs = unsafe { record.fields.as_slice() };
+    let pairs = pairs.iter().map(|pair| format!("{}={}", text(&pair.name), text(&pair.value)));
+    pairs.collect::<Vec<_>>().join(" ")
+}
+
+fn text(slice: &FezzSlice) -> std::borrow::Cow<'_, str> {
+    // SAFETY: a slice of a record is valid for the call that the record was given to.
+    String::from_utf8_lossy(unsafe { slice.as_bytes() })
+}

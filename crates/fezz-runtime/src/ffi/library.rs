@@ -1,0 +1,160 @@
+//! Opening a function library and calling what it exports.
+
+use std::error::Error as _;
+use std::ffi::c_int;
+use std::path::Path;
+use std::time::Duration;
+
+use fezz_abi::{
+    ABI_MAJOR, ABI_VERSION, AbiVersionFn, FLAG_BLOCKING, FLAG_BODY_STREAM, FetchAsyncFn, FetchFn, FezzHost,
+    FezzResponse, FlagsFn, InitFn, ShutdownFn, symbol,
+};
+use libloading::os::unix::{Library as RawLibrary, RTLD_LOCAL, RTLD_NOW};
+
+use super::reply::RawReply;
+use super::source::RequestSource;
+use super::{Call, HostTable, Task};
+
+/// Never unmap: std's thread-local destructors would point into unmapped code (rust-lang/rust#91979).
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const RTLD_NODELETE: c_int = 0x1000;
+#[cfg(any(target_os = "macos", target_os = "ios"))]
+const RTLD_NODELETE: c_int = 0x80;
+
+/// Why a library was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The loader refused it.
+    #[error("the library cannot be loaded: {}", reason(.0))]
+    Load(#[source] libloading::Error),
+    /// A required symbol is not there.
+    #[error("the library does not export `{0}`; is it built with #[fezz_function] and crate-type cdylib?")]
+    MissingSymbol(&'static str),
+    /// It was built against another major version of the contract.
+    #[error(
+        "the library speaks version {}.{} of the fezz ABI and this host {}.{}; rebuild it against a matching fezz-sdk",
+        .0 >> 16, .0 & 0xffff, ABI_VERSION >> 16, ABI_VERSION & 0xffff
+    )]
+    OtherAbi(u32),
+    /// `fezz_init` refused the load.
+    #[error("fezz_init answered {code}, which refuses the load; see the function's own log lines")]
+    Init {
+        /// What it answered.
+        code: i32,
+    },
+}
+
+/// A loaded library and its function table. The mapping stays when this is dropped.
+#[derive(Debug)]
+pub struct Library {
+    fetch: FetchFn,
+    /// Where the function wants to be polled.
+    fetch_async: Option<FetchAsyncFn>,
+    flags: u32,
+    init: Option<InitFn>,
+    shutdown: Option<ShutdownFn>,
+    /// Keeps the function pointers valid; RTLD_NODELETE would do alone, but types should say it.
+    _handle: RawLibrary,
+}
+
+impl Library {
+    /// Loads the library at `path`, which must not change afterwards: a private copy, never a dropped file.
+    ///
+    /// # Errors
+    /// Where the loader refuses it, a required symbol is missing, or it speaks another version of the contract.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        // SAFETY: constructors of a foreign library run here. It was checked, and loaded once by a probe process.
+        let handle = unsafe { RawLibrary::open(Some(path), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) }
+            .map_err(OpenError::Load)?;
+        // SAFETY: the contract gives this symbol this type.
+        let version: AbiVersionFn = unsafe { required(&handle, symbol::ABI_VERSION) }?;
+        // SAFETY: takes nothing, answers with a number.
+        let found = unsafe { version() };
+        if found >> 16 != ABI_MAJOR {
+            return Err(OpenError::OtherAbi(found));
+        }
+        // SAFETY: the contract gives this symbol this type.
+        let flags: Option<FlagsFn> = unsafe { optional(&handle, symbol::FLAGS) };
+        // SAFETY: takes nothing, answers with a number.
+        let flags = flags.map_or(0, |flags| unsafe { flags() });
+        // SAFETY: the contract gives this symbol this type.
+        let fetch_async = unsafe { optional(&handle, symbol::FETCH_ASYNC) };
+        Ok(Self {
+            flags,
+            fetch_async: fetch_async.filter(|_| flags & FLAG_BLOCKING == 0),
+            // SAFETY: the contract gives this symbol this type.
+            fetch: unsafe { required(&handle, symbol::FETCH) }?,
+            // SAFETY: as above.
+            init: unsafe { optional(&handle, symbol::INIT) },
+            // SAFETY: as above.
+            shutdown: unsafe { optional(&handle, symbol::SHUTDOWN) },
+            _handle: handle,
+        })
+    }
+
+    /// Runs `fezz_init`, if the library exports it.
+    ///
+    /// # Errors
+    /// Where it answers with another code than 0.
+    pub fn init(&self, table: &'static HostTable) -> Result<(), OpenError> {
+        let Some(init) = self.init else { return Ok(()) };
+        let table: *const FezzHost = table.as_raw();
+        // SAFETY: the table lives for the rest of the process, as the contract asks.
+        let code = unsafe { init(table) };
+        if code == 0 { Ok(()) } else { Err(OpenError::Init { code }) }
+    }
+
+    /// Runs `fezz_shutdown`, if the library exports it. The caller sees to it that no call is running.
+    pub fn shutdown(&self) {
+        if let Some(shutdown) = self.shutdown {
+            // SAFETY: takes nothing; the caller sees to it that no call is running.
+            unsafe { shutdown() };
+        }
+    }
+
+    /// Whether calls are polled with [`start`](Self::start), and not made with [`fetch`](Self::fetch).
+    pub const fn is_polled(&self) -> bool {
+        self.fetch_async.is_some()
+    }
+
+    /// Whether the function reads request bodies as streams.
+    pub const fn streams_bodies(&self) -> bool {
+        self.flags & FLAG_BODY_STREAM != 0
+    }
+
+    /// Starts a call that is polled and has this much time left (none: no deadline); `None` where calls have to be made
+    /// with [`fetch`](Self::fetch).
+    pub fn start<S: RequestSource>(&self, call: Call<S>, left: Option<Duration>) -> Option<Task<S>> {
+        Some(Task::start(self.fetch_async?, call, left))
+    }
+
+    /// Runs one call on this thread, for as long as the function takes.
+    pub fn fetch<S: RequestSource>(&self, call: &Call<S>, left: Option<Duration>) -> RawReply {
+        let mut response = FezzResponse::EMPTY;
+        let request = call.begin(left);
+        // SAFETY: the request is valid for as long as `call` is, the response can be written.
+        unsafe { (self.fetch)(request, &raw mut response) };
+        RawReply::new(response)
+    }
+}
+
+/// What the loader said, which is in the cause.
+fn reason(error: &libloading::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// # Safety
+/// The library's symbol of this name has the type `T`, a function pointer.
+unsafe fn required<T: Copy>(handle: &RawLibrary, name: &'static str) -> Result<T, OpenError> {
+    // SAFETY: the caller vouches for the type.
+    let symbol = unsafe { optional(handle, name) };
+    symbol.ok_or(OpenError::MissingSymbol(name))
+}
+
+/// # Safety
+/// As for [`required`].
+unsafe fn optional<T: Copy>(handle: &RawLibrary, name: &str) -> Option<T> {
+    // SAFETY: the caller vouches for the type.
+    let symbol = unsafe { handle.get::<T>(name) };
+    symbol.ok().map(|symbol| *symbol)
+}

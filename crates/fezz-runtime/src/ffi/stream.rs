@@ -1,0 +1,136 @@
+//! A response's body in pieces, pulled out of the function as the client takes it.
+
+use std::ptr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use fezz_abi::bridge::lend;
+use fezz_abi::{
+    FezzChunk, FezzStream, FezzWaker, STREAM_BLOCKING, STREAM_END, STREAM_ERROR, STREAM_PENDING, STREAM_READY,
+};
+
+use super::reply::{Keep, RawReply};
+
+/// Why a stream broke off. The client has had status and headers by then.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// The function broke it off; the reason.
+    #[error("the function broke the body off: {0}")]
+    Function(String),
+    /// `next_chunk` is null.
+    #[error("the function's stream has no `next_chunk`")]
+    NoFunction,
+    /// The contract has no such answer.
+    #[error("the function's stream gave answer {0}, which this host does not know")]
+    Answer(u32),
+    /// It had to block, and did not.
+    #[error("the function's stream said that it has nothing yet, though it was asked to block")]
+    PendingWhileBlocking,
+    /// A null chunk with a length.
+    #[error("a chunk of the function's stream is a null pointer with a length of {0} bytes")]
+    Chunk(usize),
+    /// The host lost the pull.
+    #[error("a pull was lost inside the host; this is a defect of the host")]
+    Lost,
+}
+
+/// The body's pieces, in order.
+pub type Piece = Option<Result<Bytes, StreamError>>;
+
+/// The body of a response in pieces. Dropping it releases it, also before its end; until then the function stays loaded.
+#[derive(Debug)]
+pub struct ReplyStream {
+    /// Owns what `FezzStream` points to.
+    raw: RawReply,
+    keep: Keep,
+}
+
+impl ReplyStream {
+    /// `raw` has a stream.
+    pub(super) const fn new(raw: RawReply, keep: Keep) -> Self {
+        Self { raw, keep }
+    }
+
+    /// Whether it has to be pulled on a thread that may block.
+    pub fn blocks(&self) -> bool {
+        self.raw.stream().is_some_and(|stream| stream.flags & STREAM_BLOCKING != 0)
+    }
+
+    /// The next piece, without blocking. Not called again after an end or an error.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
+        let waker = lend(cx.waker());
+        self.pull(&raw const waker)
+    }
+
+    /// The next piece, on a thread that may block. Not called again after an end or an error.
+    pub fn next_blocking(&mut self) -> Piece {
+        match self.pull(ptr::null()) {
+            Poll::Ready(piece) => piece,
+            Poll::Pending => Some(Err(StreamError::PendingWhileBlocking)),
+        }
+    }
+
+    fn pull(&mut self, waker: *const FezzWaker) -> Poll<Piece> {
+        let Some(&FezzStream { ctx, next_chunk: Some(next_chunk), .. }) = self.raw.stream() else {
+            return Poll::Ready(Some(Err(StreamError::NoFunction)));
+        };
+        let mut chunk = RawChunk(FezzChunk::EMPTY);
+        // SAFETY: the stream lives until the release of `raw`, `&mut` makes this the only caller; waker and chunk live
+        // until it returns.
+        let answer = unsafe { next_chunk(ctx, waker, &raw mut chunk.0) };
+        if chunk.0.data.is_malformed() {
+            return Poll::Ready(Some(Err(StreamError::Chunk(chunk.0.data.len))));
+        }
+        Poll::Ready(match answer {
+            STREAM_READY => Some(Ok(self.bytes(chunk))),
+            STREAM_PENDING => return Poll::Pending,
+            STREAM_END => None,
+            STREAM_ERROR => {
+                Some(Err(StreamError::Function(String::from_utf8_lossy(chunk.as_ref()).into_owned())))
+            }
+            other => Some(Err(StreamError::Answer(other))),
+        })
+    }
+
+    fn bytes(&self, chunk: RawChunk) -> Bytes {
+        if chunk.0.data.len == 0 {
+            return Bytes::new();
+        }
+        Bytes::from_owner(OwnedChunk { chunk, _keep: Arc::clone(&self.keep) })
+    }
+}
+
+/// A piece in the function's own memory; released when dropped, whatever came with it.
+struct RawChunk(FezzChunk);
+
+// SAFETY: the contract lets a chunk be read and released from any thread.
+unsafe impl Send for RawChunk {}
+
+impl AsRef<[u8]> for RawChunk {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: the function keeps the bytes valid until the release, which is in the drop of `self`.
+        unsafe { self.0.data.as_bytes() }
+    }
+}
+
+impl Drop for RawChunk {
+    fn drop(&mut self) {
+        if let Some(release) = self.0.release {
+            // SAFETY: once, with the pointer that belongs to it.
+            unsafe { release(self.0.ctx) };
+        }
+    }
+}
+
+/// A piece, as an owner for [`Bytes::from_owner`]. The function is not shut down while a piece of its is on its way.
+struct OwnedChunk {
+    chunk: RawChunk,
+    _keep: Keep,
+}
+
+impl AsRef<[u8]> for OwnedChunk {
+    fn as_ref(&self) -> &[u8] {
+        self.chunk.as_ref()
+    }
+}

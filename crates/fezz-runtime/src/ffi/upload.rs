@@ -1,0 +1,112 @@
+//! A request's body in pieces, pulled by the function.
+
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use bytes::Bytes;
+use fezz_abi::bridge::Lent;
+use fezz_abi::{
+    FezzChunk, FezzSlice, FezzStream, FezzWaker, STREAM_END, STREAM_ERROR, STREAM_PENDING, STREAM_READY,
+};
+
+use super::source::Pieces;
+
+/// A [`FezzStream`] over a body that is still arriving. Its address must not change once `raw` was handed out.
+#[derive(Debug)]
+pub(super) struct Upload {
+    raw: FezzStream,
+    /// The contract allows one caller at a time; a function that breaks it waits here.
+    body: Mutex<Box<dyn Pieces>>,
+}
+
+impl Upload {
+    pub(super) fn new(body: Box<dyn Pieces>) -> Self {
+        let raw = FezzStream {
+            size: size_of::<FezzStream>(),
+            ctx: ptr::null_mut(),
+            next_chunk: Some(next_chunk),
+            flags: 0,
+            reserved: 0,
+        };
+        Self { raw, body: Mutex::new(body) }
+    }
+
+    /// Points the stream at itself; from here on it must not move.
+    pub(super) const fn point(&mut self) -> *const FezzStream {
+        self.raw.ctx = ptr::from_mut(self).cast();
+        &raw const self.raw
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
+        let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
+        body.poll_piece(cx)
+    }
+}
+
+unsafe extern "C" fn next_chunk(ctx: *mut c_void, waker: *const FezzWaker, chunk: *mut FezzChunk) -> u32 {
+    // SAFETY: the context of `point`, in a request that is valid for as long as this may be called.
+    let upload = unsafe { &*ctx.cast_const().cast::<Upload>() };
+    // SAFETY: null, or the function's waker, lent for the time of this call.
+    let piece = match unsafe { waker.as_ref() } {
+        Some(waker) => {
+            // SAFETY: the function keeps the contract's rules for wakers.
+            let waker = unsafe { Lent::new(waker) };
+            match upload.poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(piece) => piece,
+                Poll::Pending => return STREAM_PENDING,
+            }
+        }
+        None => block(|cx| upload.poll(cx)),
+    };
+    let (answer, data) = match piece {
+        Some(Ok(data)) => (STREAM_READY, data),
+        Some(Err(reason)) => (STREAM_ERROR, Bytes::from(reason)),
+        None => (STREAM_END, Bytes::new()),
+    };
+    // SAFETY: the function's struct for this answer.
+    unsafe { write(chunk, data) };
+    answer
+}
+
+/// # Safety
+/// `chunk` can be written as far as its `size` says.
+unsafe fn write(chunk: *mut FezzChunk, data: Bytes) {
+    if data.is_empty() {
+        return;
+    }
+    let data = Box::new(data);
+    // SAFETY: says the caller; a field of version 1.0, which every reader has room for.
+    unsafe { (*chunk).data = FezzSlice::new(&data) };
+    // SAFETY: as above.
+    unsafe { (*chunk).release = Some(release) };
+    // SAFETY: as above.
+    unsafe { (*chunk).ctx = Box::into_raw(data).cast() };
+}
+
+unsafe extern "C" fn release(ctx: *mut c_void) {
+    // SAFETY: the box of `write`, given back once.
+    drop(unsafe { Box::from_raw(ctx.cast::<Bytes>()) });
+}
+
+/// Polls until it is ready, on a thread that may block.
+fn block<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(value) = poll(&mut cx) {
+            return value;
+        }
+        thread::park();
+    }
+}

@@ -1,0 +1,286 @@
+//! The crash record: which function runs in which thread, in shared memory that outlives the process. After a crash the
+//! supervisor reads which function was running in the thread that crashed.
+//!
+//! Each thread has a slot in the record. It writes the function's number there when it enters the function, and restores
+//! the former value when it leaves. Handlers of the fatal signals note which thread's slot it was. Without a supervisor
+//! there is no such memory, and all of this does nothing.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ffi::{c_int, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::Shared;
+use crate::Digest;
+
+/// Signals whose default action ends the process with a fault.
+const FATAL: [c_int; 7] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGTRAP, libc::SIGSYS];
+
+/// The layout, in words of 32 bits.
+const HEARTBEAT: usize = 0;
+const CRASHED: usize = 1;
+const SIGNAL: usize = 2;
+const FUNCTIONS: usize = 3;
+const SLOTS: usize = 16;
+const TABLE: usize = SLOTS + MAX_SLOTS;
+
+const MAX_SLOTS: usize = 8192;
+const MAX_FUNCTIONS: usize = 1024;
+/// Words of a function's entry: the length of its name, its digest, its name.
+const ENTRY: usize = 64;
+const DIGEST: usize = 8;
+const NAME_BYTES: usize = (ENTRY - 1 - DIGEST) * 4;
+
+/// The value of `CRASHED` for a thread that was running no call.
+const OUTSIDE: u32 = u32::MAX;
+
+/// The length of the memory, in bytes.
+pub const RECORD_BYTES: usize = (TABLE + MAX_FUNCTIONS * ENTRY) * 4;
+
+/// The record that this process writes; null without a supervisor. Never unmapped.
+static RECORD: AtomicPtr<Shared> = AtomicPtr::new(ptr::null_mut());
+
+/// The signal dispositions that the handlers replaced.
+static PREVIOUS: Mutex<Vec<(c_int, libc::sigaction)>> = Mutex::new(Vec::new());
+
+thread_local! {
+    /// This thread's slot, plus one. It needs no lazy initialisation, so that a signal handler can read it.
+    static SLOT: Cell<u32> = const { Cell::new(0) };
+    /// Frees the slot when the thread ends.
+    static SLOT_OWNER: RefCell<Option<SlotOwner>> = const { RefCell::new(None) };
+}
+
+fn record() -> Option<&'static Shared> {
+    let record = RECORD.load(Ordering::Acquire);
+    // SAFETY: null, or leaked by `install`.
+    unsafe { record.as_ref() }
+}
+
+/// Makes this memory the process's record, and installs the signal handlers.
+pub fn install(shared: Shared) {
+    RECORD.store(Box::into_raw(Box::new(shared)), Ordering::Release);
+    for signal in FATAL {
+        handle(signal);
+    }
+    // SAFETY: the function takes nothing and does not unwind.
+    unsafe { libc::atexit(on_exit) };
+}
+
+fn handle(signal: c_int) {
+    // SAFETY: all zeroes is a valid value of this struct.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = on_crash as *const () as usize;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+    // SAFETY: as above.
+    let mut previous: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: both structs are there; the handler is one of the kind that the flags say.
+    if unsafe { libc::sigaction(signal, &raw const action, &raw mut previous) } == 0 {
+        PREVIOUS.lock().unwrap_or_else(PoisonError::into_inner).push((signal, previous));
+    }
+}
+
+/// Notes the crash, then runs the previous handler: std's reports stack overflows.
+extern "C" fn on_crash(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    note_crash(signal.unsigned_abs());
+    // Never waits for the lock: the thread that holds it may be the one that crashed.
+    let previous =
+        PREVIOUS.try_lock().ok().and_then(|all| all.iter().find(|(known, _)| *known == signal).copied());
+    let handler = previous.filter(|(_, action)| action.sa_flags & libc::SA_SIGINFO != 0);
+    if let Some((_, action)) = handler
+        && action.sa_sigaction != libc::SIG_DFL
+        && action.sa_sigaction != libc::SIG_IGN
+    {
+        // SAFETY: SA_SIGINFO says that the handler takes three arguments.
+        let earlier: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) =
+            unsafe { std::mem::transmute(action.sa_sigaction) };
+        earlier(signal, info, context);
+    }
+    // SAFETY: all zeroes is a valid value of this struct, and means the default action.
+    let default: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: the struct is there.
+    unsafe { libc::sigaction(signal, &raw const default, ptr::null_mut()) };
+    // SAFETY: it has no requirements; the signal arrives when this handler returns.
+    unsafe { libc::raise(signal) };
+}
+
+/// A function that calls `exit` ends the process too.
+extern "C" fn on_exit() {
+    if SLOT.try_with(Cell::get).unwrap_or(0) != 0 && is_inside() {
+        note_crash(0);
+    }
+}
+
+fn is_inside() -> bool {
+    let slot = SLOT.try_with(Cell::get).unwrap_or(0);
+    record().is_some_and(|record| {
+        slot != 0 && record.word(SLOTS + slot as usize - 1).load(Ordering::Relaxed) != 0
+    })
+}
+
+fn note_crash(signal: u32) {
+    let Some(record) = record() else { return };
+    let slot = if is_inside() { SLOT.try_with(Cell::get).unwrap_or(OUTSIDE) } else { OUTSIDE };
+    // The first crash counts: it causes what follows, such as the abort after a stack overflow.
+    if record.word(CRASHED).compare_exchange(0, slot, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        record.word(SIGNAL).store(signal, Ordering::SeqCst);
+    }
+}
+
+/// Counts a heartbeat: the process is not stuck.
+pub fn beat() {
+    if let Some(record) = record() {
+        record.word(HEARTBEAT).fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A function's number in the record, the same for the same build; 0 without a record, or where it is full.
+#[must_use]
+pub fn number(name: &str, digest: Digest) -> u32 {
+    static KNOWN: Mutex<Option<HashMap<FunctionBuild, u32>>> = Mutex::new(None);
+    let Some(record) = record() else { return 0 };
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.get_or_insert_default();
+    let build = FunctionBuild { name: name.to_owned(), digest };
+    if let Some(number) = known.get(&build) {
+        return *number;
+    }
+    let index = known.len();
+    if index >= MAX_FUNCTIONS {
+        return 0;
+    }
+    write_entry(record, index, name, digest);
+    let number = u32::try_from(index + 1).unwrap_or_default();
+    known.insert(build, number);
+    record.word(FUNCTIONS).store(number, Ordering::Release);
+    number
+}
+
+fn write_entry(record: &Shared, index: usize, name: &str, digest: Digest) {
+    let start = TABLE + index * ENTRY;
+    let name = &name.as_bytes()[..name.len().min(NAME_BYTES)];
+    record.word(start).store(u32::try_from(name.len()).unwrap_or_default(), Ordering::Relaxed);
+    for (offset, bytes) in digest.bytes().chunks(4).chain(name.chunks(4)).enumerate() {
+        let mut word = [0; 4];
+        word[..bytes.len()].copy_from_slice(bytes);
+        record.word(start + 1 + offset).store(u32::from_le_bytes(word), Ordering::Relaxed);
+    }
+}
+
+/// Marks this thread as running a function, until it is dropped.
+#[derive(Debug)]
+pub struct Inside {
+    slot: Option<(&'static AtomicU32, u32)>,
+    /// Not Send: the slot is this thread's.
+    _not_send: std::marker::PhantomData<*const ()>,
+}
+
+/// Enters the function with this number; 0 does nothing.
+#[must_use]
+pub fn enter(number: u32) -> Inside {
+    let slot = (number != 0).then(slot).flatten().map(|slot| {
+        let former = slot.swap(number, Ordering::Relaxed);
+        (slot, former)
+    });
+    Inside { slot, _not_send: std::marker::PhantomData }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if let Some((slot, former)) = self.slot {
+            slot.store(former, Ordering::Relaxed);
+        }
+    }
+}
+
+/// This thread's slot; none without a record, or where all slots are taken.
+fn slot() -> Option<&'static AtomicU32> {
+    let record = record()?;
+    let slot = SLOT.try_with(Cell::get).unwrap_or(0);
+    let slot = if slot == 0 { take_slot()? } else { slot };
+    Some(record.word(SLOTS + slot as usize - 1))
+}
+
+/// Slots that ended threads have freed, and how many were ever taken.
+static FREE: Mutex<(Vec<u32>, u32)> = Mutex::new((Vec::new(), 0));
+
+fn take_slot() -> Option<u32> {
+    let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+    let slot = free.0.pop().or_else(|| {
+        free.1 += 1;
+        (free.1 as usize <= MAX_SLOTS).then_some(free.1)
+    })?;
+    drop(free);
+    let kept = SLOT_OWNER.try_with(|owner| *owner.borrow_mut() = Some(SlotOwner(slot)));
+    kept.ok()?;
+    SLOT.set(slot);
+    Some(slot)
+}
+
+struct SlotOwner(u32);
+
+impl Drop for SlotOwner {
+    fn drop(&mut self) {
+        let _ = SLOT.try_with(|slot| slot.set(0));
+        FREE.lock().unwrap_or_else(PoisonError::into_inner).0.push(self.0);
+    }
+}
+
+/// One build of a function.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FunctionBuild {
+    /// `id@version`.
+    pub name: String,
+    /// The library's digest.
+    pub digest: Digest,
+}
+
+/// What a record says about the process that wrote it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Crash {
+    /// The function that was running in the thread that crashed.
+    pub culprit: Option<FunctionBuild>,
+    /// Whether that thread is known and was running no function.
+    pub outside: bool,
+    /// The functions that were running in any thread.
+    pub running: Vec<FunctionBuild>,
+}
+
+/// Reads a record, also while it is being written.
+#[must_use]
+pub fn read(record: &Shared) -> Crash {
+    let crashed = record.word(CRASHED).load(Ordering::SeqCst);
+    let at = |slot: usize| {
+        let number = record.word(SLOTS + slot).load(Ordering::Relaxed);
+        (number as usize).checked_sub(1).and_then(|index| entry(record, index))
+    };
+    let mut running: Vec<_> = (0..MAX_SLOTS).filter_map(at).collect();
+    running.sort();
+    running.dedup();
+    let slot = (crashed as usize).checked_sub(1).filter(|slot| *slot < MAX_SLOTS);
+    Crash { culprit: slot.and_then(at), outside: crashed == OUTSIDE, running }
+}
+
+/// The number of heartbeats so far.
+#[must_use]
+pub fn heartbeat(record: &Shared) -> u32 {
+    record.word(HEARTBEAT).load(Ordering::Relaxed)
+}
+
+fn entry(record: &Shared, index: usize) -> Option<FunctionBuild> {
+    if index >= record.word(FUNCTIONS).load(Ordering::Acquire) as usize {
+        return None;
+    }
+    let start = TABLE + index * ENTRY;
+    let word = |offset: usize| record.word(start + 1 + offset).load(Ordering::Relaxed).to_le_bytes();
+    let bytes: Vec<u8> = (0..ENTRY - 1).flat_map(word).collect();
+    let (digest, name) = bytes.split_first_chunk::<32>()?;
+    let length = record.word(start).load(Ordering::Relaxed) as usize;
+    let name = String::from_utf8_lossy(name.get(..length)?).into_owned();
+    Some(FunctionBuild { name, digest: Digest::new(*digest) })
+}
+
+#[cfg(test)]
+mod tests;

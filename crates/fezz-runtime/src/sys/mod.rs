@@ -1,0 +1,32 @@
+//! System calls that need `unsafe`, and those that only Linux has.
+//!
+//! Worker processes and the supervisor rest on sealed memory, on pidfds and on a child that dies with its parent. Other
+//! systems answer with a clear error: `"isolation": "process"` is refused when a function is deployed, and `hhrf` serves
+//! in one process.
+
+#![expect(unsafe_code, reason = "system calls that no safe wrapper has: each block says why it is sound")]
+
+pub mod crash_record;
+mod descriptor_passing;
+mod descriptors;
+mod lease;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod other;
+pub mod scheduling;
+mod shared_memory;
+
+#[cfg(target_os = "linux")]
+use linux as platform;
+#[cfg(not(target_os = "linux"))]
+use other as platform;
+
+pub use descriptor_passing::{MAX_FDS, receive_with_fds, send_with_fds};
+pub use descriptors::{adopt, wait_on};
+pub use lease::{Lease, lease};
+pub use platform::{die_with_parent, pidfd, seal_writes, set_process_name, spawn_without_huge_pages};
+pub use shared_memory::Shared;
+
+/// Whether this system has what the supervisor and worker processes need.
+pub const SUPERVISES: bool = cfg!(target_os = "linux");

@@ -1,0 +1,83 @@
+//! A call of an isolated function, in one of its worker processes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use fezz_isolation::host::{CallError as WorkerError, CallHandle, PendingCall, Pool, WorkerBody};
+use fezz_runtime::ffi::{CallBody, Reply};
+use tokio::sync::oneshot;
+
+use super::concurrency::Permit;
+use super::{CallError, CallRequest, deadline_passed};
+use crate::function::Function;
+
+/// Leaves the call to the pool: the caller may go at any time, and the call still has to end properly.
+pub(super) async fn run(
+    pool: &Pool,
+    mut request: CallRequest,
+    body: CallBody,
+) -> Result<Reply<Body>, CallError> {
+    let function = Arc::clone(&request.function);
+    request.permit = Some(Permit::acquire(&function)?);
+    let begin = Instant::now();
+    let deadline = begin + function.limits.timeout;
+    let handle = Arc::new(CallHandle::default());
+    let mut waiter = Waiter(Some(Arc::clone(&handle)));
+    let (answer, mut wait) = oneshot::channel();
+    let request_id = request.head.id.clone();
+    let source = Box::new(request);
+    pool.submit(PendingCall { source, request_id, body, handle, begin, deadline, answer });
+    let answer = match tokio::time::timeout_at(deadline.into(), &mut wait).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            // If it has begun, its worker is ended now.
+            pool.expire();
+            wait.await
+        }
+    };
+    // From here on the answer's body cancels the call when it is dropped.
+    waiter.0 = None;
+    match answer {
+        Ok(Ok(reply)) => Ok(reply.map(into_body)),
+        Ok(Err(error)) => {
+            if !matches!(error, WorkerError::Reply(_) | WorkerError::Deadline) {
+                function.stats.errors.inc();
+            }
+            Err(call_error(error, &function))
+        }
+        Err(_) => Err(CallError::Lost),
+    }
+}
+
+fn into_body(body: WorkerBody) -> Body {
+    match body {
+        WorkerBody::Whole(data) if data.is_empty() => Body::empty(),
+        WorkerBody::Whole(data) => Body::from(data),
+        WorkerBody::Stream(stream) => Body::new(stream),
+    }
+}
+
+/// The pool's error as one of this stage.
+pub(super) fn call_error(error: WorkerError, function: &Function) -> CallError {
+    match error {
+        WorkerError::Resting { again } => CallError::Resting { again },
+        WorkerError::NotStarted(reason) => CallError::NotStarted(reason),
+        WorkerError::Crashed(what) => CallError::Crashed(what),
+        WorkerError::Reply(error) => CallError::Reply(error),
+        WorkerError::Deadline => deadline_passed(function, 0),
+        // The caller has gone: this reaches nobody.
+        WorkerError::Abandoned => CallError::Lost,
+    }
+}
+
+/// The side that waits. When it goes, the call is told.
+struct Waiter(Option<Arc<CallHandle>>);
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.0 {
+            handle.abandon();
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Making a call of a function, within the function's limits, and waiting for its answer.
+//!
+//! Knows how to run a function, not how it was found. A plain `fn` runs on a thread that may block ([`blocking`]), an
+//! `async fn` is polled in place ([`polled`]), an isolated function runs in a worker process ([`isolated`]).
+
+mod blocking;
+mod blocking_pool;
+mod body;
+mod concurrency;
+mod isolated;
+mod polled;
+mod request;
+mod stream;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use bytes::Bytes;
+use fezz_isolation::host::Pool;
+use fezz_runtime::ffi::{Call, CallBody, Reply, ReplyError};
+use http_body::Body as _;
+
+pub(crate) use blocking_pool::BlockingPool;
+pub(crate) use body::BodyError;
+pub(crate) use request::{CallRequest, Head, REQUEST_ID};
+
+use crate::function::Function;
+use crate::load::{CallMode, Loaded, LoadedLibrary};
+use body::BodyReader;
+use concurrency::{Permit, check_overload};
+use polled::Polled;
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error("all {limit} calls that the function may run at once are taken")]
+    Full { limit: usize },
+    #[error("the function did not answer within {} ms; calls of it that nobody waits for: {abandoned}", .timeout.as_millis())]
+    Deadline { timeout: Duration, abandoned: usize },
+    #[error(transparent)]
+    Reply(#[from] ReplyError),
+    #[error("the function crashed while it served this request: {0}")]
+    Crashed(String),
+    #[error("the function's worker process could not be started: {0}")]
+    NotStarted(String),
+    #[error("the function crashed too often; calls of it are taken again in {} s", .again.as_secs().max(1))]
+    Resting { again: Duration },
+    #[error(
+        "{abandoned} calls of the function are still running that nobody waits for: no more are made until some of them have ended"
+    )]
+    Overloaded { abandoned: usize },
+    #[error("the call was lost inside the host; this is a defect of the host")]
+    Lost,
+}
+
+/// What holds for all calls.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// The most threads that calls may block at once.
+    pub(crate) blocking_threads: usize,
+    /// With this many abandoned calls a function is overloaded.
+    pub(crate) abandoned_max: usize,
+    /// How long a client may keep its body waiting.
+    pub(crate) body_timeout: Duration,
+    /// A poll that takes this long is reported as blocking.
+    pub(crate) slow_poll: Duration,
+}
+
+/// Makes calls.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    options: Arc<Options>,
+    pool: BlockingPool,
+}
+
+/// A call that has its permit and can be run.
+#[derive(Debug)]
+struct Admitted {
+    loaded: Arc<LoadedLibrary>,
+    /// Dropped after the call, at whose end it makes room for another.
+    permit: Permit,
+    call: Call<CallRequest>,
+    begin: Instant,
+    deadline: Instant,
+}
+
+impl Admitted {
+    /// Takes a permit; from then on the function's time runs.
+    fn new(
+        request: CallRequest,
+        body: CallBody,
+        loaded: Arc<LoadedLibrary>,
+        begin: Instant,
+    ) -> Result<Self, CallError> {
+        let permit = Permit::acquire(&request.function)?;
+        let deadline = begin + request.function.limits.timeout;
+        Ok(Self { loaded, permit, call: Call::new(request, body), begin, deadline })
+    }
+}
+
+impl Caller {
+    /// Must be called within a runtime, on which the blocking pool's watcher runs.
+    pub(crate) fn new(options: Options) -> Self {
+        let pool = BlockingPool::start(options.blocking_threads);
+        Self { options: Arc::new(options), pool }
+    }
+
+    /// Begins a call of a loaded function.
+    pub(crate) fn call(&self, request: CallRequest, body: Body, loaded: Loaded) -> Calling {
+        if let Err(error) = check_overload(&request.function, self.options.abandoned_max) {
+            return Calling::Refused(Some(error));
+        }
+        match loaded {
+            Loaded::Library(library) if body.is_end_stream() && !library.streams_bodies() => {
+                self.start(request, library).unwrap_or_else(|error| Calling::Refused(Some(error)))
+            }
+            loaded => Calling::Boxed(Box::pin(self.clone().run(request, body, loaded))),
+        }
+    }
+
+    /// A request without a body waits for nothing before its call.
+    fn start(&self, request: CallRequest, library: Arc<LoadedLibrary>) -> Result<Calling, CallError> {
+        let (begin, mode) = (request.head.since, library.call_mode());
+        let admitted = Admitted::new(request, CallBody::Whole(Bytes::new()), library, begin)?;
+        Ok(match mode {
+            CallMode::Polled => Calling::Polled(self.polled(admitted)?),
+            CallMode::Blocking => {
+                let pool = self.pool.clone();
+                Calling::Boxed(Box::pin(async move { blocking::run(admitted, &pool).await }))
+            }
+        })
+    }
+
+    async fn run(self, request: CallRequest, body: Body, loaded: Loaded) -> Result<Reply<Body>, CallError> {
+        match loaded {
+            Loaded::Library(library) => {
+                let body = self.read(&request, body, library.streams_bodies()).await?;
+                let mode = library.call_mode();
+                let admitted = Admitted::new(request, body, library, Instant::now())?;
+                match mode {
+                    CallMode::Blocking => blocking::run(admitted, &self.pool).await,
+                    CallMode::Polled => self.polled(admitted)?.await,
+                }
+            }
+            Loaded::Workers(pool) => self.isolated(request, body, pool).await,
+        }
+    }
+
+    fn polled(&self, admitted: Admitted) -> Result<Polled, CallError> {
+        Polled::start(admitted, self.options.slow_poll, self.pool.clone()).ok_or(CallError::Lost)
+    }
+
+    async fn isolated(
+        &self,
+        request: CallRequest,
+        body: Body,
+        pool: Arc<Pool>,
+    ) -> Result<Reply<Body>, CallError> {
+        let function = Arc::clone(&request.function);
+        let streams = pool.streams_bodies(Instant::now() + function.limits.timeout).await;
+        let streams = streams.map_err(|error| isolated::call_error(error, &function))?;
+        let body = self.read(&request, body, streams).await?;
+        isolated::run(&pool, request, body).await
+    }
+
+    /// Reads the body, unless the function does. Before the permit is taken, so that a slow client does not hold one.
+    async fn read(
+        &self,
+        request: &CallRequest,
+        body: Body,
+        streams_bodies: bool,
+    ) -> Result<CallBody, CallError> {
+        let limit = request.function.limits.max_body_bytes;
+        let body = BodyReader::new(body, &request.head.parts.headers, limit, self.options.body_timeout)?;
+        Ok(if streams_bodies {
+            CallBody::Stream(Box::new(body.with_timer()))
+        } else {
+            CallBody::Whole(body.read().await?)
+        })
+    }
+}
+
+/// The deadline has passed, and is counted.
+fn deadline_passed(function: &Function, abandoned: usize) -> CallError {
+    function.stats.timeouts.inc();
+    CallError::Deadline { timeout: function.limits.timeout, abandoned }
+}
+
+/// A call that is being made. The most frequent kind needs no box.
+pub(crate) enum Calling {
+    Polled(Polled),
+    Boxed(Pin<Box<dyn Future<Output = Result<Reply<Body>, CallError>> + Send>>),
+    /// Taken by the only poll.
+    Refused(Option<CallError>),
+}
+
+impl Future for Calling {
+    type Output = Result<Reply<Body>, CallError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(match self.get_mut() {
+            Self::Polled(polled) => ready!(Pin::new(polled).poll(cx)),
+            Self::Boxed(boxed) => ready!(boxed.as_mut().poll(cx)),
+            Self::Refused(error) => Err(error.take().unwrap_or(CallError::Lost)),
+        })
+    }
+}

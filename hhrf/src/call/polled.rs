@@ -1,0 +1,85 @@
+//! A call of an `async fn`, polled in place on the connection's own task.
+//!
+//! The future owns the call. When it is dropped, because the client left or the deadline passed, the function's task is
+//! dropped with it, which cancels it, and the permit is free at once.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use fezz_runtime::ffi::{Call, Reply, Task};
+use tokio::time::{Sleep, sleep_until};
+
+use super::concurrency::Permit;
+use super::stream::streamed;
+use super::{Admitted, BlockingPool, CallError, CallRequest, deadline_passed};
+use crate::load::LoadedLibrary;
+
+/// A call and what it holds. Fields are dropped in order: the task before the permit, which makes room for another.
+pub(crate) struct Polled {
+    task: Task<CallRequest>,
+    permit: Option<Permit>,
+    loaded: Arc<LoadedLibrary>,
+    pool: BlockingPool,
+    slow_poll: Duration,
+    begin: Instant,
+    /// Not polled yet: `begin` serves as the beginning of the first poll, which saves a clock read.
+    fresh: bool,
+    deadline: Instant,
+    /// Made when there is first something to wait for.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Polled {
+    /// None if the function cannot be polled.
+    pub(super) fn start(admitted: Admitted, slow_poll: Duration, pool: BlockingPool) -> Option<Self> {
+        let Admitted { loaded, call, permit, begin, deadline } = admitted;
+        let task = loaded.start(call, deadline - begin)?;
+        let (permit, timer, fresh) = (Some(permit), None, true);
+        Some(Self { task, permit, loaded, pool, slow_poll, begin, fresh, deadline, timer })
+    }
+
+    /// Ready when the function's time is over.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = self.deadline;
+        self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline.into()))).as_mut().poll(cx)
+    }
+}
+
+impl Future for Polled {
+    type Output = Result<Reply<Body>, CallError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let begin = if std::mem::take(&mut this.fresh) { this.begin } else { Instant::now() };
+        let polled = this.task.poll(cx);
+        let end = Instant::now();
+        if end - begin >= this.slow_poll {
+            report_slow_poll(this.task.call(), end - begin);
+        }
+        let Poll::Ready(raw) = polled else {
+            let deadline = this.poll_deadline(cx);
+            return deadline.map(|()| Err(deadline_passed(&this.task.call().source().function, 0)));
+        };
+        let call = this.task.call();
+        let reply = raw.and_then(|raw| raw.into_reply(Arc::<LoadedLibrary>::clone(&this.loaded)));
+        call.source().function.stats.call_ended(end - this.begin, reply.as_ref().err());
+        let permit = this.permit.take();
+        Poll::Ready(Ok(reply?.map(|body| streamed(body, call, permit, &this.pool))))
+    }
+}
+
+/// A poll that blocks holds up all other work of its thread; the function's author has to know.
+fn report_slow_poll(call: &Call<CallRequest>, took: Duration) {
+    let CallRequest { function, head, .. } = call.source();
+    function.stats.slow_polls.inc();
+    tracing::warn!(
+        function = function.name(),
+        request_id = head.id(),
+        millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "a poll of the function blocked a thread of the host; blocking work belongs in a plain fn or in spawn_blocking"
+    );
+}

@@ -1,0 +1,130 @@
+//! The request of a call: an HTTP request whose function and route are known.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Instant;
+
+use fezz_runtime::ffi::RequestSource;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue};
+
+use super::concurrency::Permit;
+use crate::function::Function;
+
+/// Carries the request's id, in both directions.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// W3C Trace Context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// All that is known of an HTTP request before its body is read.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// Without hop-by-hop headers.
+    pub(crate) parts: Parts,
+    /// The client's id if it sent a usable one, else the host's own: visible ASCII of limited length. An unusable one
+    /// may still stand among the headers.
+    pub(crate) id: HeaderValue,
+    /// The client's address and port.
+    pub(crate) client_addr: Arc<str>,
+    /// When the head was complete.
+    pub(crate) since: Instant,
+}
+
+impl Head {
+    /// The request's id.
+    pub(crate) fn id(&self) -> &str {
+        self.id.to_str().unwrap_or_default()
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct CallRequest {
+    /// In a box: moving it from stage to stage would cost more.
+    pub(crate) head: Box<Head>,
+    pub(crate) function: Arc<Function>,
+    /// Where in the URI's path the function's own path begins.
+    path_start: usize,
+    /// Index of the route in the function's table.
+    pub(crate) route: usize,
+    params: Vec<(String, String)>,
+    cancelled: AtomicU32,
+    /// Only of an isolated call: given back with the request, which the pool drops before it sends the answer.
+    pub(super) permit: Option<Permit>,
+}
+
+impl CallRequest {
+    pub(crate) const fn new(
+        head: Box<Head>,
+        function: Arc<Function>,
+        path_start: usize,
+        route: usize,
+        params: Vec<(String, String)>,
+    ) -> Self {
+        Self { head, function, path_start, route, params, cancelled: AtomicU32::new(0), permit: None }
+    }
+
+    fn pattern(&self) -> &str {
+        self.function.routes.patterns().nth(self.route).unwrap_or_default()
+    }
+}
+
+impl RequestSource for CallRequest {
+    fn method(&self) -> &[u8] {
+        self.head.parts.method.as_str().as_bytes()
+    }
+
+    /// If the client named none, it is that of the route that was chosen for it, which has no parameters.
+    fn path(&self) -> &[u8] {
+        match self.head.parts.uri.path().get(self.path_start..) {
+            None | Some("" | "/") => self.pattern().as_bytes(),
+            Some(path) => path.as_bytes(),
+        }
+    }
+
+    fn query(&self) -> &[u8] {
+        self.head.parts.uri.query().unwrap_or_default().as_bytes()
+    }
+
+    fn route(&self) -> &[u8] {
+        self.pattern().as_bytes()
+    }
+
+    fn request_id(&self) -> &[u8] {
+        self.head.id.as_bytes()
+    }
+
+    fn traceparent(&self) -> &[u8] {
+        let mut headers = self.head.parts.headers.iter();
+        headers.find(|(name, _)| *name == TRACEPARENT).map_or(&[], |(_, value)| value.as_bytes())
+    }
+
+    fn client_addr(&self) -> &[u8] {
+        self.head.client_addr.as_bytes()
+    }
+
+    fn params(&self, to: &mut dyn FnMut(&[u8], &[u8])) {
+        self.params.iter().for_each(|(name, value)| to(name.as_bytes(), value.as_bytes()));
+    }
+
+    fn headers(&self, to: &mut dyn FnMut(&[u8], &[u8])) {
+        for (name, value) in &self.head.parts.headers {
+            if *name != REQUEST_ID {
+                to(name.as_str().as_bytes(), value.as_bytes());
+            }
+        }
+        to(REQUEST_ID.as_str().as_bytes(), self.request_id());
+    }
+
+    fn max_headers(&self) -> usize {
+        self.head.parts.headers.len() + 1
+    }
+
+    fn cancelled(&self) -> &AtomicU32 {
+        &self.cancelled
+    }
+
+    fn function_number(&self) -> u32 {
+        self.function.number
+    }
+}

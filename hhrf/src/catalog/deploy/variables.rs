@@ -1,0 +1,63 @@
+//! Gathering a function's variables: `env` of its `fezz.json`, overridden by `.env`, overridden by secrets.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fezz_manifest::{Manifest, Problems, parse_env_file};
+use fezz_runtime::Variables;
+
+use super::dropped;
+
+const ENV_FILE: &str = ".env";
+
+/// Why a function's settings are not complete.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VariablesError {
+    #[error("`{file}` cannot be read: {source}")]
+    Read { file: String, source: io::Error },
+    #[error("`{file}`: {problems}")]
+    Parse { file: String, problems: Problems },
+    #[error("the secret `{name}` is neither in the host's environment{file}; set it, and deploy again")]
+    MissingSecret { name: String, file: String },
+}
+
+/// Gathers the variables of the function in `folder`.
+pub(super) fn gather(
+    manifest: &Manifest,
+    folder: &Path,
+    secrets_file: Option<&PathBuf>,
+) -> Result<Variables, VariablesError> {
+    let mut values = manifest.env.clone();
+    match dropped::read(folder, ENV_FILE) {
+        Ok(text) => values.extend(parse(ENV_FILE, &text)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(source) => return Err(VariablesError::Read { file: ENV_FILE.to_owned(), source }),
+    }
+    if !manifest.secrets.is_empty() {
+        values.extend(secrets(&manifest.secrets, secrets_file)?);
+    }
+    Ok(values.into_iter().collect())
+}
+
+fn parse(file: &str, text: &[u8]) -> Result<BTreeMap<String, String>, VariablesError> {
+    parse_env_file(text).map_err(|problems| VariablesError::Parse { file: file.to_owned(), problems })
+}
+
+/// The secrets that a function names: from the file where it has them, else from the host's environment.
+fn secrets(names: &[String], file: Option<&PathBuf>) -> Result<BTreeMap<String, String>, VariablesError> {
+    let mut known = BTreeMap::new();
+    if let Some(path) = file {
+        let name = path.display().to_string();
+        let text =
+            std::fs::read(path).map_err(|source| VariablesError::Read { file: name.clone(), source })?;
+        known = parse(&name, &text)?;
+    }
+    let find = |name: &String| {
+        let value = known.remove(name).or_else(|| std::env::var(name).ok());
+        let file = file.map_or_else(String::new, |path| format!(" nor in {}", path.display()));
+        let value = value.ok_or_else(|| VariablesError::MissingSecret { name: name.clone(), file })?;
+        Ok((name.clone(), value))
+    };
+    names.iter().map(find).collect()
+}

@@ -1,0 +1,158 @@
+//! From settings to the options of each module: names, ranges and defaults.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fezz_guard::Limits as GuardLimits;
+
+use super::Settings;
+use super::isolation;
+use super::judge::{HOUR_MS, Judge};
+use crate::function::Limits;
+use crate::http::{HeadLimitsLayer, Sticky};
+use crate::logging;
+use crate::serve::{Addresses, ConnectionOptions, DrainOptions};
+use crate::{call, catalog, http, load, serve, supervise};
+
+const GIB: u64 = 1 << 30;
+
+/// All options, from the gathered values.
+pub(super) fn settings(judge: &mut Judge<'_>) -> Settings {
+    let quarantine_isolates = quarantine_isolates(judge);
+    let addresses = addresses(judge);
+    let drain = drain(judge);
+    let connections = connections(judge);
+    Settings {
+        log: logging::Options { filter: judge.log_filter(), format: judge.log_format() },
+        supervise: supervision(judge, quarantine_isolates, drain.delay + drain.grace),
+        serve: serve::Options {
+            addresses,
+            catalog: catalog(judge, quarantine_isolates),
+            load: load(judge),
+            call: call(judge),
+            http: http(judge, &connections.limits),
+            pool: isolation::pool(judge),
+            connections,
+            drain,
+        },
+    }
+}
+
+fn addresses(judge: &mut Judge<'_>) -> Addresses {
+    Addresses {
+        listen: judge.parsed("listen", "127.0.0.1:3000", |text| {
+            text.parse().map_err(|_| format!("`{text}` is not an address; write IP:PORT, as 127.0.0.1:3000"))
+        }),
+        admin: judge.parsed("admin", "127.0.0.1:3001", |text| match text {
+            "off" => Ok(None),
+            _ => text
+                .parse()
+                .map(Some)
+                .map_err(|_| format!("`{text}` is not an address; write IP:PORT, as 127.0.0.1:3001, or off")),
+        }),
+    }
+}
+
+fn catalog(judge: &mut Judge<'_>, quarantine_isolates: bool) -> catalog::Options {
+    catalog::Options {
+        functions: PathBuf::from(judge.text("functions", "./functions")),
+        state_dir: PathBuf::from(judge.text("state_dir", "./.fezz")),
+        secrets_file: judge.parsed("secrets_file", "", |text| {
+            Ok(Some(PathBuf::from(text)).filter(|path| !path.as_os_str().is_empty()))
+        }),
+        limits: Limits {
+            timeout: judge.millis("timeout_ms", 1..=HOUR_MS, 30_000),
+            max_body_bytes: judge.number("max_body_bytes", 0..=4 * GIB, 10 << 20),
+            max_concurrency: judge.size("max_concurrency", 1..=65_536, 256),
+        },
+        isolation: isolation::defaults(judge),
+        quarantine_isolates,
+        probe_timeout: judge.millis("probe_timeout_ms", 1..=HOUR_MS, 2_000),
+        timing: catalog::Timing {
+            watch: judge.boolean("watch", true),
+            settle: judge.millis("settle_ms", 1..=HOUR_MS, 100),
+            rescan: judge.millis("rescan_ms", 10..=24 * HOUR_MS, 30_000),
+        },
+    }
+}
+
+fn load(judge: &mut Judge<'_>) -> load::Options {
+    load::Options {
+        idle: judge.millis("cache_idle_ms", 1..=24 * HOUR_MS, 300_000),
+        sweep: judge.millis("cache_sweep_ms", 1..=HOUR_MS, 1_000),
+        libraries_warning: judge.size("libraries_warning", 1..=1_000_000, 800),
+    }
+}
+
+fn call(judge: &mut Judge<'_>) -> call::Options {
+    call::Options {
+        blocking_threads: judge.size("blocking_threads", 1..=8192, 512),
+        abandoned_max: judge.size("abandoned_max", 1..=65_536, 64),
+        body_timeout: judge.millis("body_timeout_ms", 1..=HOUR_MS, 5_000),
+        slow_poll: judge.millis("slow_poll_ms", 1..=HOUR_MS, 100),
+    }
+}
+
+fn http(judge: &mut Judge<'_>, limits: &GuardLimits) -> http::Options {
+    http::Options {
+        expose_panics: judge.boolean("expose_panics", false),
+        head_limits: HeadLimitsLayer {
+            max_headers: limits.max_headers,
+            max_head_bytes: limits.max_head_bytes,
+        },
+        sticky: Sticky {
+            header: judge.parsed("sticky_header", "x-fezz-sticky", |text| {
+                text.parse().map_err(|_| format!("`{text}` is not the name of a header"))
+            }),
+            cookie: judge.parsed("sticky_cookie", "fezz_sticky", |text| {
+                let is_name = text.parse::<::http::HeaderName>().is_ok();
+                if is_name {
+                    Ok(text.to_owned())
+                } else {
+                    Err(format!("`{text}` is not the name of a cookie"))
+                }
+            }),
+        },
+    }
+}
+
+fn connections(judge: &mut Judge<'_>) -> ConnectionOptions {
+    ConnectionOptions {
+        max: judge.size("max_connections", 1..=1_000_000, 10_000),
+        limits: GuardLimits {
+            max_headers: judge.size("max_headers", 1..=100, 100),
+            max_head_bytes: judge.size("max_head_bytes", 1024..=65_536, 32_768),
+            header_timeout: judge.millis("header_timeout_ms", 1..=HOUR_MS, 5_000),
+            idle_timeout: judge.millis("idle_timeout_ms", 1..=24 * HOUR_MS, 75_000),
+            write_timeout: judge.millis("write_timeout_ms", 1..=HOUR_MS, 30_000),
+        },
+    }
+}
+
+fn drain(judge: &mut Judge<'_>) -> DrainOptions {
+    DrainOptions {
+        delay: judge.millis("drain_delay_ms", 0..=HOUR_MS, 1_000),
+        grace: judge.millis("grace_ms", 0..=HOUR_MS, 10_000),
+        hand_over: judge.millis("hand_over_ms", 0..=HOUR_MS, 5_000),
+    }
+}
+
+fn quarantine_isolates(judge: &mut Judge<'_>) -> bool {
+    judge.parsed("quarantine", "refuse", |text| match text {
+        "refuse" => Ok(false),
+        "isolate" => Ok(true),
+        _ => Err(format!("`{text}` is no quarantine; write refuse or isolate")),
+    })
+}
+
+fn supervision(judge: &mut Judge<'_>, quarantine_isolates: bool, drain: Duration) -> supervise::Options {
+    supervise::Options {
+        quarantine_crashes: u32::try_from(judge.number("quarantine_crashes", 1..=1_000_000, 3))
+            .unwrap_or(u32::MAX),
+        quarantine_isolates,
+        watchdog: judge.millis("watchdog_ms", 1_000..=HOUR_MS, 20_000),
+        memory_bytes: judge.number("renew_memory_bytes", 0..=isolation::MAX_MEMORY_BYTES, 0),
+        watch_program: judge.boolean("watch_program", true),
+        drain,
+    }
+}

@@ -1,0 +1,32 @@
+//! The key of a function: id, version, build, settings.
+
+use fezz_runtime::Digest;
+use http::HeaderValue;
+
+/// What tells one function from another in every cache: id, version, the library's digest, and the settings that its
+/// statics may have been initialised from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FunctionKey {
+    pub(crate) id: String,
+    pub(crate) version: String,
+    pub(crate) digest: Digest,
+    /// Fingerprint of its variables and its isolation.
+    pub(crate) settings: u64,
+    /// `id@version`, as it stands in logs.
+    pub(crate) name: String,
+}
+
+/// A function's name and digest as header values, made once.
+#[derive(Clone, Debug)]
+pub(crate) struct Tag {
+    pub(crate) name: HeaderValue,
+    pub(crate) digest: HeaderValue,
+}
+
+impl Tag {
+    pub(crate) fn of(key: &FunctionKey) -> Self {
+        // Ids, versions and digests are visible ASCII.
+        let value = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("?"));
+        Self { name: value(&key.name), digest: value(&key.digest.short()) }
+    }
+}

@@ -1,0 +1,67 @@
+//! A function that is served, and all that belongs to it: key, limits, running calls, statistics.
+
+mod calls;
+mod key;
+mod quarantine;
+mod retirement;
+mod stats;
+
+pub(crate) use calls::Calls;
+pub(crate) use key::{FunctionKey, Tag};
+pub(crate) use quarantine::Quarantined;
+pub(crate) use retirement::Retirement;
+pub(crate) use stats::{RouteStats, Stats, method_label};
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fezz_isolation::host::Plan;
+use fezz_manifest::{RouteTable, Version};
+use fezz_runtime::Variables;
+
+/// What a function may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) timeout: Duration,
+    pub(crate) max_body_bytes: u64,
+    pub(crate) max_concurrency: usize,
+}
+
+/// One build of a function, with its settings: an entry of the catalog.
+#[derive(Debug)]
+pub(crate) struct Function {
+    pub(crate) key: Arc<FunctionKey>,
+    pub(crate) version: Version,
+    pub(crate) routes: RouteTable,
+    pub(crate) limits: Limits,
+    /// Its worker processes; none if it runs in the serving process.
+    pub(crate) isolation: Option<Plan>,
+    /// Its number in the crash record.
+    pub(crate) number: u32,
+    /// Why it is not called, if it has crashed the serving process too often.
+    pub(crate) quarantined: Option<String>,
+    pub(crate) variables: Variables,
+    pub(crate) data_dir: PathBuf,
+    /// The private copy of the library.
+    pub(crate) library: PathBuf,
+    pub(crate) calls: Calls,
+    pub(crate) stats: Arc<Stats>,
+    /// The statistics of each pattern of `routes`.
+    pub(crate) route_stats: Vec<Arc<RouteStats>>,
+    pub(crate) tag: Tag,
+    /// Has the cache evict the function when neither catalogs nor calls hold it any more.
+    pub(crate) _retirement: Retirement,
+}
+
+impl Function {
+    /// `id@version`.
+    pub(crate) fn name(&self) -> &str {
+        &self.key.name
+    }
+
+    /// Whether serving `other` instead would make no difference.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.key == other.key && self.limits == other.limits && self.routes.routes().eq(other.routes.routes())
+    }
+}

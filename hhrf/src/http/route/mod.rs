@@ -1,0 +1,162 @@
+//! Route: which function and which of its routes a request is for.
+//!
+//! Works on the catalog snapshot alone, without I/O; knows neither libraries nor files.
+
+mod outcome;
+mod path;
+mod sticky;
+
+pub(super) use outcome::{RouteMatch, WithRoute};
+pub(crate) use sticky::Sticky;
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arc_swap::ArcSwap;
+use axum::body::Body;
+use fezz_manifest::{Found, Match};
+use fezz_runtime::ffi::Reply;
+use futures_util::future::{Either, Ready, ready};
+use http::request::Parts;
+use tower::{Layer, Service};
+
+use super::error::Error;
+use super::request::Received;
+use super::respond::Answer;
+use crate::call::CallRequest;
+use crate::catalog::Catalog;
+use crate::function::Function;
+use outcome::WithRouteFuture;
+use path::FunctionPath;
+
+/// Why a request reaches no function.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RouteError {
+    #[error("nothing is served at this path; functions are at /rpc/<id>@<version>/…")]
+    Nothing,
+    #[error("{0}")]
+    BadPath(#[from] path::PathError),
+    #[error("there is no function `{0}`")]
+    UnknownFunction(String),
+    #[error("function {function} has no route for this path")]
+    UnknownPath { function: String },
+    #[error("function {function} does not take {method} here, but {allow}")]
+    MethodNotAllowed { function: String, method: http::Method, allow: String },
+    #[error("the path parameter `{name}` is not UTF-8")]
+    BadParameter { name: String },
+}
+
+/// A request whose function and route are known.
+#[derive(Debug)]
+pub(super) struct Routed {
+    pub(super) request: CallRequest,
+    pub(super) body: Body,
+}
+
+/// Puts routing before a service that needs routed requests.
+#[derive(Clone, Debug)]
+pub(super) struct RouteLayer {
+    catalog: Arc<ArcSwap<Catalog>>,
+    sticky: Arc<Sticky>,
+}
+
+impl RouteLayer {
+    pub(super) fn new(catalog: Arc<ArcSwap<Catalog>>, sticky: &Sticky) -> Self {
+        Self { catalog, sticky: Arc::new(sticky.clone()) }
+    }
+}
+
+impl<S> Layer<S> for RouteLayer {
+    type Service = Route<S>;
+
+    fn layer(&self, inner: S) -> Route<S> {
+        Route { layer: self.clone(), inner }
+    }
+}
+
+/// The service of [`RouteLayer`].
+#[derive(Clone, Debug)]
+pub(super) struct Route<S> {
+    layer: RouteLayer,
+    inner: S,
+}
+
+impl<S> Service<Received> for Route<S>
+where
+    S: Service<Routed, Response = Reply<Body>, Error = Error, Future: Unpin>,
+{
+    type Response = WithRoute<Answer>;
+    type Error = WithRoute<Error>;
+    type Future = Either<Ready<Result<WithRoute<Answer>, WithRoute<Error>>>, WithRouteFuture<S::Future>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WithRoute<Error>>> {
+        self.inner.poll_ready(cx).map_err(WithRoute::from)
+    }
+
+    fn call(&mut self, request: Received) -> Self::Future {
+        let catalog = self.layer.catalog.load();
+        match route(&catalog, &self.layer.sticky, request) {
+            Ok(routed) => {
+                let CallRequest { function, route, .. } = &routed.request;
+                let matched = RouteMatch { function: Arc::clone(function), route: Some(*route) };
+                Either::Right(WithRouteFuture { matched: Some(matched), inner: self.inner.call(routed) })
+            }
+            Err(outcome) => Either::Left(ready(*outcome)),
+        }
+    }
+}
+
+/// What ends here, with an answer or an error.
+type Ended = Box<Result<WithRoute<Answer>, WithRoute<Error>>>;
+
+fn route(catalog: &Catalog, sticky: &Sticky, received: Received) -> Result<Routed, Ended> {
+    let nowhere = |error: RouteError| Box::new(Err(WithRoute::from(Error::Route(error))));
+    let parts = &received.head.parts;
+    let FunctionPath { function: name, path_start } = FunctionPath::parse(parts.uri.path())
+        .map_err(|error| nowhere(error.into()))?
+        .ok_or_else(|| nowhere(RouteError::Nothing))?;
+    let function = catalog
+        .find(&name, || sticky.value(&parts.headers))
+        .ok_or_else(|| nowhere(RouteError::UnknownFunction(name.into_owned())))?;
+    let function = Arc::clone(function);
+    match match_route(&function, parts, path_start) {
+        Ok((route, params)) => {
+            let Received { head, body, .. } = received;
+            Ok(Routed { request: CallRequest::new(head, function, path_start, route, params), body })
+        }
+        Err(outcome) => {
+            let matched = Some(RouteMatch { function, route: None });
+            Err(Box::new(match *outcome {
+                Ok(value) => Ok(WithRoute { matched, value }),
+                Err(error) => Err(WithRoute { matched, value: Error::Route(error) }),
+            }))
+        }
+    }
+}
+
+type Matched = (usize, Vec<(String, String)>);
+type Unmatched = Result<Answer, RouteError>;
+
+/// The function's route for a request; else the host's own answer to OPTIONS, or an error.
+fn match_route(function: &Function, head: &Parts, path_start: usize) -> Result<Matched, Box<Unmatched>> {
+    let path = &head.uri.path()[path_start..];
+    let found = if matches!(path, "" | "/") {
+        function.routes.find_root(&head.method)
+    } else {
+        function.routes.find(path, &head.method)
+    };
+    let name = || function.name().to_owned();
+    Err(Box::new(match found {
+        Found::Route(Match { index, params, .. }) => {
+            let params = params.iter().map(|(name, value)| (name.to_owned(), value.into_owned())).collect();
+            return Ok((index, params));
+        }
+        Found::Options { allow } => Ok(Answer::Options { allow: allow.to_owned() }),
+        Found::MethodNotAllowed { allow } => {
+            let (method, allow) = (head.method.clone(), allow.to_owned());
+            Err(RouteError::MethodNotAllowed { function: name(), method, allow })
+        }
+        Found::BadParameter { name } => Err(RouteError::BadParameter { name: name.to_owned() }),
+        Found::NotFound => Err(RouteError::UnknownPath { function: name() }),
+    }))
+}

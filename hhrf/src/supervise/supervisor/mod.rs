@@ -1,0 +1,274 @@
+//! The supervisor's event loop: signals, and the start and end of serving processes.
+
+mod blame;
+mod poll;
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitCode, ExitStatus};
+use std::time::{Duration, Instant};
+
+use fezz_isolation::host::describe;
+use rustix::process::Signal;
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::child::{Child, Event, What};
+use super::crashes::Crashes;
+use super::program::Program;
+use super::{Options, Sockets, systemd};
+
+/// Poll interval for memory, the program's file and signs of life.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// A serving process that has been up for so long has not crashed while it started.
+const SETTLED: Duration = Duration::from_secs(5);
+/// The first delay before another start, where the last one did not come to anything, and the longest.
+const FIRST_DELAY: Duration = Duration::from_millis(10);
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
+/// How much longer than it should a process may take to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) struct Supervisor {
+    options: Options,
+    /// How long an old process may take to end.
+    last_wait: Duration,
+    sockets: Sockets,
+    program: Program,
+    crashes: Crashes,
+    /// Takes the traffic; none while a new one waits for its start.
+    serving: Option<Child>,
+    /// Will take it as soon as it is ready.
+    next: Option<Child>,
+    /// Finish what they have.
+    old: Vec<(Child, Instant)>,
+    numbers: u64,
+    /// Whether any was ever ready: a host that cannot begin is not started again.
+    begun: bool,
+    delay: Duration,
+    start_at: Option<Instant>,
+    renewed: Option<Instant>,
+    /// Set when there is nothing to be started any more: when those that are left must have ended.
+    ending: Option<Instant>,
+    /// With which the supervisor ends.
+    code: ExitCode,
+    events: mpsc::UnboundedSender<Event>,
+    inbox: mpsc::UnboundedReceiver<Event>,
+}
+
+impl Supervisor {
+    pub(super) fn begin(options: &Options, sockets: Sockets) -> io::Result<Self> {
+        let (events, inbox) = mpsc::unbounded_channel();
+        let mut supervisor = Self {
+            options: options.clone(),
+            last_wait: options.drain + PATIENCE,
+            sockets,
+            program: Program::new(std::env::current_exe()?),
+            crashes: Crashes::new(options.quarantine_crashes),
+            serving: None,
+            next: None,
+            old: Vec::new(),
+            numbers: 0,
+            begun: false,
+            delay: FIRST_DELAY,
+            start_at: None,
+            renewed: None,
+            ending: None,
+            code: ExitCode::SUCCESS,
+            events,
+            inbox,
+        };
+        supervisor.serving = Some(supervisor.start()?);
+        Ok(supervisor)
+    }
+
+    pub(super) async fn run(mut self) -> ExitCode {
+        let listened = (|| {
+            Ok::<_, io::Error>((
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::hangup())?,
+                signal(SignalKind::child())?,
+            ))
+        })();
+        let (mut term, mut int, mut hup, mut child): (Signals, Signals, Signals, Signals) = match listened {
+            Ok(signals) => signals,
+            Err(error) => {
+                tracing::error!("the supervisor cannot listen to signals: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
+        let mut poll = tokio::time::interval(POLL_INTERVAL);
+        poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let watchdog = systemd::watchdog();
+        let mut told_alive = Instant::now();
+        loop {
+            if self.ending.is_some() && self.serving.is_none() && self.next.is_none() && self.old.is_empty() {
+                return self.code;
+            }
+            let start_at = self.start_at.map(tokio::time::Instant::from_std);
+            tokio::select! {
+                Some(event) = self.inbox.recv() => {
+                    if let Some(code) = self.event(event).await {
+                        self.code = code;
+                        self.ending.get_or_insert_with(Instant::now);
+                    }
+                }
+                _ = term.recv() => self.end(Signal::TERM),
+                _ = int.recv() => self.end(Signal::INT),
+                _ = hup.recv() => self.renew("SIGHUP"),
+                _ = child.recv() => self.wake(),
+                () = tokio::time::sleep_until(start_at.unwrap_or_else(tokio::time::Instant::now)), if start_at.is_some() => {
+                    self.start_at = None;
+                    self.replace();
+                }
+                _ = poll.tick() => {
+                    self.poll();
+                    if watchdog.is_some_and(|often| told_alive.elapsed() >= often) && self.is_alive() {
+                        told_alive = Instant::now();
+                        systemd::alive();
+                    }
+                }
+            }
+        }
+    }
+
+    fn start(&mut self) -> io::Result<Child> {
+        self.numbers += 1;
+        let mut command = Command::new(self.program.path());
+        command.args(std::env::args_os().skip(1));
+        let child =
+            Child::start(self.numbers, command, &self.sockets, self.crashes.quarantined(), &self.events)?;
+        tracing::debug!(child = child.id(), "a serving process was started");
+        Ok(child)
+    }
+
+    /// What happened to a serving process; a code where this is the end.
+    async fn event(&mut self, Event { child, what }: Event) -> Option<ExitCode> {
+        match what {
+            What::Ready => self.ready(child).await,
+            What::WornOut(reason) => {
+                if self.serving.as_ref().is_some_and(|serving| serving.number == child) {
+                    self.renew(&reason);
+                }
+            }
+            What::Ended(status) => return self.ended(child, status),
+        }
+        None
+    }
+
+    async fn ready(&mut self, number: u64) {
+        self.begun = true;
+        if let Some(serving) = self.serving.as_mut().filter(|serving| serving.number == number) {
+            serving.ready = true;
+            systemd::ready(serving.id());
+            return;
+        }
+        let Some(mut next) = self.next.take_if(|next| next.number == number) else { return };
+        next.ready = true;
+        systemd::ready(next.id());
+        tracing::info!(child = next.id(), took_ms = millis(next.started.elapsed()), "handed over");
+        if let Some(mut before) = self.serving.replace(next) {
+            before.hand_over().await;
+            self.old.push((before, Instant::now() + self.last_wait));
+        }
+    }
+
+    fn ended(&mut self, number: u64, status: io::Result<ExitStatus>) -> Option<ExitCode> {
+        let how = status.as_ref().map_or_else(ToString::to_string, |status| describe(*status));
+        if let Some(index) = self.old.iter().position(|(old, _)| old.number == number) {
+            let (old, _) = self.old.swap_remove(index);
+            if status.is_ok_and(|status| status.success()) {
+                tracing::debug!(child = old.id(), "the earlier serving process has ended");
+            } else {
+                self.crashed(&old, &how);
+            }
+            return None;
+        }
+        if let Some(next) = self.next.take_if(|next| next.number == number) {
+            tracing::error!(child = next.id(), "the new serving process ended before it was ready: {how}");
+            if status.is_ok_and(|status| status.signal().is_some()) {
+                self.crashed(&next, &how);
+            }
+            if let Some(serving) = &self.serving {
+                systemd::ready(serving.id());
+            }
+            return None;
+        }
+        let serving = self.serving.take_if(|serving| serving.number == number)?;
+        if self.ending.is_some() {
+            return Some(code(&status));
+        }
+        let cannot_begin = status.as_ref().is_ok_and(|status| status.code().is_some_and(|code| code != 0));
+        if !self.begun && cannot_begin {
+            return Some(code(&status));
+        }
+        self.crashed(&serving, &how);
+        let came_to_something = serving.ready || serving.started.elapsed() >= SETTLED;
+        let rest = if came_to_something { Duration::ZERO } else { self.delay };
+        self.delay = if came_to_something { FIRST_DELAY } else { (self.delay * 2).min(LONGEST_DELAY) };
+        if rest.is_zero() {
+            self.replace();
+        } else {
+            self.start_at = Some(Instant::now() + rest);
+        }
+        None
+    }
+
+    /// Another serving process in the place of the one that is gone: the one that is on its way, or a new one.
+    fn replace(&mut self) {
+        if self.serving.is_some() || self.ending.is_some() {
+            return;
+        }
+        self.serving = self.next.take();
+        if self.serving.is_some() {
+            return;
+        }
+        match self.start() {
+            Ok(child) => self.serving = Some(child),
+            Err(error) => {
+                tracing::error!("the serving process cannot be started: {error}");
+                self.start_at = Some(Instant::now() + self.delay);
+                self.delay = (self.delay * 2).min(LONGEST_DELAY);
+            }
+        }
+    }
+
+    /// Starts a new serving process, to hand over to.
+    fn renew(&mut self, reason: &str) {
+        if self.ending.is_some() || self.next.is_some() {
+            return;
+        }
+        tracing::info!(reason, "handing over to a new serving process");
+        systemd::reloading();
+        match self.start() {
+            Ok(child) if self.serving.is_some() => self.next = Some(child),
+            Ok(child) => self.serving = Some(child),
+            Err(error) => {
+                tracing::error!("the new serving process cannot be started, the old one serves on: {error}");
+                if let Some(serving) = &self.serving {
+                    systemd::ready(serving.id());
+                }
+            }
+        }
+    }
+
+    /// Passes the signal on.
+    fn end(&mut self, signal: Signal) {
+        systemd::stopping();
+        self.ending.get_or_insert(Instant::now() + self.last_wait);
+        self.start_at = None;
+        let others = self.next.iter().chain(self.old.iter().map(|(old, _)| old));
+        self.serving.iter().chain(others).for_each(|child| child.signal(signal));
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The supervisor ends as its serving process did; a signal is what a shell makes of it.
+fn code(status: &io::Result<ExitStatus>) -> ExitCode {
+    let Ok(status) = status else { return ExitCode::FAILURE };
+    let code = status.code().or_else(|| Some(128 + status.signal()?)).unwrap_or(1);
+    u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
+}

@@ -1,0 +1,64 @@
+//! What the supervisor polls for: stopped and silent processes, memory, and a replaced program.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::Supervisor;
+use super::blame::name;
+
+/// A process that is worn out again says nothing about the next one.
+const BETWEEN_RENEWALS: Duration = Duration::from_secs(30);
+
+impl Supervisor {
+    /// A process that was stopped goes on.
+    pub(super) fn wake(&mut self) {
+        for child in self.serving.iter().chain(self.next.iter()).chain(self.old.iter().map(|(old, _)| old)) {
+            if child.wake() {
+                let running: Vec<_> = child.crash().running.iter().map(name).collect();
+                let running = running.join(" ");
+                tracing::warn!(child = child.id(), running, "the serving process was stopped; it goes on");
+            }
+        }
+    }
+
+    pub(super) fn is_alive(&mut self) -> bool {
+        let patience = self.options.watchdog;
+        self.serving.as_mut().is_some_and(|serving| serving.silent_since().elapsed() < patience)
+    }
+
+    pub(super) fn poll(&mut self) {
+        let now = Instant::now();
+        let overdue = |limit: Instant| now >= limit;
+        for (old, _) in self.old.iter().filter(|(_, limit)| overdue(*limit)) {
+            tracing::warn!(child = old.id(), "an old serving process did not end in time");
+            old.signal(Signal::KILL);
+        }
+        if self.ending.is_some() {
+            if self.ending.is_some_and(overdue) {
+                self.serving.iter().chain(&self.next).for_each(|child| child.signal(Signal::KILL));
+            }
+            return;
+        }
+        let patience = self.options.watchdog;
+        if let Some(serving) = self.serving.as_mut().filter(|serving| serving.ready)
+            && serving.silent_since().elapsed() >= patience
+        {
+            tracing::error!(child = serving.id(), "the serving process shows no sign of life");
+            serving.signal(Signal::KILL);
+            return;
+        }
+        if self.options.watch_program && self.program.was_replaced() {
+            self.renew("the program was replaced");
+        }
+        let limit = self.options.memory_bytes;
+        let rested = self.renewed.is_none_or(|last| last.elapsed() >= BETWEEN_RENEWALS);
+        if limit > 0
+            && rested
+            && self.serving.as_ref().is_some_and(|serving| serving.ready && serving.resident_bytes() > limit)
+        {
+            self.renewed = Some(now);
+            self.renew("memory");
+        }
+    }
+}
