@@ -20,7 +20,7 @@ use super::{ConnectionState, Limits, Violation};
 
 /// What hyper reads in place of a request that was refused. `connection: close` makes it close after the answer.
 pub(super) const REJECTED_REQUEST: &[u8] =
-    b"HHRF-REJECTED / HTTP/1.1\r\nhost: rejected\r\nconnection: close\r\n\r\n";
+    b"GUARD-REJECTED / HTTP/1.1\r\nhost: rejected\r\nconnection: close\r\n\r\n";
 
 /// Below this, a read goes into our own buffer: hyper-util asks for 24 bytes at first, to recognize HTTP/2.
 const DIRECT_MIN: usize = 1024;

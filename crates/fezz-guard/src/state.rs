@@ -10,7 +10,7 @@ use super::Violation;
 
 /// The method of the request that stands in for one that was refused. No client needs it; one that uses it anyway
 /// finds an ordinary unknown method, because its connection has no verdict.
-pub(crate) const REJECTED_METHOD: &str = "HHRF-REJECTED";
+pub(crate) const REJECTED_METHOD: &str = "GUARD-REJECTED";
 
 /// Shared by a connection's [`Guarded`](super::Guarded) socket and its service.
 #[derive(Debug, Default)]

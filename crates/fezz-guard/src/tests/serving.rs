@@ -64,8 +64,8 @@ async fn a_bad_request_waits_for_the_good_ones_before_it() {
 
 #[tokio::test]
 async fn the_stand_in_of_a_client_is_an_ordinary_request() {
-    let own = "HHRF-REJECTED /own HTTP/1.1\r\nhost: a\r\n\r\n";
-    assert_eq!(ask(format!("{own}{LAST}").as_bytes()).await, ["HHRF-REJECTED /own 0", "GET /last 0"]);
+    let own = "GUARD-REJECTED /own HTTP/1.1\r\nhost: a\r\n\r\n";
+    assert_eq!(ask(format!("{own}{LAST}").as_bytes()).await, ["GUARD-REJECTED /own 0", "GET /last 0"]);
 }
 
 #[tokio::test]
