@@ -1,30 +1,31 @@
-//! Follows a chunked body (RFC 9112 7.1) to its end, without keeping any of it.
+//! Chunked transfer coding (RFC 9112 7.1): finds the end of a chunked body, without buffering.
 //!
-//! hyper decodes the body itself; this walk only has to find the same end, and to refuse what another reader could
-//! find another end in: line ends that are not CR LF, sizes that are not 1 to 16 hexadecimal digits.
+//! hyper decodes the body. This parser has to find the same end, and rejects everything in which another
+//! parser could find a different one: line ends other than CR LF, sizes other than 1 to 16 hexadecimal
+//! digits.
 
 use super::class::{TOKEN, VALUE};
 
-/// The longest chunk line, and so the longest extension: no one uses them, and they would cost nothing to send.
+/// Longest chunk-size line in bytes. It bounds chunk extensions, which are unused but cheap to send.
 const MAX_LINE: usize = 4 * 1024;
-/// The most that all trailers may take; hyper's own limit is higher.
+/// Most bytes of the trailer section. hyper's own limit is higher.
 const MAX_TRAILERS: usize = 8 * 1024;
-/// As many digits as a `u64` holds.
+/// Most hexadecimal digits of a `u64`.
 const MAX_SIZE_DIGITS: usize = 16;
 
-/// Why a chunked body is broken.
-pub(super) type Broken = &'static str;
+/// Why a chunked body is invalid.
+pub(super) type ChunkError = &'static str;
 
-const SIZE: Broken = "a chunk does not begin with its size in 1 to 16 hexadecimal digits";
-const LINE: Broken = "a chunk's first line does not end in CR LF or is too long";
-const DATA: Broken = "a chunk's data is longer than its size";
-const TRAILERS: Broken = "the trailers of a chunked body are malformed or too long";
+const SIZE: ChunkError = "a chunk does not begin with its size in 1 to 16 hexadecimal digits";
+const LINE: ChunkError = "a chunk's first line does not end in CR LF or is too long";
+const DATA: ChunkError = "a chunk's data is longer than its size";
+const TRAILERS: ChunkError = "the trailers of a chunked body are malformed or too long";
 
-/// What comes next.
+/// The expected byte or section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Size,
-    /// White space before a semicolon, which a reader must take (RFC 9112 7.1.1).
+    /// White space before a semicolon, which a recipient must accept (RFC 9112 7.1.1).
     SizeSpace,
     Extension,
     SizeLf,
@@ -39,14 +40,17 @@ enum Step {
     End,
 }
 
-/// A chunked body of which a part has been read.
+/// Parser of one chunked body.
 #[derive(Debug)]
 pub(super) struct Chunked {
     step: Step,
-    /// What is left of the chunk; while its size is read, the size so far.
+    /// Bytes left of the chunk; in `Step::Size`, the value of the digits so far.
     left: u64,
+    /// Digits of the size so far.
     digits: usize,
+    /// Bytes of the chunk-size line so far.
     line: usize,
+    /// Bytes of the trailer section so far.
     trailers: usize,
 }
 
@@ -59,9 +63,9 @@ impl Chunked {
         self.step == Step::End
     }
 
-    /// Reads on in `bytes` and returns how many of them belong to the body and are sound, with what is wrong with
-    /// the one behind them.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> (usize, Result<(), Broken>) {
+    /// Parses `bytes`, the input behind that of the last call. Returns how many of them are valid and belong
+    /// to the body, and the error in the byte behind them, if any.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> (usize, Result<(), ChunkError>) {
         let mut pos = 0;
         while pos < bytes.len() && !self.is_complete() {
             if self.step == Step::Data {
@@ -70,7 +74,7 @@ impl Chunked {
             }
             match self.byte(bytes[pos]) {
                 Ok(next) => self.step = next,
-                Err(broken) => return (pos, Err(broken)),
+                Err(error) => return (pos, Err(error)),
             }
             pos += 1;
         }
@@ -86,7 +90,7 @@ impl Chunked {
         taken
     }
 
-    fn byte(&mut self, byte: u8) -> Result<Step, Broken> {
+    fn byte(&mut self, byte: u8) -> Result<Step, ChunkError> {
         match self.step {
             Step::Size | Step::SizeSpace | Step::Extension | Step::SizeLf => self.size_line(byte),
             Step::Data | Step::End => Ok(self.step),
@@ -99,7 +103,7 @@ impl Chunked {
         }
     }
 
-    fn size_line(&mut self, byte: u8) -> Result<Step, Broken> {
+    fn size_line(&mut self, byte: u8) -> Result<Step, ChunkError> {
         self.line += 1;
         if self.line > MAX_LINE {
             return Err(LINE);
@@ -118,7 +122,7 @@ impl Chunked {
         }
     }
 
-    fn digit(&mut self, byte: u8) -> Result<Step, Broken> {
+    fn digit(&mut self, byte: u8) -> Result<Step, ChunkError> {
         self.digits += 1;
         if self.digits > MAX_SIZE_DIGITS {
             return Err(SIZE);
@@ -131,8 +135,8 @@ impl Chunked {
         Ok(Step::Size)
     }
 
-    /// The same rules as for a head's lines (RFC 9112 7.1.2), since hyper takes bare line feeds here too.
-    fn trailer(&mut self, byte: u8) -> Result<Step, Broken> {
+    /// Trailer lines have the syntax of header lines (RFC 9112 7.1.2).
+    fn trailer(&mut self, byte: u8) -> Result<Step, ChunkError> {
         self.trailers += 1;
         if self.trailers > MAX_TRAILERS {
             return Err(TRAILERS);
@@ -150,6 +154,6 @@ impl Chunked {
     }
 }
 
-fn expect(byte: u8, expected: u8, next: Step, broken: Broken) -> Result<Step, Broken> {
-    if byte == expected { Ok(next) } else { Err(broken) }
+fn expect(byte: u8, expected: u8, next: Step, error: ChunkError) -> Result<Step, ChunkError> {
+    if byte == expected { Ok(next) } else { Err(error) }
 }

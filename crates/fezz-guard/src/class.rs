@@ -1,35 +1,35 @@
-//! Which bytes may stand where in a request's head: one table, so that scanning is one look-up a byte.
+//! Byte classes of a request head, in one table: scanning costs one lookup for each byte.
 
-/// A set of bytes.
+/// A set of bytes: one bit of the table's entries.
 #[derive(Clone, Copy)]
 pub(super) struct Class(u8);
 
 /// `tchar`, of methods and header names (RFC 9110 5.6.2).
 pub(super) const TOKEN: Class = Class(1);
-/// What ends a target is anything else: a space, or a control character that must not be there.
+/// Bytes that do not end a target. Any other does: a space, or a control character, which is invalid.
 pub(super) const TARGET: Class = Class(1 << 1);
-/// A header's value: no control character but the tab (RFC 9110 5.5).
+/// Header values: no control character except tab (RFC 9110 5.5).
 pub(super) const VALUE: Class = Class(1 << 2);
-/// A registered name, an address or a port (RFC 3986 3.2.2), without the comma: a list of hosts is not a host.
+/// Host and port (RFC 3986 3.2.2 and 3.2.3), without the comma: a list of hosts is not a host.
 pub(super) const HOST: Class = Class(1 << 3);
-/// A path, as `http::Uri` takes it: hyper answers by itself, without a body, when it does not.
+/// Paths that `http::Uri` accepts: for any other, hyper itself would respond, without a body.
 pub(super) const PATH: Class = Class(1 << 4);
-/// A query, as `http::Uri` takes it.
+/// Queries that `http::Uri` accepts.
 pub(super) const QUERY: Class = Class(1 << 5);
-/// What has one byte in UTF-8.
+/// ASCII.
 pub(super) const ASCII: Class = Class(1 << 6);
-/// A host of which it need not be known where its parts begin and end.
+/// A host without port and brackets, so that it needs no further parsing.
 pub(super) const NAME: Class = Class(1 << 7);
 
-/// The classes that all bytes of a run were in.
+/// The classes that all bytes of a run belong to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Common(u8);
 
 impl Common {
-    /// Of no bytes.
+    /// The classes common to no bytes: all.
     pub(super) const ALL: Self = Self(u8::MAX);
 
-    /// Whether all bytes were in this set.
+    /// Whether all bytes of the run are in `class`.
     pub(super) fn within(self, class: Class) -> bool {
         self.0 & class.0 != 0
     }
@@ -54,7 +54,8 @@ impl Class {
         TABLE[usize::from(byte)] & self.0 != 0
     }
 
-    /// How many bytes from the front are in this set, and what else they have in common.
+    /// Length of the longest prefix of `bytes` in this set, and `common` narrowed to the classes of its
+    /// bytes.
     #[inline]
     pub(super) fn run(self, bytes: &[u8], mut common: Common) -> (usize, Common) {
         let mut length = 0;
@@ -69,7 +70,7 @@ impl Class {
         (length, common)
     }
 
-    /// Whether all of `bytes` are.
+    /// Whether all of `bytes` are in this set.
     pub(super) fn has_all(self, bytes: &[u8]) -> bool {
         bytes.iter().all(|byte| self.has(*byte))
     }

@@ -1,18 +1,21 @@
-//! The three headers that decide who gets a request and where it ends. Each may stand once and mean one thing; hyper
-//! forgives repeated and contradicting ones, and drops the evidence before a service can look.
+//! `Host`, `Content-Length` and `Transfer-Encoding`: the headers that decide the recipient and the end of a
+//! request.
+//!
+//! Each may occur once and needs an unambiguous value. hyper accepts some repeated and contradicting ones,
+//! and normalizes them before a service could check.
 
 use super::{Violation, target};
 
-/// How a message's body is delimited (RFC 9112 6.3).
+/// How the end of a message body is determined (RFC 9112 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// This many bytes; none without a `Content-Length`.
+    /// By its length in bytes: that of `Content-Length`, or 0 without one.
     Length(u64),
-    /// The chunked transfer coding.
+    /// By the chunked transfer coding.
     Chunked,
 }
 
-/// The headers that matter here.
+/// The headers that matter for framing and routing, told apart by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
     Host,
@@ -23,7 +26,7 @@ pub(super) enum Field {
 
 impl Field {
     pub(super) fn named(name: &[u8]) -> Self {
-        // The length tells most names apart without reading them.
+        // The length rules most names out without comparing bytes.
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => Self::Host,
             14 if name.eq_ignore_ascii_case(b"content-length") => Self::ContentLength,
@@ -33,7 +36,7 @@ impl Field {
     }
 }
 
-/// What a head has said so far.
+/// The headers of a head so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Fields {
     host: bool,
@@ -42,7 +45,7 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// Takes one header line. White space around a value is not part of it (RFC 9112 5).
+    /// Adds a header line. White space around a value is not part of it (RFC 9112 5).
     pub(super) fn add(&mut self, field: Field, value: &[u8]) -> Result<(), Violation> {
         match field {
             Field::Other => Ok(()),
@@ -52,16 +55,16 @@ impl Fields {
         }
     }
 
-    /// What the whole head amounts to.
+    /// Checks the complete head and returns the framing of its body.
     pub(super) fn finish(self, http_11: bool) -> Result<Framing, Violation> {
-        // RFC 9112 3.2: a server must answer 400 to HTTP/1.1 without Host.
+        // RFC 9112 3.2: a server must respond with 400 to an HTTP/1.1 request without Host.
         if http_11 && !self.host {
             return Err(Violation::MissingHost);
         }
         match (self.length, self.chunked) {
-            // RFC 9112 6.1 lets a server take this one as chunked, and says itself that it may be smuggling.
+            // RFC 9112 6.1 lets a server read it as chunked, but warns that it may be request smuggling.
             (Some(_), true) => Err(Violation::LengthAndEncoding),
-            // An HTTP/1.0 sender does not know the coding; its framing is faulty (RFC 9112 6.1).
+            // HTTP/1.0 has no transfer codings: the framing is faulty (RFC 9112 6.1).
             (None, true) if !http_11 => Err(Violation::InvalidTransferEncoding),
             (None, true) => Ok(Framing::Chunked),
             (length, false) => Ok(Framing::Length(length.unwrap_or(0))),
@@ -76,7 +79,7 @@ impl Fields {
         if target::is_host(value) { Ok(()) } else { Err(Violation::InvalidHost) }
     }
 
-    /// Equal repetitions are refused too, which RFC 9112 6.3 leaves open: some reader will take only one of them.
+    /// Rejects repetitions with equal values too, where RFC 9112 6.3 leaves the choice.
     fn content_length(&mut self, value: &[u8]) -> Result<(), Violation> {
         match parse_length(value) {
             Some(length) if self.length.is_none() => {
@@ -87,7 +90,7 @@ impl Fields {
         }
     }
 
-    /// A body under any other coding has no end that all readers agree on (RFC 9112 6.3).
+    /// Accepts `chunked` only: parsers disagree about the end of a body in any other coding (RFC 9112 6.3).
     fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Violation> {
         if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
             return Err(Violation::InvalidTransferEncoding);
@@ -97,9 +100,9 @@ impl Fields {
     }
 }
 
-/// Digits only: `str::parse` would take a sign.
+/// Parses decimal digits. `str::parse` would accept a sign.
 fn parse_length(value: &[u8]) -> Option<u64> {
-    // hyper keeps the two highest numbers for its own use.
+    // hyper reserves the two largest values.
     const MAX: u64 = u64::MAX - 2;
     if value.is_empty() {
         return None;

@@ -1,15 +1,15 @@
-//! Reads a request's head, which may come in any pieces, and refuses it at the first byte that is wrong.
+//! Incremental parser of a request head (RFC 9112 2.1 to 5), which rejects it at the first invalid byte.
 //!
-//! A head is a walk through the steps of [`Step`]: the three parts of the request line, then name and value of each
-//! header line, then an empty line. Each step runs over bytes of one class and stops at the first of another, which
-//! either is the delimiter that leads to the next step or is the violation. So the verdict depends on the bytes only
-//! and never on how they were cut into packets, and a byte is looked at once however slowly its neighbours come.
+//! The states are those of [`Step`]: the three parts of the request line, then name and value of each header
+//! line, then the empty line. Each step skips bytes of one class. The first byte of another class is either
+//! the delimiter that leads to the next step, or a violation. So the result does not depend on how the bytes
+//! were split into packets, and each byte is examined once, no matter how slowly the head arrives.
 
 use super::class::{Class, Common, TARGET, TOKEN, VALUE};
 use super::fields::{Field, Fields, Framing};
 use super::{Violation, target};
 
-/// How far the walk has come.
+/// State of the parser.
 #[derive(Clone, Copy, Debug, Default)]
 enum Step {
     #[default]
@@ -26,27 +26,31 @@ enum Step {
     HeadEnd,
 }
 
-/// Whether to go on with the next step.
-enum Walk {
-    On,
-    /// All that has come is read.
-    Wait,
-    Done(Framing),
+/// Result of a step.
+enum Progress {
+    /// The next step can run.
+    Next,
+    /// The input is used up before the end of the step.
+    NeedMore,
+    /// The head is complete.
+    Complete(Framing),
 }
 
-/// A head of which a part has been read. Positions count from its first byte.
+/// Parser of one head. Positions count from its first byte.
 #[derive(Debug)]
 pub(super) struct Head {
     step: Step,
-    /// Where the current part begins.
-    mark: usize,
-    /// Up to where the head has been read.
+    /// Start of the current part.
+    start: usize,
+    /// End of the input examined so far.
     pos: usize,
-    /// What the bytes of the current part have in common so far.
+    /// Classes that all bytes of the current part belong to.
     common: Common,
     method_end: usize,
     http_11: bool,
+    /// Header whose value is being read.
     field: Option<Field>,
+    /// Header lines so far.
     lines: usize,
     fields: Fields,
 }
@@ -55,7 +59,7 @@ impl Default for Head {
     fn default() -> Self {
         Self {
             step: Step::default(),
-            mark: 0,
+            start: 0,
             pos: 0,
             common: Common::ALL,
             method_end: 0,
@@ -68,8 +72,8 @@ impl Default for Head {
 }
 
 impl Head {
-    /// Reads on in `bytes`, which begin with the head and hold at least what they held the last time. Returns the
-    /// head's length and its body's framing as soon as it is complete.
+    /// Continues with `bytes`: the head from its first byte, with the input of all earlier calls. Returns the
+    /// head's length and the framing of its body once it is complete.
     pub(super) fn read(
         &mut self,
         bytes: &[u8],
@@ -78,15 +82,17 @@ impl Head {
         let within = &bytes[..bytes.len().min(limits.max_head_bytes)];
         loop {
             match self.step(within, limits.max_headers)? {
-                Walk::On => {}
-                Walk::Done(framing) => return Ok(Some((self.pos, framing))),
-                Walk::Wait if bytes.len() >= limits.max_head_bytes => return Err(Violation::HeadTooLarge),
-                Walk::Wait => return Ok(None),
+                Progress::Next => {}
+                Progress::Complete(framing) => return Ok(Some((self.pos, framing))),
+                Progress::NeedMore if bytes.len() >= limits.max_head_bytes => {
+                    return Err(Violation::HeadTooLarge);
+                }
+                Progress::NeedMore => return Ok(None),
             }
         }
     }
 
-    fn step(&mut self, bytes: &[u8], max_headers: usize) -> Result<Walk, Violation> {
+    fn step(&mut self, bytes: &[u8], max_headers: usize) -> Result<Progress, Violation> {
         match self.step {
             Step::Method => self.method(bytes),
             Step::Target => self.target(bytes),
@@ -99,10 +105,10 @@ impl Head {
         }
     }
 
-    /// A TLS greeting or any other protocol mostly fails here, on its first byte.
-    fn method(&mut self, bytes: &[u8]) -> Result<Walk, Violation> {
+    /// A TLS handshake and most other protocols fail here, on their first byte.
+    fn method(&mut self, bytes: &[u8]) -> Result<Progress, Violation> {
         let Some(byte) = self.run(bytes, TOKEN) else {
-            return Ok(Walk::Wait);
+            return Ok(Progress::NeedMore);
         };
         if byte != b' ' || self.pos == 0 {
             return Err(unexpected(byte, Violation::MalformedRequestLine));
@@ -114,11 +120,11 @@ impl Head {
         Ok(self.enter(Step::Target))
     }
 
-    fn target(&mut self, bytes: &[u8]) -> Result<Walk, Violation> {
+    fn target(&mut self, bytes: &[u8]) -> Result<Progress, Violation> {
         let Some(byte) = self.run(bytes, TARGET) else {
-            return Ok(Walk::Wait);
+            return Ok(Progress::NeedMore);
         };
-        let target = &bytes[self.mark..self.pos];
+        let target = &bytes[self.start..self.pos];
         if target.len() > target::MAX_LEN {
             return Err(Violation::TargetTooLong);
         }
@@ -128,14 +134,14 @@ impl Head {
         Ok(self.enter(Step::Version))
     }
 
-    /// The version and the line's end; RFC 9112 2.3 spells it in capitals.
-    fn version(&mut self, bytes: &[u8]) -> Result<Walk, Violation> {
+    /// HTTP version and line end. The version is case-sensitive (RFC 9112 2.3).
+    fn version(&mut self, bytes: &[u8]) -> Result<Progress, Violation> {
         const EXPECTED: &[u8; 10] = b"HTTP/1.1\r\n";
         const MINOR: usize = 7;
         const LF: usize = 9;
-        for (at, expected) in EXPECTED.iter().enumerate().skip(self.pos - self.mark) {
+        for (at, expected) in EXPECTED.iter().enumerate().skip(self.pos - self.start) {
             let Some(byte) = bytes.get(self.pos).copied() else {
-                return Ok(Walk::Wait);
+                return Ok(Progress::NeedMore);
             };
             match at {
                 MINOR if matches!(byte, b'0' | b'1') => self.http_11 = byte == b'1',
@@ -146,14 +152,14 @@ impl Head {
             self.pos += 1;
         }
         self.step = Step::LineStart;
-        Ok(Walk::On)
+        Ok(Progress::Next)
     }
 
-    fn line_start(&mut self, bytes: &[u8], max_headers: usize) -> Result<Walk, Violation> {
+    fn line_start(&mut self, bytes: &[u8], max_headers: usize) -> Result<Progress, Violation> {
         match bytes.get(self.pos) {
-            None => return Ok(Walk::Wait),
+            None => return Ok(Progress::NeedMore),
             Some(b'\r') => return Ok(self.enter(Step::HeadEnd)),
-            // RFC 9112 5.2, and 2.2 for the line right after the request line.
+            // RFC 9112 5.2; for the line after the request line, 2.2.
             Some(b' ' | b'\t') => return Err(Violation::FoldedHeader),
             Some(_) => {}
         }
@@ -161,23 +167,23 @@ impl Head {
         if self.lines > max_headers {
             return Err(Violation::TooManyHeaders);
         }
-        self.mark = self.pos;
+        self.start = self.pos;
         self.step = Step::Name;
-        Ok(Walk::On)
+        Ok(Progress::Next)
     }
 
-    fn name(&mut self, bytes: &[u8]) -> Result<Walk, Violation> {
+    fn name(&mut self, bytes: &[u8]) -> Result<Progress, Violation> {
         let Some(byte) = self.run(bytes, TOKEN) else {
-            return Ok(Walk::Wait);
+            return Ok(Progress::NeedMore);
         };
-        let name = &bytes[self.mark..self.pos];
+        let name = &bytes[self.start..self.pos];
         match byte {
             b':' if !name.is_empty() => {}
-            // RFC 9112 5.1: a server must refuse white space between a name and its colon.
+            // RFC 9112 5.1: a server must reject white space between a name and its colon.
             b' ' | b'\t' => return Err(Violation::SpaceInHeaderName),
             _ => return Err(unexpected(byte, Violation::MalformedHeader)),
         }
-        // hyper cannot hold a longer one.
+        // hyper cannot store a longer name.
         if name.len() > usize::from(u16::MAX) {
             return Err(Violation::HeadTooLarge);
         }
@@ -185,52 +191,52 @@ impl Head {
         Ok(self.enter(Step::Value))
     }
 
-    fn value(&mut self, bytes: &[u8]) -> Result<Walk, Violation> {
+    fn value(&mut self, bytes: &[u8]) -> Result<Progress, Violation> {
         match self.run(bytes, VALUE) {
-            None => Ok(Walk::Wait),
-            // The mark stays: the value is read when its line is known to end well.
+            None => Ok(Progress::NeedMore),
+            // `start` stays: the value is evaluated once its line end is known to be valid.
             Some(b'\r') => {
                 self.pos += 1;
                 self.step = Step::LineEnd;
-                Ok(Walk::On)
+                Ok(Progress::Next)
             }
             Some(byte) => Err(unexpected(byte, Violation::MalformedHeader)),
         }
     }
 
-    fn line_end(&mut self, bytes: &[u8]) -> Result<Walk, Violation> {
+    fn line_end(&mut self, bytes: &[u8]) -> Result<Progress, Violation> {
         match bytes.get(self.pos) {
-            None => Ok(Walk::Wait),
+            None => Ok(Progress::NeedMore),
             Some(b'\n') => {
                 let field = self.field.take().unwrap_or(Field::Other);
-                self.fields.add(field, &bytes[self.mark..self.pos - 1])?;
+                self.fields.add(field, &bytes[self.start..self.pos - 1])?;
                 Ok(self.enter(Step::LineStart))
             }
             Some(_) => Err(Violation::BareLf),
         }
     }
 
-    fn head_end(&mut self, bytes: &[u8]) -> Result<Walk, Violation> {
+    fn head_end(&mut self, bytes: &[u8]) -> Result<Progress, Violation> {
         match bytes.get(self.pos) {
-            None => Ok(Walk::Wait),
+            None => Ok(Progress::NeedMore),
             Some(b'\n') => {
                 self.pos += 1;
-                self.fields.finish(self.http_11).map(Walk::Done)
+                self.fields.finish(self.http_11).map(Progress::Complete)
             }
             Some(_) => Err(Violation::BareLf),
         }
     }
 
-    /// Goes over the delimiter to `step`, which begins behind it.
-    fn enter(&mut self, step: Step) -> Walk {
+    /// Skips the delimiter and enters `step`.
+    fn enter(&mut self, step: Step) -> Progress {
         self.pos += 1;
-        self.mark = self.pos;
+        self.start = self.pos;
         self.common = Common::ALL;
         self.step = step;
-        Walk::On
+        Progress::Next
     }
 
-    /// Runs over bytes of `class` to the first other one; `None` while all that has come is of it.
+    /// Skips bytes of `class` and returns the first other one; `None` if the input ends before.
     fn run(&mut self, bytes: &[u8], class: Class) -> Option<u8> {
         let (length, common) = class.run(&bytes[self.pos..], self.common);
         self.common = common;
@@ -239,7 +245,7 @@ impl Head {
     }
 }
 
-/// A line feed in the wrong place is a line's end without CR; anything else is what it breaks.
+/// The violation by an unexpected byte: a line feed is a line end without CR, anything else is `otherwise`.
 fn unexpected(byte: u8, otherwise: Violation) -> Violation {
     if byte == b'\n' { Violation::BareLf } else { otherwise }
 }

@@ -1,7 +1,8 @@
-//! The socket that hyper sees. It reads ahead of hyper by exactly one incomplete head.
+//! The guarded socket: an I/O adapter between a connection's socket and hyper.
 //!
-//! When all that a read brings may pass, as it nearly always does, it lands in hyper's own buffer, is looked at there
-//! and stays there. Only the beginning of a head that is not complete moves into `held`, and comes back with the rest.
+//! It withholds at most one incomplete head. Usually a read returns whole messages: they are read into
+//! hyper's buffer, scanned there and not copied. Only the start of an incomplete head moves to `held`, until
+//! the rest has arrived.
 
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -11,54 +12,65 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-use super::chunked::Broken;
-use super::clock::Clock;
+use super::chunked::ChunkError;
 use super::linger::Linger;
-use super::scanner::{Scan, Scanner, Then};
-use super::stall::Stall;
+use super::read_timeout::ReadTimeout;
+use super::scanner::{Scan, Scanner, Verdict};
+use super::write_timeout::WriteTimeout;
 use super::{ConnectionState, Limits, Violation};
 
-/// What hyper reads in place of a request that was refused. `connection: close` makes it close after the answer.
+/// What hyper reads in place of a rejected request. `connection: close` makes it close after the response.
 pub(super) const REJECTED_REQUEST: &[u8] =
-    b"HHRF-REJECTED / HTTP/1.1\r\nhost: rejected\r\nconnection: close\r\n\r\n";
+    b"GUARD-REJECTED / HTTP/1.1\r\nhost: rejected\r\nconnection: close\r\n\r\n";
 
-/// Below this, a read goes into our own buffer: hyper-util asks for 24 bytes at first, to recognize HTTP/2.
+/// Smallest buffer to read into directly. hyper-util's first read is of 24 bytes, to recognize the HTTP/2
+/// preface.
 const DIRECT_MIN: usize = 1024;
-/// An answer of so few bytes is copied together: sending one piece costs the kernel less than sending a list of them.
-const SMALL: usize = 1024;
-/// How much to read at once into our own buffer.
+/// Largest write that is gathered into one buffer: for few bytes, `write` costs the kernel less than
+/// `writev`.
+const GATHER_MAX: usize = 1024;
+/// Read size for `held`.
 const HELD_READ: usize = 4 * 1024;
 
-/// What becomes of further reads.
+/// State of the read side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// They are scanned. Goes to any other phase.
+    /// HTTP/1: input is scanned. Goes to any other phase.
     Scan,
-    /// They go straight to the socket, for HTTP/2. Final.
-    Through,
-    /// A head was refused; hyper gets the request that stands in for it and then nothing. Final.
+    /// HTTP/2: input passes unchanged. Goes to `Ended`.
+    Http2,
+    /// A head was rejected: hyper reads the replacement request, then nothing. Final.
     Rejected,
-    /// A chunked body is broken; hyper gets an error, which fails the body. Final.
-    Broken(Broken),
-    /// The client has closed its half, or its time is up. Final.
+    /// A chunked body is invalid: hyper reads an error, which fails the body. Final.
+    InvalidBody(ChunkError),
+    /// The client has closed its half, or a timeout has expired: hyper reads the end of the input. Final.
     Ended,
 }
 
-/// A socket whose requests are judged before they are read.
+/// A socket that validates the framing of HTTP/1 requests before hyper reads them. Made by
+/// [`guard`](crate::guard).
+///
+/// Reads yield valid messages only; a rejected one is replaced, see the [crate's documentation](crate).
+/// Writes and flushes go to the inner socket. Shutdown lingers where the client may still be sending (RFC
+/// 9112 section 9.6).
+///
+/// Errors besides those of the inner socket: a read fails with [`InvalidData`](io::ErrorKind::InvalidData)
+/// inside an invalid chunked body, a write with [`TimedOut`](io::ErrorKind::TimedOut) after
+/// [`Limits::write_timeout`](crate::Limits::write_timeout).
 #[derive(Debug)]
 pub struct Guarded<Io> {
     io: Io,
     phase: Phase,
     scanner: Scanner,
-    clock: Clock,
-    /// Bytes that may pass, then the incomplete head.
+    read_timeout: ReadTimeout,
+    /// Bytes that may pass, then an incomplete head.
     held: BytesMut,
-    /// How many of them may pass.
+    /// How many bytes of `held` may pass.
     ready: usize,
     state: Arc<ConnectionState>,
     linger: Linger,
-    stall: Stall,
-    /// Makes closing the socket a failure for the client.
+    write_timeout: WriteTimeout,
+    /// Makes the close of the socket abortive.
     reset: fn(&Io),
 }
 
@@ -67,8 +79,8 @@ impl<Io> Guarded<Io> {
         Self {
             io,
             phase: Phase::Scan,
-            clock: Clock::start(limits.header_timeout, limits.idle_timeout),
-            stall: Stall::new(limits.write_timeout),
+            read_timeout: ReadTimeout::start(limits.header_timeout, limits.idle_timeout),
+            write_timeout: WriteTimeout::new(limits.write_timeout),
             reset,
             scanner: Scanner::new(limits),
             held: BytesMut::new(),
@@ -78,45 +90,48 @@ impl<Io> Guarded<Io> {
         }
     }
 
-    /// Moves what may pass from `held` to hyper.
+    /// Moves bytes that may pass from `held` to hyper's buffer.
     fn hand_out(&mut self, buf: &mut ReadBuf<'_>) {
         let count = self.ready.min(buf.remaining());
         buf.put_slice(&self.held[..count]);
         self.held.advance(count);
         self.ready -= count;
         if self.held.is_empty() {
-            // Most connections never need it again.
+            // Frees the memory: most connections never need it again.
             self.held = BytesMut::new();
         }
     }
 
-    /// Draws the consequences of a scan. `held` already has the incomplete head behind the bytes that may pass.
-    fn conclude(&mut self, scan: &Scan) {
-        match scan.then {
-            Then::Wait => self.set_clock(scan.pass > 0),
-            Then::Through => {
-                // The preface was the head, and passes with all that came with it.
+    /// Applies the verdict of a scan. `held` already holds the incomplete head, behind the bytes that may
+    /// pass.
+    fn apply(&mut self, scan: &Scan) {
+        match scan.verdict {
+            Verdict::NeedMore => self.set_timeout(scan.pass > 0),
+            Verdict::Http2 => {
+                // The preface and all input behind it.
                 self.ready = self.held.len();
-                self.phase = Phase::Through;
-                self.clock.wait_for_call();
+                self.phase = Phase::Http2;
+                self.read_timeout.wait_for_http2_request();
             }
-            Then::Reject(violation) => self.reject(violation),
-            Then::Break(broken) => {
+            Verdict::Reject(violation) => self.reject(violation),
+            Verdict::InvalidBody(error) => {
                 self.held.truncate(self.ready);
-                self.phase = Phase::Broken(broken);
+                self.phase = Phase::InvalidBody(error);
             }
         }
     }
 
-    fn set_clock(&mut self, progressed: bool) {
+    /// Selects the timeout for the next read. `progressed`: a message has ended, so that the held head is a
+    /// new one.
+    fn set_timeout(&mut self, progressed: bool) {
         if self.scanner.in_body() {
-            self.clock.stop();
+            self.read_timeout.stop();
         } else if self.scanner.is_fresh() {
-            // The clock has run since the accept.
+            // The timeout of the first head has run since the accept.
         } else if self.held.len() > self.ready {
-            self.clock.wait_for_head(progressed);
+            self.read_timeout.wait_for_head(progressed);
         } else {
-            self.clock.wait_for_next();
+            self.read_timeout.wait_for_next_head();
         }
     }
 
@@ -128,7 +143,7 @@ impl<Io> Guarded<Io> {
         self.phase = Phase::Rejected;
     }
 
-    /// Part of a head deserves an answer that says so; silence is just a connection that is no longer used.
+    /// An incomplete head is rejected with a response; an idle connection just ends.
     fn expire(&mut self) {
         if self.held.len() > self.ready {
             self.reject(Violation::HeadTimeout);
@@ -142,15 +157,15 @@ impl<Io> Guarded<Io> {
         self.phase = Phase::Ended;
     }
 
-    /// Whether the client may still be sending what no one will read. Not after a timeout: then all that came was
-    /// read, and a client that only holds its connection open must not hold it longer.
+    /// Whether the client may be sending data that will not be read. Not after a timeout: then all input was
+    /// read, and a client that only keeps the connection open must not keep it longer.
     fn must_linger(&self) -> bool {
         match self.phase {
             Phase::Rejected => self.state.violation() != Some(Violation::HeadTimeout),
-            Phase::Broken(_) => true,
-            // An answer that did not wait for the body's end, as 413 does.
+            Phase::InvalidBody(_) => true,
+            // A response that was sent before the body was complete, such as 413.
             Phase::Scan => self.scanner.in_body(),
-            Phase::Through | Phase::Ended => false,
+            Phase::Http2 | Phase::Ended => false,
         }
     }
 }
@@ -164,7 +179,7 @@ impl<Io> Drop for Guarded<Io> {
 }
 
 impl<Io: AsyncRead + Unpin> Guarded<Io> {
-    /// Reads into hyper's buffer, and moves what may not pass yet out of it.
+    /// Reads into hyper's buffer, and moves an incomplete head from there to `held`.
     fn poll_direct(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
@@ -176,14 +191,14 @@ impl<Io: AsyncRead + Unpin> Guarded<Io> {
         let scan = self.scanner.scan(fresh);
         self.held.extend_from_slice(&fresh[scan.pass..]);
         buf.set_filled(before + scan.pass);
-        self.conclude(&scan);
+        self.apply(&scan);
         Poll::Ready(Ok(()))
     }
 
-    /// Reads behind the incomplete head.
+    /// Reads into `held`, behind an incomplete head.
     fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.held.reserve(HELD_READ);
-        // This future holds nothing of its own, so that it can be made anew for each poll.
+        // `read_buf` has no state, so that each poll can make a new future.
         let count = ready!(pin!(self.io.read_buf(&mut self.held)).poll(cx))?;
         if count == 0 {
             self.end();
@@ -191,28 +206,30 @@ impl<Io: AsyncRead + Unpin> Guarded<Io> {
         }
         let scan = self.scanner.scan(&self.held);
         self.ready = scan.pass;
-        self.conclude(&scan);
+        self.apply(&scan);
         Poll::Ready(Ok(()))
     }
 
-    /// HTTP/2 has its own frames to keep a connection alive; without calls it ends all the same.
-    fn poll_through(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    /// Passes the input. Pings may keep an HTTP/2 connection alive; the idle timeout ends it without
+    /// requests.
+    fn poll_http2(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         if read.is_pending() {
             let state = &self.state;
-            ready!(self.clock.poll_expired(cx, || state.was_busy()));
+            ready!(self.read_timeout.poll_expired(cx, || state.was_busy()));
             self.end();
             return Poll::Ready(Ok(()));
         }
         read
     }
 
+    /// Reads and scans, or ends the connection after a timeout.
     fn poll_scanned(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let direct = self.held.is_empty() && buf.remaining() >= DIRECT_MIN;
         let read = if direct { self.poll_direct(cx, buf) } else { self.poll_held(cx) };
         if read.is_pending() {
             let state = &self.state;
-            ready!(self.clock.poll_expired(cx, || state.is_busy()));
+            ready!(self.read_timeout.poll_expired(cx, || state.is_busy()));
             self.expire();
             return Poll::Ready(Ok(()));
         }
@@ -221,8 +238,8 @@ impl<Io: AsyncRead + Unpin> Guarded<Io> {
 }
 
 impl<Io: AsyncRead + Unpin> AsyncRead for Guarded<Io> {
-    /// Pending only when the socket is, and so will wake hyper; or for good, after a rejection, when hyper's own
-    /// answer is what comes next.
+    /// Pending while the socket is, which registers the waker; or for good after a rejection, when hyper only
+    /// has to write the response.
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
@@ -233,10 +250,10 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Guarded<Io> {
             }
             match this.phase {
                 Phase::Scan => ready!(this.poll_scanned(cx, buf))?,
-                Phase::Through => return this.poll_through(cx, buf),
+                Phase::Http2 => return this.poll_http2(cx, buf),
                 Phase::Rejected => return Poll::Pending,
-                Phase::Broken(broken) => {
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, broken)));
+                Phase::InvalidBody(error) => {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
                 }
                 Phase::Ended => break,
             }
@@ -245,7 +262,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Guarded<Io> {
     }
 }
 
-/// All of `bufs` in one piece, where there is room for them.
+/// Copies all of `bufs` into `room`, one behind the other; `None` if they do not fit.
 fn gather<'a>(bufs: &[IoSlice<'_>], room: &'a mut [u8]) -> Option<&'a [u8]> {
     let length = bufs.iter().map(|buf| buf.len()).sum();
     let (whole, _) = room.split_at_mut_checked(length)?;
@@ -262,8 +279,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<Io> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let write = Pin::new(&mut this.io).poll_write(cx, buf);
-        let count = ready!(this.stall.time(write, cx))?;
-        this.clock.wrote();
+        let count = ready!(this.write_timeout.apply(write, cx))?;
+        this.read_timeout.wrote();
         Poll::Ready(Ok(count))
     }
 
@@ -273,13 +290,13 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<Io> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let mut whole = [0; SMALL];
+        let mut whole = [0; GATHER_MAX];
         let write = match gather(bufs, &mut whole) {
             Some(small) => Pin::new(&mut this.io).poll_write(cx, small),
             None => Pin::new(&mut this.io).poll_write_vectored(cx, bufs),
         };
-        let count = ready!(this.stall.time(write, cx))?;
-        this.clock.wrote();
+        let count = ready!(this.write_timeout.apply(write, cx))?;
+        this.read_timeout.wrote();
         Poll::Ready(Ok(count))
     }
 

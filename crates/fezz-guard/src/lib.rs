@@ -1,74 +1,145 @@
-//! Stands between a connection's socket and hyper, and judges every HTTP/1 request before hyper reads it.
+//! Strict HTTP/1 framing and connection timeouts for [hyper] servers: a defence against request smuggling.
 //!
-//! hyper's parser forgives what lets a client smuggle a request past a proxy: a `Content-Length` next to a
-//! `Transfer-Encoding`, no `Host` or two, line ends without CR, `Transfer-Encoding: gzip, chunked`. It also removes
-//! the evidence before a service could look, answers what it does refuse by itself and without a body, and counts the
-//! idle time of a connection as slowness of the next head. So [`Guarded`] looks first.
+//! # The problem
 //!
-//! It follows the framing of RFC 9112: a head, then a body of known length or in chunks, then the next head. A good
-//! head passes as it came. A bad one never reaches hyper. In its place hyper reads a small, faultless request with
-//! the method [`REJECTED_METHOD`](state::REJECTED_METHOD) and `connection: close`, so that the refusal takes the usual way: behind the
-//! answers to earlier requests, through the one place that chooses statuses, with a body that says what was wrong.
-//! The service asks [`ConnectionState::rejection`] for the reason. From then on nothing more is read for hyper, and
-//! when it closes, the connection lingers until the client has had a chance to read the answer.
+//! A proxy and the server behind it must agree on where each request ends. If they disagree, a client can
+//! hide a second request inside the first (request smuggling, RFC 9112 section 11.2). hyper accepts several
+//! messages that two parsers read differently: `Content-Length` next to `Transfer-Encoding`, no `Host` or
+//! two, lines that end in a bare LF, `Transfer-Encoding: gzip, chunked`. A service cannot check for these
+//! afterwards, because hyper has already normalized the request: of two framing headers, for example, it
+//! removes one. The requests that hyper does reject get an empty response that the service never sees.
 //!
-//! A body cannot be replaced once hyper is in it, so a broken chunk is an I/O error: the body fails, the connection
-//! closes. Where the two could disagree about a body's end, the guard is the stricter one.
+//! # What the guard does
 //!
-//! A head that never ends is refused after `header_timeout`; a connection without requests ends after `idle_timeout`,
-//! quietly. The idle time stands still while the service holds an [`InFlight`].
+//! [`guard`] wraps a connection's socket. The resulting [`Guarded`] socket parses the framing of each HTTP/1
+//! message (RFC 9112) before hyper reads it: a head, then a body of known length or in chunks, then the next
+//! head.
 //!
-//! A client that takes nothing of what is sent to it for `write_timeout` is cut off. Where an answer broke off in the
-//! middle, [`InFlight::break_off`], the connection is reset when it is closed, so that no client takes what came for
-//! the whole.
+//! - **A valid head** passes unchanged.
+//! - **An invalid head** never reaches hyper. hyper reads a small valid request in its place, with the method
+//!   `GUARD-REJECTED` and `Connection: close`. The service recognizes it with [`ConnectionState::rejection`]
+//!   and chooses the response. Responses to earlier pipelined requests go out first. Nothing behind the
+//!   invalid head is read as a request.
+//! - **An invalid chunk** is an I/O error: reading the body fails and the connection closes. Where hyper and
+//!   the guard could disagree about the end of a body, the guard is stricter.
+//! - **HTTP/2** with prior knowledge (RFC 9113 section 3.4) passes unchanged; only the idle and write
+//!   timeouts apply.
 //!
-//! A connection that opens with the HTTP/2 preface passes untouched from then on; it too ends after `idle_timeout`.
+//! It also enforces three timeouts, see [`Limits`], and closes connections so that clients can read the last
+//! response:
 //!
-//! hyper's own limits have to be at least as wide as these, or it answers by itself after all; its defaults are, with
-//! the most that the settings allow. Give it no `header_read_timeout`. Serve `with_upgrades` and call [`decline_upgrade`], or hyper drops the socket of a client
-//! that asked for one. The service must never answer 101, since the guard goes on reading requests.
+//! - After a rejection, or a response that was sent before the request body was complete, the close lingers
+//!   (RFC 9112 section 9.6): the guard shuts down the sending half, then discards input until the client
+//!   closes, for at most a second or 8 MiB. Closing at once would make the kernel send RST, and the client
+//!   would lose the response.
+//! - After [`InFlight::break_off`] the connection is reset, so that the client cannot mistake a truncated
+//!   response for a complete one.
+//!
+//! # What hyper must be told
+//!
+//! - Set no `header_read_timeout`: hyper's timer cannot tell an idle connection from a slow head.
+//! - Keep hyper's own limits at least as wide as [`Limits`], or hyper responds by itself. Its defaults allow
+//!   100 headers and a head of about 400 KiB.
+//! - Serve `with_upgrades` and call [`decline_upgrade`] for each request. Never respond with 101: the guard
+//!   keeps parsing HTTP/1 after an upgrade.
+//!
+//! # Example
+//!
+//! One connection, guarded. `examples/bare_hyper.rs` in the repository is a complete server.
+//!
+//! ```
+//! use std::{convert::Infallible, sync::Arc, time::Duration};
+//!
+//! use fezz_guard::{Limits, decline_upgrade, guard};
+//! use http_body_util::Full;
+//! use hyper::{Request, Response, body::{Bytes, Incoming}, service::service_fn};
+//! use hyper_util::{rt::{TokioExecutor, TokioIo}, server::conn::auto};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let limits = Arc::new(Limits {
+//!     max_head_bytes: 16 * 1024,
+//!     max_headers: 100,
+//!     header_timeout: Duration::from_secs(5),
+//!     idle_timeout: Duration::from_secs(75),
+//!     write_timeout: Duration::from_secs(30),
+//! });
+//! // In memory here; in a server, a `TcpStream` that was just accepted.
+//! let (mut client, socket) = tokio::io::duplex(4096);
+//! let (socket, state) = guard(socket, limits, |_| ());
+//! let service = service_fn(move |mut request: Request<Incoming>| {
+//!     decline_upgrade(&mut request);
+//!     let in_flight = Arc::clone(&state).begin();
+//!     let (status, text) = match state.rejection(request.method()) {
+//!         Some(violation) => (400, violation.message()),
+//!         None => (200, "hello"),
+//!     };
+//!     async move {
+//!         let mut response = Response::new(Full::new(Bytes::from(text)));
+//!         *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
+//!         drop(in_flight);
+//!         Ok::<_, Infallible>(response)
+//!     }
+//! });
+//! let server = tokio::spawn(async move {
+//!     auto::Builder::new(TokioExecutor::new())
+//!         .serve_connection_with_upgrades(TokioIo::new(socket), service)
+//!         .await
+//! });
+//!
+//! client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").await?;
+//! let mut response = String::new();
+//! client.read_to_string(&mut response).await?;
+//! assert!(response.starts_with("HTTP/1.1 400 Bad Request\r\n"));
+//! assert!(response.ends_with("the request has more than one Host header; send exactly one"));
+//! drop(client);
+//! server.await??;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [hyper]: https://docs.rs/hyper
+
+#![forbid(unsafe_code)]
 
 mod chunked;
 mod class;
-mod clock;
 mod fields;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod head;
 mod io;
+mod limits;
 mod linger;
+mod read_timeout;
 mod scanner;
-mod stall;
 mod state;
 mod target;
 #[cfg(test)]
 mod tests;
 mod upgrade;
 mod violation;
+mod write_timeout;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use io::Guarded;
+pub use limits::Limits;
 pub use state::{ConnectionState, InFlight};
 pub use upgrade::decline_upgrade;
 pub use violation::Violation;
 
-/// What a client may ask of a connection.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// The longest head, from the request line to the empty line.
-    pub max_head_bytes: usize,
-    /// The most header lines.
-    pub max_headers: usize,
-    /// How long a head may take from its first byte; the first one, from the accept.
-    pub header_timeout: Duration,
-    /// How long a connection may be without a request after its last answer.
-    pub idle_timeout: Duration,
-    /// How long the client may take nothing of what is sent to it.
-    pub write_timeout: Duration,
-}
-
-/// Guards `io`, a connection that was just accepted. Its service gets the state. `reset` is to make closing it look like
-/// a failure to the client.
+/// Wraps the socket of a connection that was just accepted.
+///
+/// Serve the [`Guarded`] socket with hyper in place of `io`, and give the [`ConnectionState`] to the
+/// connection's service. The timeout of the first head starts here.
+///
+/// `reset` makes the coming close of the socket abortive. It is called once, when the socket is dropped after
+/// [`InFlight::break_off`]. For TCP it should set `SO_LINGER` to zero (tokio's `TcpStream::set_zero_linger`),
+/// so that the kernel sends RST in place of FIN. A transport that cannot do this takes `|_| ()`.
+///
+/// The guarded socket has to be polled on a tokio runtime with its time driver enabled.
 pub fn guard<Io>(io: Io, limits: Arc<Limits>, reset: fn(&Io)) -> (Guarded<Io>, Arc<ConnectionState>) {
     let state = Arc::new(ConnectionState::default());
     (Guarded::new(io, limits, Arc::clone(&state), reset), state)

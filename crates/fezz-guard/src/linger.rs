@@ -1,10 +1,9 @@
-//! Closes a connection whose client may still be sending, so that it can read the answer.
+//! Lingering close (RFC 9112 section 9.6): lets a client that is still sending read the last response.
 //!
-//! A socket that is closed with unread input makes the kernel send RST, and a client that gets RST throws away what
-//! it had received and not yet read: the very answer that says what was wrong. So first only our half is shut down,
-//! which tells the client that the answer is complete; then what it still sends is read and dropped, until it closes
-//! its half too. RFC 9112 9.6 describes this, and nginx calls it a lingering close. It is bounded in time and in
-//! bytes, because the client is one that has just misbehaved.
+//! When a socket is closed with unread input, the kernel sends RST, and the client's kernel discards received
+//! data that the client has not read: the response. So the guard first shuts down the sending half, which
+//! tells the client that the response is complete. Then it reads and discards input until the client closes
+//! its half. This is bounded in time and bytes, because the client has just misbehaved.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -15,23 +14,21 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// How long the client has to read the answer and to close.
-const TIME: Duration = Duration::from_secs(1);
-/// More than Linux buffers for a socket by default (6 MiB at the receiver), so that a client that is blocked in
-/// sending gets through to reading.
-const BYTES: usize = 8 * 1024 * 1024;
+/// Longest time to wait for the client to close.
+pub(super) const MAX_TIME: Duration = Duration::from_secs(1);
+/// Most bytes to discard: more than the 6 MiB that Linux buffers for a receiving socket by default, so that a
+/// client that is blocked in a write gets to read.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// A connection that is being closed.
+/// State of the close.
 #[derive(Debug, Default)]
 pub(super) enum Linger {
-    /// Our half still has to be shut down.
+    /// The sending half is to be shut down. Goes to `Drain`.
     #[default]
     Shutdown,
-    /// What comes is dropped, up to so many bytes.
-    Drain {
-        sleep: Pin<Box<Sleep>>,
-        left: usize,
-    },
+    /// Input is discarded, up to `left` bytes or until `sleep` fires. Goes to `Done`.
+    Drain { sleep: Pin<Box<Sleep>>, left: usize },
+    /// The socket may be dropped. Final.
     Done,
 }
 
@@ -45,7 +42,7 @@ impl Linger {
             match self {
                 Self::Shutdown => {
                     ready!(Pin::new(&mut *io).poll_shutdown(cx))?;
-                    *self = Self::Drain { sleep: Box::pin(sleep(TIME)), left: BYTES };
+                    *self = Self::Drain { sleep: Box::pin(sleep(MAX_TIME)), left: MAX_BYTES };
                 }
                 Self::Drain { sleep, left } => {
                     if poll_drained(io, left, cx).is_pending() {
@@ -59,7 +56,7 @@ impl Linger {
     }
 }
 
-/// Ready at the end of the input, at an error, or when `left` is used up.
+/// Ready at the end of the input, on an error, or when `left` bytes have been discarded.
 fn poll_drained<Io: AsyncRead + Unpin>(io: &mut Io, left: &mut usize, cx: &mut Context<'_>) -> Poll<()> {
     let mut scratch = [MaybeUninit::uninit(); 16 * 1024];
     loop {

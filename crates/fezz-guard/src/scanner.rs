@@ -1,56 +1,57 @@
-//! Finds where each message of a connection begins and ends: head, body, head, body, as RFC 9112 6 delimits them.
+//! Message framing of a connection (RFC 9112 6): finds the start and end of each head and body.
 //!
-//! A scanner is a pure state machine. It is given the bytes that hyper has not seen yet and says how many of them
-//! hyper may see: complete heads that are sound, and whatever there is of bodies. It never sets a byte of a head free
-//! before the whole head is known to be good.
+//! The scanner is a state machine without I/O. Its input are the bytes that hyper has not read yet; its
+//! result is how many of them hyper may read: valid complete heads, and bytes of bodies. No byte of a head
+//! passes before the whole head is known to be valid.
 
 use std::sync::Arc;
 
-use super::chunked::{Broken, Chunked};
+use super::chunked::{ChunkError, Chunked};
 use super::fields::Framing;
 use super::head::Head;
 use super::{Limits, Violation};
 
-/// How an HTTP/2 client with prior knowledge begins (RFC 9113 3.4).
+/// Connection preface of an HTTP/2 client with prior knowledge (RFC 9113 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What the scanner says about a run of bytes.
+/// Result of scanning some bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Scan {
-    /// So many bytes from the front may pass.
+    /// How many bytes may pass to hyper.
     pub(super) pass: usize,
-    pub(super) then: Then,
+    pub(super) verdict: Verdict,
 }
 
-/// What is to be done about the bytes behind those.
+/// What to do with the bytes behind those that pass.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Then {
-    /// They are the beginning of a head: show them again, with what comes behind them.
-    Wait,
-    /// They are a head that must not reach hyper. The connection ends here.
+pub(super) enum Verdict {
+    /// Keep them: they begin a head. Scan them again, together with further input.
+    NeedMore,
+    /// Drop them: they are an invalid head. The connection ends.
     Reject(Violation),
-    /// A body went wrong, half-way through. The connection ends here.
-    Break(Broken),
-    /// The connection speaks HTTP/2. Everything passes from here on.
-    Through,
+    /// Drop them: they are an invalid part of a body. The connection ends.
+    InvalidBody(ChunkError),
+    /// Pass them and all further input: the connection speaks HTTP/2.
+    Http2,
 }
 
-/// Which part of which message comes next.
+/// The part of a message that comes next.
 #[derive(Debug)]
 enum Part {
     Head(Head),
+    /// A body with so many bytes left.
     Length(u64),
     Chunked(Chunked),
 }
 
-/// Follows one connection.
+/// Scanner of one connection.
 #[derive(Debug)]
 pub(super) struct Scanner {
     limits: Arc<Limits>,
     part: Part,
     /// Whether no head has been completed yet.
     first: bool,
-    /// Whether the one empty line before the next head has been there.
+    /// Whether an empty line has preceded the next head.
     empty_line: bool,
 }
 
@@ -59,23 +60,23 @@ impl Scanner {
         Self { limits, part: Part::Head(Head::default()), first: true, empty_line: false }
     }
 
-    /// Whether a body is still to come.
+    /// Whether the current message's body is incomplete.
     pub(super) fn in_body(&self) -> bool {
         !matches!(self.part, Part::Head(_))
     }
 
-    /// Whether the connection still waits for its first complete head.
+    /// Whether no head has been completed yet.
     pub(super) fn is_fresh(&self) -> bool {
         self.first
     }
 
-    /// Reads `bytes`: what the last call left over, with what has come since.
+    /// Scans `bytes`: those that the last call did not let pass, then new input.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Scan {
         let mut pass = 0;
         loop {
             let rest = &bytes[pass..];
             if rest.is_empty() {
-                return Scan { pass, then: Then::Wait };
+                return Scan { pass, verdict: Verdict::NeedMore };
             }
             let (taken, end) = match self.part {
                 Part::Head(_) => self.head(rest),
@@ -83,15 +84,15 @@ impl Scanner {
                 Part::Chunked(_) => self.chunked(rest),
             };
             pass += taken;
-            if let Some(then) = end {
-                return Scan { pass, then };
+            if let Some(verdict) = end {
+                return Scan { pass, verdict };
             }
         }
     }
 
-    fn head(&mut self, bytes: &[u8]) -> (usize, Option<Then>) {
+    fn head(&mut self, bytes: &[u8]) -> (usize, Option<Verdict>) {
         if self.first && self.may_be_preface(bytes) {
-            return (0, Some(if bytes.len() < PREFACE.len() { Then::Wait } else { Then::Through }));
+            return (0, Some(if bytes.len() < PREFACE.len() { Verdict::NeedMore } else { Verdict::Http2 }));
         }
         if bytes[0] == b'\r' {
             return self.leading_line(bytes);
@@ -100,12 +101,12 @@ impl Scanner {
             return (0, None);
         };
         match head.read(bytes, &self.limits) {
-            Ok(None) => (0, Some(Then::Wait)),
+            Ok(None) => (0, Some(Verdict::NeedMore)),
             Ok(Some((length, framing))) => {
                 self.begin_body(framing);
                 (length, None)
             }
-            Err(violation) => (0, Some(Then::Reject(violation))),
+            Err(violation) => (0, Some(Verdict::Reject(violation))),
         }
     }
 
@@ -114,17 +115,17 @@ impl Scanner {
         !self.empty_line && bytes[..known] == PREFACE[..known]
     }
 
-    /// RFC 9112 2.2 asks to ignore at least one empty line before a request; hyper ignores any number of them, and
-    /// skips the one that passes here.
-    fn leading_line(&mut self, bytes: &[u8]) -> (usize, Option<Then>) {
+    /// Lets one empty line before a request line pass, which RFC 9112 2.2 asks for. hyper ignores any number
+    /// of them.
+    fn leading_line(&mut self, bytes: &[u8]) -> (usize, Option<Verdict>) {
         match bytes.get(1) {
-            _ if self.empty_line => (0, Some(Then::Reject(Violation::MalformedRequestLine))),
-            None => (0, Some(Then::Wait)),
+            _ if self.empty_line => (0, Some(Verdict::Reject(Violation::MalformedRequestLine))),
+            None => (0, Some(Verdict::NeedMore)),
             Some(b'\n') => {
                 self.empty_line = true;
                 (2, None)
             }
-            Some(_) => (0, Some(Then::Reject(Violation::BareLf))),
+            Some(_) => (0, Some(Verdict::Reject(Violation::BareLf))),
         }
     }
 
@@ -150,14 +151,14 @@ impl Scanner {
         taken
     }
 
-    fn chunked(&mut self, bytes: &[u8]) -> (usize, Option<Then>) {
+    fn chunked(&mut self, bytes: &[u8]) -> (usize, Option<Verdict>) {
         let Part::Chunked(body) = &mut self.part else {
             return (0, None);
         };
-        let (taken, sound) = body.read(bytes);
+        let (taken, outcome) = body.read(bytes);
         if body.is_complete() {
             self.part = Part::Head(Head::default());
         }
-        (taken, sound.err().map(Then::Break))
+        (taken, outcome.err().map(Verdict::InvalidBody))
     }
 }

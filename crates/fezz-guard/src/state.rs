@@ -1,5 +1,4 @@
-//! What a connection's guard and its service tell each other: why the last request was refused, and whether calls
-//! are running. It lives as long as the connection and costs two atomics.
+//! State shared by a connection's guard and its service: the violation, if any, and the requests in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
@@ -8,31 +7,41 @@ use http::Method;
 
 use super::Violation;
 
-/// The method of the request that stands in for one that was refused. No client needs it; one that uses it anyway
-/// finds an ordinary unknown method, because its connection has no verdict.
-pub(crate) const REJECTED_METHOD: &str = "HHRF-REJECTED";
+/// Method of the request that replaces a rejected one.
+pub(crate) const REJECTED_METHOD: &str = "GUARD-REJECTED";
 
-/// Shared by a connection's [`Guarded`](super::Guarded) socket and its service.
+/// State of one connection, shared by its [`Guarded`](super::Guarded) socket and its service.
+///
+/// The guard records a violation here; the service records the requests that it is serving.
 #[derive(Debug, Default)]
 pub struct ConnectionState {
     violation: AtomicU8,
     in_flight: AtomicU32,
-    /// Whether a call has begun since the guard last looked.
+    /// Whether a request has begun since the idle timer last fired.
     active: AtomicBool,
-    /// Whether an answer broke off in the middle.
+    /// Whether a response was truncated.
     broken_off: AtomicBool,
 }
 
 impl ConnectionState {
-    /// Why a request with `method` reached the service in place of the one that was sent; `None` for every request
-    /// that is itself. It takes the method because a verdict can be there early: a good request may still be running
-    /// when the guard judges the bad one pipelined behind it.
+    /// Why the guard replaced a request, or `None` for a request that the client sent itself.
+    ///
+    /// Call it for each request, with the request's method, and respond to a violation in place of serving
+    /// the request. Which status fits is the caller's choice: 431 for [`Violation::TooManyHeaders`] and
+    /// [`Violation::HeadTooLarge`], 414 for [`Violation::TargetTooLong`], 408 for [`Violation::HeadTimeout`]
+    /// and otherwise 400 are usual.
+    ///
+    /// The method is needed because the violation can be known early: a valid request may still be served
+    /// when the guard rejects the one pipelined behind it. A client that sends the replacement's method
+    /// itself gets `None`.
     pub fn rejection(&self, method: &Method) -> Option<Violation> {
         if method.as_str() == REJECTED_METHOD { self.violation() } else { None }
     }
 
-    /// Counts one more call in flight until the result is dropped. Hold it until the response body is finished: the
-    /// idle timer stands still meanwhile, however long a call or a stream is silent.
+    /// Counts a request as in flight until the result is dropped.
+    ///
+    /// Hold the result until the response body is finished: the idle timeout does not run meanwhile, no
+    /// matter how long the service or a stream is silent.
     pub fn begin(self: Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         self.active.store(true, Ordering::Release);
@@ -55,18 +64,25 @@ impl ConnectionState {
         self.broken_off.load(Ordering::Acquire)
     }
 
-    /// Whether a call runs, or has begun since this was last asked.
+    /// Whether a request is in flight, or has begun since the last call of this method.
     pub(super) fn was_busy(&self) -> bool {
         self.active.swap(false, Ordering::AcqRel) || self.is_busy()
     }
 }
 
-/// One call that runs on a connection.
+/// A request in flight: it stops the idle timeout of its connection until it is dropped.
+///
+/// Made by [`ConnectionState::begin`].
 #[derive(Debug)]
 pub struct InFlight(Arc<ConnectionState>);
 
 impl InFlight {
-    /// The answer broke off after its head: the connection has to be reset, for its end would look like the answer's.
+    /// Records that the response ended early, after its head was sent: the connection is reset when it
+    /// closes.
+    ///
+    /// Without the reset, a client may take the end of the connection for the end of the body (RFC 9112
+    /// section 8). Use it for HTTP/1 only: HTTP/2 resets the stream, and the other streams of the connection
+    /// go on.
     pub fn break_off(&self) {
         self.0.broken_off.store(true, Ordering::Release);
     }

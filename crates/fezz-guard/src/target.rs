@@ -1,18 +1,19 @@
-//! Judges a request's target and its `Host`: the two places that say whom a request is for, and so the two that a
-//! proxy in front of us and hyper behind us must not read differently.
+//! Validation of a request's target (RFC 9112 3.2) and `Host` (RFC 9110 7.2).
+//!
+//! They decide the recipient of a request, so a proxy and hyper must not read them differently.
 
 use http::Uri;
 
 use super::class::{ASCII, Common, HOST, NAME, PATH, QUERY};
 
-/// The longest target that `http::Uri` can hold; hyper answers a longer one by itself, without a body.
+/// Longest target that `http::Uri` can hold. To a longer one, hyper itself would respond, without a body.
 pub(super) const MAX_LEN: usize = (u16::MAX - 1) as usize;
 
-/// Whether a request with `method` may have `target`, whose bytes have this in common: origin-form, absolute-form, or `*`
-/// for OPTIONS (RFC 9112 3.2).
+/// Whether `target` is valid for `method`: origin-form, absolute-form, or `*` for OPTIONS (RFC 9112 3.2).
+/// `common` holds the classes that all bytes of `target` belong to.
 pub(super) fn is_valid(method: &[u8], target: &[u8], common: Common) -> bool {
     match target {
-        // A path alone, as most are; a query would have its question mark.
+        // The usual case, an ASCII path. The class excludes `?`, so there is no query.
         [b'/', ..] if common.within(PATH) && common.within(ASCII) => true,
         [b'/', ..] => is_origin_form(target),
         b"*" => method == b"OPTIONS",
@@ -20,8 +21,8 @@ pub(super) fn is_valid(method: &[u8], target: &[u8], common: Common) -> bool {
     }
 }
 
-/// A fragment is refused and not cut off as hyper does: it is never sent (RFC 9112 3.2.1), so whoever sends one wants
-/// two readers to see two paths. Bytes beyond ASCII are taken where they are UTF-8, since curl sends them as typed.
+/// Rejects a fragment, which hyper would cut off: a target has none (RFC 9112 3.2.1), and parsers could see
+/// different paths. Accepts non-ASCII bytes if they are UTF-8, because curl sends them as typed.
 fn is_origin_form(target: &[u8]) -> bool {
     let mut parts = target.splitn(2, |byte| *byte == b'?');
     let path = parts.next().unwrap_or_default();
@@ -29,7 +30,7 @@ fn is_origin_form(target: &[u8]) -> bool {
     PATH.has_all(path) && QUERY.has_all(query) && std::str::from_utf8(target).is_ok()
 }
 
-/// Rare enough that the allocation does not matter. User information is refused (RFC 9110 4.2.4).
+/// Rejects user information (RFC 9110 4.2.4). This form is rare, so the allocation does not matter.
 fn is_absolute_form(target: &[u8]) -> bool {
     if target.contains(&b'#') {
         return false;
@@ -40,8 +41,8 @@ fn is_absolute_form(target: &[u8]) -> bool {
     })
 }
 
-/// Whether `value` can be a `Host`: `uri-host [ ":" port ]` (RFC 9110 7.2). An empty one is valid: it stands for a
-/// target without an authority (RFC 9112 3.2).
+/// Whether `value` is a valid `Host`: `uri-host [ ":" port ]` (RFC 9110 7.2). An empty one is valid: a client
+/// sends it if the target URI has no authority (RFC 9112 3.2).
 pub(super) fn is_host(value: &[u8]) -> bool {
     let (length, _) = NAME.run(value, Common::ALL);
     match value.get(length) {
@@ -55,12 +56,13 @@ pub(super) fn is_host(value: &[u8]) -> bool {
     HOST.has_all(literal) && is_address(address) && parts.next().is_some_and(is_port)
 }
 
-/// What stands between brackets is not looked at further: no one routes by it differently.
+/// Checks only the brackets of an IP literal. Parsers do not disagree about the recipient behind an invalid
+/// address.
 fn is_address(text: &[u8]) -> bool {
     !text.is_empty() && !text.contains(&b'[')
 }
 
-/// Whether `text` is nothing, or a colon and a port, which may be empty (RFC 3986 3.2.3).
+/// Whether `text` is empty, or a colon and a port. The port may be empty (RFC 3986 3.2.3).
 fn is_port(text: &[u8]) -> bool {
     match text.split_first() {
         None => true,

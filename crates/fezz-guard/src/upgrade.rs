@@ -1,23 +1,26 @@
-//! Makes hyper shut a connection down even when a client has asked for an upgrade.
-//!
-//! After a request with `Upgrade`, hyper ends the connection without a shutdown, as if the upgrade that no one granted
-//! were still to come: the socket is just dropped, and with it the [lingering close](super::linger). This is no corner
-//! case, since Java's `HttpClient` sends `Upgrade: h2c` on every new connection. But hyper offers the socket to whoever
-//! waits for the upgrade, so we do, and close it properly.
+//! Declines HTTP/1 upgrades so that hyper shuts the connection down in order.
 
 use http::Request;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 
-/// Call it for each request, on a connection that is served `with_upgrades`. It costs one look into the request's
-/// extensions; only a request that asks for an upgrade spawns a task.
+/// Declines the upgrade that `request` asks for, if any. Call it for each request.
+///
+/// After a request with `Upgrade` (RFC 9110 section 7.8) hyper drops the socket without a shutdown, even if
+/// the service did not switch protocols. That would skip the lingering close (RFC 9112 section 9.6), and a
+/// client that is still sending could lose the response. Such requests are common: Java's `HttpClient` sends
+/// `Upgrade: h2c` on each new connection. hyper gives the socket to the task that awaits the upgrade, so this
+/// function spawns one, which shuts the socket down.
+///
+/// The connection has to be served `with_upgrades`. A request that asks for an upgrade costs a spawned task,
+/// so the service has to run on a tokio runtime; any other costs one lookup in the request's extensions.
 pub fn decline_upgrade<B>(request: &mut Request<B>) {
     if request.extensions().get::<hyper::upgrade::OnUpgrade>().is_none() {
         return;
     }
     let upgrade = hyper::upgrade::on(request);
     tokio::spawn(async move {
-        // An error says that another request came after this one, or that the client is gone.
+        // It fails if another request follows on the connection, or if the client is gone.
         if let Ok(socket) = upgrade.await {
             let _ = TokioIo::new(socket).shutdown().await;
         }

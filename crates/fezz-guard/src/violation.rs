@@ -1,47 +1,53 @@
-//! Everything that a request's head can do wrong, in words that its sender can act on.
+//! Reasons to reject a request head, each with a message that its sender can act on.
 
-/// Why a request was withheld from the HTTP stack. Which status answers it is the caller's choice.
+/// Why the guard rejected a request.
+///
+/// Which status to respond with is the caller's choice: 431 for [`TooManyHeaders`](Self::TooManyHeaders) and
+/// [`HeadTooLarge`](Self::HeadTooLarge), 414 for [`TargetTooLong`](Self::TargetTooLong), 408 for
+/// [`HeadTimeout`](Self::HeadTimeout) and otherwise 400 are usual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Violation {
-    /// A line of the head ends in LF without CR, or holds a CR without LF.
+    /// A line of the head ends in LF without CR, or contains a CR without LF (RFC 9112 section 2.2).
     BareLf,
-    /// The first line is not `method SP target SP HTTP/1.x`.
+    /// The first line is not `method SP target SP HTTP/1.x` with a valid target (RFC 9112 section 3). Other
+    /// protocols, such as TLS, end here too.
     MalformedRequestLine,
-    /// The target is longer than any URI that the stack can hold.
+    /// The target is longer than 65,534 bytes, the most that [`http::Uri`] can hold.
     TargetTooLong,
-    /// `CONNECT`: this host is no proxy.
+    /// The method is `CONNECT`, which is for proxies (RFC 9110 section 9.3.6).
     ConnectMethod,
-    /// A header line without a colon, without a name, or with a byte that may not be there.
+    /// A header line has no colon, no name, or an invalid byte (RFC 9112 section 5).
     MalformedHeader,
-    /// White space before the colon of a header.
+    /// White space stands between a header's name and its colon (RFC 9112 section 5.1).
     SpaceInHeaderName,
-    /// A header line that begins with white space: the obsolete line folding.
+    /// A header line begins with white space: obsolete line folding (RFC 9112 section 5.2).
     FoldedHeader,
-    /// More header lines than allowed.
+    /// The head has more lines than [`Limits::max_headers`](crate::Limits::max_headers).
     TooManyHeaders,
-    /// More bytes than allowed before the end of the head.
+    /// The head has more bytes than [`Limits::max_head_bytes`](crate::Limits::max_head_bytes), or a header's
+    /// name more than 65,535.
     HeadTooLarge,
-    /// The head did not arrive in time.
+    /// The head was not complete within [`Limits::header_timeout`](crate::Limits::header_timeout).
     HeadTimeout,
-    /// HTTP/1.1 without `Host`.
+    /// An HTTP/1.1 request has no `Host` (RFC 9112 section 3.2).
     MissingHost,
-    /// Two `Host` lines.
+    /// The head has two `Host` lines (RFC 9112 section 3.2).
     RepeatedHost,
-    /// A `Host` that is not a host and a port.
+    /// `Host` is not a host with an optional port (RFC 9110 section 7.2).
     InvalidHost,
-    /// Both `Content-Length` and `Transfer-Encoding`.
+    /// The head has both `Content-Length` and `Transfer-Encoding` (RFC 9112 section 6.3).
     LengthAndEncoding,
-    /// Anything but exactly one `Transfer-Encoding: chunked`, or that one in HTTP/1.0.
+    /// `Transfer-Encoding` is not a single `chunked`, or the request is HTTP/1.0 (RFC 9112 section 6.1).
     InvalidTransferEncoding,
-    /// Anything but exactly one `Content-Length` of digits.
+    /// `Content-Length` is repeated or is not a decimal number (RFC 9112 section 6.3).
     InvalidContentLength,
 }
 
 use Violation::*;
 
 impl Violation {
-    /// In the order of their discriminants, which `from_code` relies on.
+    /// All violations, in the order of their discriminants: `from_code` relies on it.
     pub(super) const ALL: [Self; 16] = [
         BareLf,
         MalformedRequestLine,
@@ -61,7 +67,7 @@ impl Violation {
         InvalidContentLength,
     ];
 
-    /// What was wrong with the request, and what to do about it.
+    /// What is wrong with the request and how to correct it, as one English phrase for a response body.
     pub fn message(self) -> &'static str {
         match self {
             BareLf => "a line of the request's head does not end in CR LF; end each line with \\r\\n",
@@ -88,12 +94,12 @@ impl Violation {
         }
     }
 
-    /// This violation as a number that is never 0.
+    /// This violation as a nonzero number.
     pub(super) fn code(self) -> u8 {
         self as u8 + 1
     }
 
-    /// The violation that `code` stands for.
+    /// The violation with this code; `None` for 0 and other unused codes.
     pub(super) fn from_code(code: u8) -> Option<Self> {
         Self::ALL.get(usize::from(code.checked_sub(1)?)).copied()
     }

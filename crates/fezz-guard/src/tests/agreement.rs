@@ -1,78 +1,27 @@
-//! The guard and hyper must find the same messages. For each message that the guard lets pass, hyper alone is shown
-//! the input up to the end that the guard found, and up to one byte less: only the first may hold the message.
+//! Agreement of the guard and hyper about message framing.
+//!
+//! For each message that the guard lets pass, hyper without a guard reads the input up to the end that the
+//! guard found, and up to one byte less: only the first contains the message.
 
-use std::cell::Cell;
-use std::convert::Infallible;
+use crate::fuzz::{hyper_count, message_ends};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncWriteExt, duplex};
-
-use super::limits;
-use crate::scanner::{Scanner, Then};
-
-/// How many whole requests hyper alone finds in `input`.
-async fn hyper_count(input: &[u8]) -> usize {
-    let (mut client, server) = duplex(64 * 1024);
-    client.write_all(input).await.unwrap();
-    client.shutdown().await.unwrap();
-    let count = Cell::new(0);
-    let service = service_fn(|request: Request<Incoming>| {
-        let count = &count;
-        async move {
-            if request.into_body().collect().await.is_ok() {
-                count.set(count.get() + 1);
-            }
-            Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
-        }
-    });
-    let _ = http1::Builder::new().half_close(true).serve_connection(TokioIo::new(server), service).await;
-    count.get()
-}
-
-/// Where the guard finds the ends of the messages in `input`, and whether it let all of it pass.
-fn guard_ends(input: &[u8]) -> (Vec<usize>, bool) {
-    let mut scanner = Scanner::new(limits());
-    let (mut begin, mut ends) = (0, Vec::new());
-    for end in 1..=input.len() {
-        let scan = scanner.scan(&input[begin..end]);
-        let passed = &input[begin..begin + scan.pass];
-        begin += scan.pass;
-        if scan.pass > 0 && !scanner.in_body() && passed != b"\r\n" || is_last_byte_of_body(&scanner, passed)
-        {
-            ends.push(begin);
-        }
-        if scan.then != Then::Wait {
-            return (ends, false);
-        }
-    }
-    (ends, true)
-}
-
-/// A body's bytes come one by one, so that no piece of two bytes is one, and an empty line always is.
-fn is_last_byte_of_body(scanner: &Scanner, passed: &[u8]) -> bool {
-    passed.len() == 1 && !scanner.in_body()
-}
-
-async fn check(input: &[u8]) -> (usize, bool) {
-    let (ends, all) = guard_ends(input);
+/// Checks `input` and returns how many messages it contains, and whether all of it passed.
+#[track_caller]
+fn check(input: &[u8]) -> (usize, bool) {
+    let (ends, all) = message_ends(input);
     for (index, end) in ends.iter().enumerate() {
         let shown = input.escape_ascii();
-        assert_eq!(hyper_count(&input[..*end]).await, index + 1, "message {index} ends at {end}: {shown}");
-        assert_eq!(hyper_count(&input[..end - 1]).await, index, "message {index} ends before {end}: {shown}");
+        assert_eq!(hyper_count(&input[..*end]), index + 1, "message {index} ends at {end}: {shown}");
+        assert_eq!(hyper_count(&input[..end - 1]), index, "message {index} ends before {end}: {shown}");
     }
     (ends.len(), all)
 }
 
 const NEXT: &str = "GET /next HTTP/1.1\r\nhost: a\r\n\r\n";
 
-/// Heads behind `POST / HTTP/1.1\r\nhost: a\r\n`, with their bodies; strange ones, of which the guard takes a part.
-const STRANGE: &[&str] = &[
+/// Unusual headers behind `POST / HTTP/1.1\r\nhost: a\r\n`, with their bodies. The guard accepts some of
+/// them.
+const UNUSUAL: &[&str] = &[
     "\r\n",
     "content-length: 0\r\n\r\n",
     "content-length: 3\r\n\r\nabc",
@@ -143,20 +92,20 @@ const STRANGE: &[&str] = &[
     "trailer: a\r\ncontent-length: 1\r\n\r\na",
 ];
 
-#[tokio::test]
-async fn both_find_the_same_messages() {
+#[test]
+fn both_find_the_same_messages() {
     let mut accepted = 0;
-    for strange in STRANGE {
-        let input = format!("POST / HTTP/1.1\r\nhost: a\r\n{strange}{NEXT}");
-        let (messages, all) = check(input.as_bytes()).await;
-        // All was good, and then there are the strange message and the one behind it.
+    for unusual in UNUSUAL {
+        let input = format!("POST / HTTP/1.1\r\nhost: a\r\n{unusual}{NEXT}");
+        let (messages, all) = check(input.as_bytes());
+        // If all passed, it was the unusual message and the one behind it.
         assert!(!all || messages == 2, "{messages} messages in {input:?}");
         accepted += usize::from(all);
     }
-    assert!(STRANGE.len() >= 60 && accepted >= 20, "{accepted} of {}", STRANGE.len());
+    assert!(UNUSUAL.len() >= 60 && accepted >= 20, "{accepted} of {}", UNUSUAL.len());
 }
 
-/// Numbers that look random and are the same in each run.
+/// Pseudorandom numbers, the same in each run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -166,7 +115,7 @@ impl Numbers {
     }
 }
 
-/// Changes, removes or adds one byte, of those that mean something.
+/// Changes, removes or inserts one byte that matters for framing.
 fn mutate(input: &mut Vec<u8>, numbers: &mut Numbers) {
     const BYTES: &[u8] = b"\r\n\r\n \t:;,03aA\0x/?\x80";
     let (at, byte) = (numbers.below(input.len()), BYTES[numbers.below(BYTES.len())]);
@@ -177,27 +126,27 @@ fn mutate(input: &mut Vec<u8>, numbers: &mut Numbers) {
     }
 }
 
-#[tokio::test]
-async fn both_find_the_same_messages_in_damaged_input() {
+#[test]
+fn both_find_the_same_messages_in_damaged_input() {
     let mut numbers = Numbers(1);
     let mut messages = 0;
     for _ in 0..10_000 {
-        let strange = STRANGE[numbers.below(STRANGE.len())];
-        let mut input = format!("POST / HTTP/1.1\r\nhost: a\r\n{strange}{NEXT}").into_bytes();
+        let unusual = UNUSUAL[numbers.below(UNUSUAL.len())];
+        let mut input = format!("POST / HTTP/1.1\r\nhost: a\r\n{unusual}{NEXT}").into_bytes();
         for _ in 0..=numbers.below(3) {
             mutate(&mut input, &mut numbers);
         }
-        // After an answer in HTTP/1.0 hyper closes, whatever comes.
+        // hyper closes the connection after an HTTP/1.0 request.
         if !input.windows(8).any(|word| word == b"HTTP/1.0") {
-            messages += check(&input).await.0;
+            messages += check(&input).0;
         }
     }
     assert!(messages > 2000, "{messages}");
 }
 
-/// What the guard lets pass, hyper must not refuse: it would answer by itself, without a body.
-#[tokio::test]
-async fn hyper_takes_every_byte_that_the_guard_takes() {
+/// hyper must accept what the guard lets pass, or it would respond by itself, without a body.
+#[test]
+fn hyper_accepts_every_byte_that_the_guard_accepts() {
     let mut accepted = 0;
     for (front, back) in [
         ("GE", "T / HTTP/1.1\r\nhost: a\r\n\r\n"),
@@ -211,7 +160,7 @@ async fn hyper_takes_every_byte_that_the_guard_takes() {
         ("GET / HTTP/1.1\r\nhost: a\r\na: b", "\r\n\r\n"),
     ] {
         for byte in u8::MIN..=u8::MAX {
-            accepted += check(&[front.as_bytes(), &[byte], back.as_bytes()].concat()).await.0;
+            accepted += check(&[front.as_bytes(), &[byte], back.as_bytes()].concat()).0;
         }
     }
     assert!(accepted > 800, "{accepted}");

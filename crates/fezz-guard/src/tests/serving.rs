@@ -1,12 +1,12 @@
-//! The guard in front of the real hyper: what clients get for good and bad requests.
+//! The guard in front of hyper: the responses to valid and invalid requests.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{bodies, connect, parse_bodies};
 
-/// Sends `input` in one piece, or byte by byte, and returns all answers until the host closes. The client closes its
-/// half last of all, so it is the host that decides.
-async fn ask(input: &[u8]) -> Vec<String> {
+/// Sends `input` in pieces of different sizes and returns the response bodies until the server closes. The
+/// client does not close its half before.
+async fn send(input: &[u8]) -> Vec<String> {
     let mut results = Vec::new();
     for piece in [input.len(), 24, 1] {
         let (mut client, server) = connect();
@@ -26,13 +26,13 @@ async fn ask(input: &[u8]) -> Vec<String> {
 const LAST: &str = "GET /last HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 
 #[tokio::test]
-async fn good_requests_are_served() {
-    assert_eq!(ask(LAST.as_bytes()).await, ["GET /last 0"]);
+async fn valid_requests_are_served() {
+    assert_eq!(send(LAST.as_bytes()).await, ["GET /last 0"]);
     let one = "POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc";
     let two =
         "POST /b HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n";
     let input = format!("{one}{two}\r\n{one}{LAST}");
-    assert_eq!(ask(input.as_bytes()).await, ["POST /a 3", "POST /b 4", "POST /a 3", "GET /last 0"]);
+    assert_eq!(send(input.as_bytes()).await, ["POST /a 3", "POST /b 4", "POST /a 3", "GET /last 0"]);
 }
 
 #[tokio::test]
@@ -45,39 +45,40 @@ async fn a_large_body_passes() {
 }
 
 #[tokio::test]
-async fn a_bad_request_is_answered_and_ends_the_connection() {
-    assert_eq!(ask(b"GET / HTTP/1.1\r\n\r\n").await, ["MissingHost"]);
-    assert_eq!(ask(b"GET / HTTP/1.1\nhost: a\n\n").await, ["BareLf"]);
-    assert_eq!(ask(b"\x16\x03\x01\x02").await, ["MalformedRequestLine"]);
-    assert_eq!(ask(b"PRI * HTTP/2.0\r\n\r\nSMTP").await, ["MalformedRequestLine"]);
+async fn an_invalid_request_is_answered_and_ends_the_connection() {
+    assert_eq!(send(b"GET / HTTP/1.1\r\n\r\n").await, ["MissingHost"]);
+    assert_eq!(send(b"GET / HTTP/1.1\nhost: a\n\n").await, ["BareLf"]);
+    assert_eq!(send(b"\x16\x03\x01\x02").await, ["MalformedRequestLine"]);
+    assert_eq!(send(b"PRI * HTTP/2.0\r\n\r\nSMTP").await, ["MalformedRequestLine"]);
 }
 
 #[tokio::test]
-async fn a_bad_request_waits_for_the_good_ones_before_it() {
-    let good = "POST /good HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nab";
-    let bad =
-        "POST /bad HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+async fn an_invalid_request_is_answered_after_the_valid_ones_before_it() {
+    let valid = "POST /valid HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nab";
+    let invalid =
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
     let smuggled = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
-    let input = format!("{good}{good}{bad}{smuggled}");
-    assert_eq!(ask(input.as_bytes()).await, ["POST /good 2", "POST /good 2", "LengthAndEncoding"]);
+    let input = format!("{valid}{valid}{invalid}{smuggled}");
+    assert_eq!(send(input.as_bytes()).await, ["POST /valid 2", "POST /valid 2", "LengthAndEncoding"]);
 }
 
 #[tokio::test]
-async fn the_stand_in_of_a_client_is_an_ordinary_request() {
-    let own = "HHRF-REJECTED /own HTTP/1.1\r\nhost: a\r\n\r\n";
-    assert_eq!(ask(format!("{own}{LAST}").as_bytes()).await, ["HHRF-REJECTED /own 0", "GET /last 0"]);
+async fn a_client_may_send_the_replacement_method_itself() {
+    let own = "GUARD-REJECTED /own HTTP/1.1\r\nhost: a\r\n\r\n";
+    assert_eq!(send(format!("{own}{LAST}").as_bytes()).await, ["GUARD-REJECTED /own 0", "GET /last 0"]);
 }
 
 #[tokio::test]
-async fn a_broken_chunk_fails_the_body_and_ends_the_connection() {
+async fn an_invalid_chunk_fails_the_body_and_ends_the_connection() {
     let head = "POST /a HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
     let rest = "3\r\nabc\r\n3\nabc\r\n0\r\n\r\n";
-    assert_eq!(ask(format!("{head}{rest}{LAST}").as_bytes()).await, ["broken body"]);
+    assert_eq!(send(format!("{head}{rest}{LAST}").as_bytes()).await, ["invalid body"]);
 }
 
 #[tokio::test]
 async fn http_2_passes() {
-    // The preface in two pieces, then empty SETTINGS; the host answers with SETTINGS of its own and acknowledges ours.
+    // The preface in two pieces, then an empty SETTINGS frame. The server sends its own and acknowledges this
+    // one.
     let (mut client, _server) = connect();
     client.write_all(b"PRI * HT").await.unwrap();
     tokio::task::yield_now().await;
@@ -94,7 +95,7 @@ async fn http_2_passes() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_is_left() {
+async fn the_connection_ends_when_the_client_closes() {
     for input in ["", "GET / HT", "PRI * HT", "\r\n"] {
         let (mut client, server) = connect();
         client.write_all(input.as_bytes()).await.unwrap();

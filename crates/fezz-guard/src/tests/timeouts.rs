@@ -1,4 +1,4 @@
-//! The two time limits, on a clock that stands still until everyone waits for it.
+//! Head, idle and write timeouts, and the end of a lingering close, on tokio's paused clock.
 
 use std::time::Duration;
 
@@ -6,11 +6,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::{Instant, sleep};
 
 use super::{SLOW, bodies, connect, parse_bodies};
+use crate::linger;
 
 const GET: &[u8] = b"GET /a HTTP/1.1\r\nhost: a\r\n\r\n";
 const GET_SLOW: &[u8] = b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n";
 
-/// Reads one answer's body.
+/// Reads one response and returns its body.
 async fn body(client: &mut DuplexStream) -> String {
     let mut buf = vec![0; 4096];
     let count = client.read(&mut buf).await.unwrap();
@@ -29,9 +30,10 @@ fn assert_elapsed(since: Instant, expected: Duration) {
 
 const HEADER: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(75);
+const WRITE: Duration = Duration::from_secs(30);
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_client_is_dropped() {
+async fn a_connection_without_a_request_ends_after_the_head_timeout() {
     let accepted = Instant::now();
     let (mut client, server) = connect();
     assert!(bodies(&mut client).await.is_empty());
@@ -40,7 +42,7 @@ async fn a_silent_client_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_heads_are_answered() {
+async fn slow_heads_are_rejected() {
     for input in [&GET[..20], b"P", b"PRI * HTTP/2.0\r\n\r\nSM", b"\r"] {
         let accepted = Instant::now();
         let (mut client, server) = connect();
@@ -55,7 +57,7 @@ async fn slow_heads_are_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_connection_ends_quietly() {
+async fn an_idle_connection_ends_without_a_response() {
     let (mut client, server) = connect();
     sleep(Duration::from_secs(4)).await;
     for pause in [0, 74, 30] {
@@ -63,25 +65,25 @@ async fn an_idle_connection_ends_quietly() {
         client.write_all(GET).await.unwrap();
         assert_eq!(body(&mut client).await, "GET /a 0");
     }
-    let answered = Instant::now();
+    let responded = Instant::now();
     assert!(bodies(&mut client).await.is_empty());
     server.await.unwrap();
-    assert_elapsed(answered, IDLE);
+    assert_elapsed(responded, IDLE);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_line_does_not_begin_a_head() {
+async fn an_empty_line_does_not_start_the_head_timeout() {
     let (mut client, _server) = connect();
     client.write_all(GET).await.unwrap();
     assert_eq!(body(&mut client).await, "GET /a 0");
     client.write_all(b"\r\n").await.unwrap();
-    let answered = Instant::now();
+    let responded = Instant::now();
     assert!(bodies(&mut client).await.is_empty());
-    assert_elapsed(answered, IDLE);
+    assert_elapsed(responded, IDLE);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_later_head_has_its_time_from_its_first_byte() {
+async fn the_timeout_of_a_later_head_starts_with_its_first_byte() {
     let (mut client, _server) = connect();
     client.write_all(GET).await.unwrap();
     assert_eq!(body(&mut client).await, "GET /a 0");
@@ -99,7 +101,7 @@ async fn a_later_head_has_its_time_from_its_first_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_call_is_not_idleness() {
+async fn the_idle_timeout_does_not_run_during_a_request() {
     let (mut client, server) = connect();
     let begun = Instant::now();
     client.write_all(GET_SLOW).await.unwrap();
@@ -108,14 +110,14 @@ async fn a_long_call_is_not_idleness() {
     sleep(Duration::from_secs(74)).await;
     client.write_all(GET).await.unwrap();
     assert_eq!(body(&mut client).await, "GET /a 0");
-    let answered = Instant::now();
+    let responded = Instant::now();
     assert!(bodies(&mut client).await.is_empty());
     server.await.unwrap();
-    assert_elapsed(answered, IDLE);
+    assert_elapsed(responded, IDLE);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_body_is_not_timed_here() {
+async fn a_body_has_no_timeout() {
     let (mut client, _server) = connect();
     client.write_all(b"POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n1").await.unwrap();
     sleep(Duration::from_secs(300)).await;
@@ -124,10 +126,63 @@ async fn a_slow_body_is_not_timed_here() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_stops_behind_a_long_call_is_answered_after_it() {
+async fn an_incomplete_head_behind_a_long_request_is_rejected_after_it() {
     let (mut client, _server) = connect();
     let begun = Instant::now();
     client.write_all(&[GET_SLOW, &GET[..9]].concat()).await.unwrap();
     assert_eq!(bodies(&mut client).await, ["GET /slow 0", "HeadTimeout"]);
     assert_elapsed(begun, SLOW);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_slow_heads_are_rejected_at_the_same_time() {
+    let accepted = Instant::now();
+    let mut clients = Vec::new();
+    for _ in 0..500 {
+        let (mut client, _server) = connect();
+        client.write_all(&GET[..20]).await.unwrap();
+        clients.push(client);
+    }
+    for client in &mut clients {
+        assert_eq!(bodies(client).await, ["HeadTimeout"]);
+    }
+    assert_elapsed(accepted, HEADER);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lingering_close_ends_without_the_client() {
+    let (mut client, server) = connect();
+    let begun = Instant::now();
+    client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    // The response is complete at once, although the client does not close.
+    assert_eq!(bodies(&mut client).await, ["MissingHost"]);
+    assert_elapsed(begun, Duration::ZERO);
+    server.await.unwrap();
+    assert_elapsed(begun, linger::MAX_TIME);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_is_cut_off() {
+    let begun = Instant::now();
+    let (mut client, server) = connect();
+    client.write_all(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    server.await.unwrap();
+    assert_elapsed(begun, WRITE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_slowly_is_served() {
+    let begun = Instant::now();
+    let (mut client, _server) = connect();
+    client.write_all(b"GET /large HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+    let (mut count, mut buf) = (0, vec![0; 64 * 1024]);
+    loop {
+        sleep(WRITE - Duration::from_secs(1)).await;
+        match client.read(&mut buf).await.unwrap() {
+            0 => break,
+            read => count += read,
+        }
+    }
+    assert!(count > 1_000_000, "{count}");
+    assert!(begun.elapsed() > 2 * WRITE);
 }

@@ -1,19 +1,19 @@
-//! The scanner alone: bytes in, verdict out, the same however the bytes are cut.
+//! The scanner: which bytes pass, independent of how the input is split.
 
-use super::limits;
 use crate::Violation::{self, MalformedRequestLine, MissingHost};
+use crate::fuzz::limits;
 use crate::io::REJECTED_REQUEST;
-use crate::scanner::{Scanner, Then};
+use crate::scanner::{Scanner, Verdict};
 use crate::state::REJECTED_METHOD;
 
-/// What came of an input: how many of its bytes passed, and why no more.
+/// Result of scanning an input: how many bytes passed, and the last verdict.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) passed: usize,
-    pub(super) then: Then,
+    pub(super) verdict: Verdict,
 }
 
-/// Shows the scanner `pieces` as the socket would: what did not pass comes again.
+/// Scans `pieces` as the socket does: bytes that did not pass are scanned again.
 fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     let mut scanner = Scanner::new(limits());
     let (mut held, mut passed) = (Vec::new(), 0);
@@ -22,14 +22,14 @@ fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
         let scan = scanner.scan(&held);
         passed += scan.pass;
         held.drain(..scan.pass);
-        if scan.then != Then::Wait {
-            return Outcome { passed, then: scan.then };
+        if scan.verdict != Verdict::NeedMore {
+            return Outcome { passed, verdict: scan.verdict };
         }
     }
-    Outcome { passed, then: Then::Wait }
+    Outcome { passed, verdict: Verdict::NeedMore }
 }
 
-/// The verdict on `input`, which must not depend on how it is cut.
+/// Scans `input`, and checks that the result does not depend on how it is split.
 #[track_caller]
 pub(super) fn scan(input: &[u8]) -> Outcome {
     let whole = feed([input]);
@@ -44,16 +44,21 @@ pub(super) fn scan(input: &[u8]) -> Outcome {
 #[track_caller]
 pub(super) fn passes(input: impl AsRef<[u8]>) {
     let input = input.as_ref();
-    assert_eq!(scan(input), Outcome { passed: input.len(), then: Then::Wait }, "{}", input.escape_ascii());
+    assert_eq!(
+        scan(input),
+        Outcome { passed: input.len(), verdict: Verdict::NeedMore },
+        "{}",
+        input.escape_ascii()
+    );
 }
 
-/// A request for `/` with these headers, each with its line end.
+/// A request for `/` with these header lines.
 pub(super) fn with(headers: &str) -> String {
     format!("GET / HTTP/1.1\r\nhost: a\r\n{headers}\r\n")
 }
 
 #[test]
-fn good_heads_pass() {
+fn valid_heads_pass() {
     passes("GET / HTTP/1.1\r\nHost: localhost:8080\r\n\r\n");
     passes("GET / HTTP/1.0\r\n\r\n");
     passes("\r\nGET / HTTP/1.1\r\nHOST:\t[::1]:80 \r\n\r\n");
@@ -69,14 +74,14 @@ fn good_heads_pass() {
 fn incomplete_heads_are_withheld() {
     let head = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
     for end in 0..head.len() {
-        assert_eq!(scan(&head[..end]), Outcome { passed: 0, then: Then::Wait }, "{end}");
+        assert_eq!(scan(&head[..end]), Outcome { passed: 0, verdict: Verdict::NeedMore }, "{end}");
     }
 }
 
 #[test]
-fn bodies_end_where_they_should() {
+fn bodies_end_at_their_framing() {
     let next = "GET /next HTTP/1.1\r\nhost: a\r\n\r\n";
-    let bad = "GET /next HTTP/1.1\r\n\r\n";
+    let invalid = "GET /next HTTP/1.1\r\n\r\n";
     for (headers, body) in [
         ("", ""),
         ("content-length: 0\r\n", ""),
@@ -88,17 +93,17 @@ fn bodies_end_where_they_should() {
     ] {
         let message = with(headers) + body;
         passes(message.clone() + next + &message);
-        let expected = Outcome { passed: message.len(), then: Then::Reject(MissingHost) };
-        assert_eq!(scan((message + bad).as_bytes()), expected);
+        let expected = Outcome { passed: message.len(), verdict: Verdict::Reject(MissingHost) };
+        assert_eq!(scan((message + invalid).as_bytes()), expected);
     }
 }
 
 #[test]
-fn broken_chunks_break() {
+fn invalid_chunks_are_rejected() {
     let head = with("transfer-encoding: chunked\r\n");
     let long_line = format!("1;{}", "x".repeat(5000));
     let long_trailers = format!("0\r\na: {}", "x".repeat(9000));
-    for (sound, broken) in [
+    for (valid, invalid) in [
         ("", "\r\n"),
         ("", "x"),
         ("", " 1\r\n"),
@@ -123,33 +128,33 @@ fn broken_chunks_break() {
         ("0000000000000001", "0\r\n"),
         ("1", "x"),
     ] {
-        let outcome = scan(format!("{head}{sound}{broken}").as_bytes());
-        assert!(matches!(outcome.then, Then::Break(_)), "{sound:?} {broken:?}: {outcome:?}");
-        assert_eq!(outcome.passed, head.len() + sound.len(), "{sound:?} {broken:?}");
+        let outcome = scan(format!("{head}{valid}{invalid}").as_bytes());
+        assert!(matches!(outcome.verdict, Verdict::InvalidBody(_)), "{valid:?} {invalid:?}: {outcome:?}");
+        assert_eq!(outcome.passed, head.len() + valid.len(), "{valid:?} {invalid:?}");
     }
     for body in [long_line, long_trailers] {
-        // Too long to be cut at every place.
+        // Too long to be split at each position.
         let outcome = feed([(head.clone() + &body).as_bytes()]);
-        assert!(matches!(outcome.then, Then::Break(_)));
+        assert!(matches!(outcome.verdict, Verdict::InvalidBody(_)));
     }
 }
 
 #[test]
-fn the_preface_opens_the_way() {
+fn the_http_2_preface_lets_all_pass() {
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    assert_eq!(scan(preface.as_bytes()), Outcome { passed: 0, then: Then::Through });
-    assert_eq!(feed([(preface.to_owned() + "\0\0").as_bytes()]).then, Then::Through);
+    assert_eq!(scan(preface.as_bytes()), Outcome { passed: 0, verdict: Verdict::Http2 });
+    assert_eq!(feed([(preface.to_owned() + "\0\0").as_bytes()]).verdict, Verdict::Http2);
     for end in 0..preface.len() {
-        assert_eq!(scan(&preface.as_bytes()[..end]), Outcome { passed: 0, then: Then::Wait });
+        assert_eq!(scan(&preface.as_bytes()[..end]), Outcome { passed: 0, verdict: Verdict::NeedMore });
     }
-    assert_eq!(scan(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\r").then, Then::Reject(MalformedRequestLine));
-    // Only at the very beginning.
+    assert_eq!(scan(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\r").verdict, Verdict::Reject(MalformedRequestLine));
+    // Only at the beginning of the connection.
     let later = with("") + preface;
-    assert_eq!(scan(later.as_bytes()).then, Then::Reject(MalformedRequestLine));
+    assert_eq!(scan(later.as_bytes()).verdict, Verdict::Reject(MalformedRequestLine));
 }
 
 #[test]
-fn codes_are_the_violations() {
+fn each_violation_has_a_code_and_a_message() {
     assert_eq!(Violation::from_code(0), None);
     for violation in Violation::ALL {
         assert_eq!(Violation::from_code(violation.code()), Some(violation));
