@@ -38,6 +38,11 @@ doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
     RUSTDOCFLAGS="-D warnings" cargo doc -p fezz-sdk --all-features --no-deps --locked
 
+# Build docs/ as a book into target/book; installs mdbook where it is missing
+book:
+    command -v mdbook >/dev/null || cargo install --locked mdbook
+    mdbook build --dest-dir {{ target }}/book
+
 # Measure the host against bare axum, on a quiet machine: see docs/benchmarks.md
 bench *arguments:
     cargo build --release --locked -p hhrf -p fezz-bench
