@@ -13,6 +13,7 @@ mod http2;
 mod in_process;
 mod isolated;
 mod isolation;
+mod layout;
 mod leaks;
 mod lifecycle;
 mod limits;
