@@ -43,10 +43,12 @@ book:
     command -v mdbook >/dev/null || cargo install --locked mdbook
     mdbook build --dest-dir {{ target }}/book
 
-# Measure the host against bare axum, on a quiet machine: see docs/benchmarks.md
+# Measure the host against axum, on a quiet machine: see docs/benchmarks.md
 bench *arguments:
     cargo build --release --locked -p hhrf -p fezz-bench
     cargo build --release --locked -p fezz-bench-work --examples
+    # Alone: it turns on features of axum and tracing that would slow the host and bare axum.
+    cargo build --release --locked -p fezz-bench-axum --examples
     cargo run --release --locked -p fezz-bench -- {{ arguments }}
 
 # The same, and against Deno, Bun, Node, workerd and nginx: those that are there or can be installed

@@ -4,7 +4,7 @@ export const HELLO = '{"hello":"fezz-123"}';
 const JSON_TYPE = { "content-type": "application/json" };
 const SLOW_MS = 20;
 
-// Answers a request of the Fetch API; what it cannot do is answered with 404.
+// A handler of the Fetch API; unknown paths are answered with 404.
 export function handler(todos) {
   return (request) => {
     const url = request.url;
@@ -23,7 +23,7 @@ export function handler(todos) {
   };
 }
 
-// JavaScript has no thread to block: a timer is what its authors use.
+// A timer, as JavaScript would use: it has no thread to block.
 async function slow() {
   await new Promise((resolve) => setTimeout(resolve, SLOW_MS));
   return new Response(HELLO, { headers: JSON_TYPE });

@@ -1,5 +1,5 @@
 import { handler } from "./work.mjs";
 
-// No SQLite outside of its durable objects.
+// No todos: workerd has SQLite in durable objects only.
 const answer = handler(null);
 export default { fetch: (request) => answer(request) };

@@ -1,11 +1,12 @@
-//! The tables as a picture: throughput against bare axum, a group of bars for each workload.
+//! The chart: throughput as a ratio to each workload's first row, a group of bars for each workload.
 
 use std::fmt::Write;
 
+use crate::cores::Placement;
 use crate::record::{Record, Run};
 use crate::row::Row;
 
-/// At how many connections.
+/// The number of connections that is shown.
 const CONNECTIONS: usize = 64;
 const WIDTH: f64 = 760.0;
 const LEFT: f64 = 150.0;
@@ -14,10 +15,10 @@ const BAR: f64 = 16.0;
 const STEP: f64 = 20.0;
 const TITLE: f64 = 28.0;
 const GAP: f64 = 10.0;
-/// The chart does not grow to the right beyond this ratio; a longer bar is cut and says its value.
+/// The ratio at the right edge; longer bars are cut there.
 const MOST: f64 = 1.5;
 
-/// The chart as SVG; empty of bars where nothing was measured yet.
+/// The chart as SVG.
 pub(crate) fn svg(record: &Record) -> String {
     let groups: Vec<_> =
         record.runs.iter().map(|run| (run, bars(run))).filter(|(_, bars)| bars.len() > 1).collect();
@@ -40,9 +41,13 @@ fn bars(run: &Run) -> Vec<&Row> {
 
 fn group(out: &mut String, run: &Run, bars: &[&Row], y: &mut f64) {
     let text_y = *y + TITLE * 0.6;
+    let cores = match run.cores {
+        Placement::Pinned => "",
+        Placement::Shared => ", shared CPUs",
+    };
     let _ = writeln!(
         out,
-        "<text x=\"{GAP}\" y=\"{text_y}\" font-weight=\"bold\" fill=\"#222\">{}: requests/s against the first, {CONNECTIONS} connections</text>",
+        "<text x=\"{GAP}\" y=\"{text_y}\" font-weight=\"bold\" fill=\"#222\">{}: requests/s against the first, {CONNECTIONS} connections{cores}</text>",
         escape(&run.title)
     );
     *y += TITLE;
@@ -55,7 +60,7 @@ fn group(out: &mut String, run: &Run, bars: &[&Row], y: &mut f64) {
 }
 
 fn bar(out: &mut String, row: &Row, is_base: bool, y: f64, scale: f64) {
-    let ratio = row.throughput_ratio.median;
+    let ratio = row.ratio;
     let width = ratio.min(MOST) * scale;
     let fill = match () {
         () if is_base => "#9aa5b1",

@@ -1,4 +1,4 @@
-//! One connection that waits for each answer: for what is timed one call at a time, and not under load.
+//! A client with one connection, for calls that are timed one by one.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::error::BenchError;
 use crate::exchange::{Exchange, Head};
 
-/// How long any answer may take.
+/// Time limit of an answer.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// A kept-alive connection.
@@ -29,7 +29,7 @@ impl Client {
         Ok(Self { stream, buffer: vec![0; 64 << 10] })
     }
 
-    /// A request, whose answer must be the expected one, and how long it took.
+    /// Calls, checks the answer, and returns how long it took.
     pub(crate) fn call(&mut self, exchange: &Exchange) -> Result<Duration, BenchError> {
         let begin = Instant::now();
         let head = self.exchange(&exchange.request)?;
@@ -38,7 +38,7 @@ impl Client {
         Ok(took)
     }
 
-    /// The body of whatever is answered.
+    /// Calls, and returns the body of any answer.
     pub(crate) fn body(&mut self, request: &[u8]) -> Result<&[u8], BenchError> {
         let head = self.exchange(request)?;
         Ok(&self.buffer[head.body])

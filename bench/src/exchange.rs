@@ -1,26 +1,26 @@
-//! One request and the answer that it must get. All servers answer alike, so that one description is for all of them.
+//! A request and its expected answer, which is the same for all servers.
 
 use std::ops::Range;
 
 use crate::error::BenchError;
 
-/// A request, and how its answer is known.
+/// A request, and the expected answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
     pub(crate) request: Vec<u8>,
     pub(crate) expected: Expected,
 }
 
-/// What makes an answer the right one, besides its status.
+/// The status and body of the expected answer.
 #[derive(Clone, Debug)]
 pub(crate) enum Expected {
-    /// These bytes.
+    /// A 200 with this body.
     Body(Vec<u8>),
-    /// A 201 whose body begins so: what is made anew has an id of its own.
+    /// A 201 whose body begins like this; the id that follows differs.
     Created(&'static str),
 }
 
-/// An answer's head: where the body begins, how long it is, and the status line's code.
+/// An answer's status, and where its body is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) status: u16,
@@ -28,7 +28,7 @@ pub(crate) struct Head {
 }
 
 impl Exchange {
-    /// `GET`, answered by exactly this body.
+    /// `GET`, answered with 200 and this body.
     pub(crate) fn get(path: &str, body: impl Into<Vec<u8>>) -> Self {
         let request = format!("GET {path} HTTP/1.1\r\nhost: bench.local\r\n\r\n").into_bytes();
         Self { request, expected: Expected::Body(body.into()) }
@@ -43,7 +43,7 @@ impl Exchange {
         Self { request: [head.as_bytes(), body].concat(), expected }
     }
 
-    /// Whether an answer is the one to this request.
+    /// An error if the answer is not the expected one.
     pub(crate) fn check(&self, head: &Head, bytes: &[u8]) -> Result<(), BenchError> {
         let body = &bytes[head.body.clone()];
         let right = match &self.expected {
@@ -59,7 +59,7 @@ impl Exchange {
 }
 
 impl Head {
-    /// Reads the head once it is whole.
+    /// Parses the head; none until it is complete.
     pub(crate) fn read(bytes: &[u8]) -> Result<Option<Self>, BenchError> {
         let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return Ok(None) };
         let text = std::str::from_utf8(&bytes[..end]).unwrap_or_default();
@@ -71,7 +71,7 @@ impl Head {
     }
 }
 
-/// Servers differ in how they spell the header's name.
+/// The value of a content-length line. Servers differ in the case of the name.
 fn length(line: &str) -> Option<usize> {
     const NAME: &str = "content-length:";
     let (name, value) = line.split_at_checked(NAME.len())?;

@@ -1,11 +1,11 @@
-//! Figures that are not rows of load: times and sizes, each with its goal.
+//! Figures that are not rows of a load: times and sizes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::spread::Spread;
 
-/// One of them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A figure with its goal, if any.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Figure {
     pub(crate) name: String,
     pub(crate) unit: String,
@@ -13,15 +13,15 @@ pub(crate) struct Figure {
     pub(crate) goal: Option<Goal>,
 }
 
-/// What the median has to be.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+/// The bound that the median has to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Goal {
     AtLeast(f64),
     AtMost(f64),
 }
 
 impl Figure {
-    /// A figure from all its measurements; none where there are none.
+    /// A figure from all its measurements; none without measurements.
     pub(crate) fn of(name: &str, unit: &str, values: impl IntoIterator<Item = f64>) -> Option<Self> {
         Some(Self { name: name.to_owned(), unit: unit.to_owned(), spread: Spread::of(values)?, goal: None })
     }

@@ -1,64 +1,68 @@
-//! The load: a closed loop on each of N kept-alive connections, all of them on one thread.
+//! The load generator: a closed loop on each of N kept-alive connections, all on one thread.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
+use hdrhistogram::Histogram;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::error::BenchError;
 use crate::exchange::{Exchange, Head};
-use crate::histogram::Histogram;
-use crate::machine::{QUIET, await_quiet, busy_time, cpu_time, cpu_time_of};
+use crate::machine::{QUIET, await_quiet};
+use crate::usage::{busy_time, cpu_time, cpu_time_of};
 
-/// How much longer than planned a run may take before the server counts as hung.
+/// Time beyond a run's planned end after which the server counts as hung.
 const GRACE: Duration = Duration::from_secs(10);
-/// How often to try to run in a quiet moment.
+/// Tries of a run that other programs disturb.
 const TRIES: u32 = 4;
-/// What a connection reads at once, at least.
+/// Initial size of a connection's buffer.
 const BUFFER: usize = 4096;
+/// Longest latency that is told apart, in nanoseconds: an hour, more than any run takes.
+const MAX_LATENCY: u64 = 3_600_000_000_000;
+/// Significant digits of latencies.
+const DIGITS: u8 = 2;
 
-/// One run.
+/// A run to be made.
 #[derive(Debug)]
 pub(crate) struct Load {
     pub(crate) address: SocketAddr,
-    /// The server's processes, whose processor time is measured beside the load's.
+    /// The processes whose processor time is the server's.
     pub(crate) processes: Vec<u32>,
     pub(crate) traffic: Traffic,
-    /// Further traffic at the same time, which is not measured.
+    /// Traffic at the same time that is not measured.
     pub(crate) beside: Option<Traffic>,
     pub(crate) warm_up: Duration,
     pub(crate) time: Duration,
-    /// How long to wait for a quiet moment; with none the run is taken as it comes.
+    /// Longest wait for the machine to be quiet; if zero, a disturbed run counts.
     pub(crate) patience: Duration,
 }
 
-/// Requests, in rotation, over so many connections.
+/// Requests in rotation over a number of connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Traffic {
     pub(crate) exchanges: Rc<[Exchange]>,
     pub(crate) connections: usize,
 }
 
-/// What a run came to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The result of a run.
+#[derive(Clone, Debug)]
 pub(crate) struct Measured {
     pub(crate) per_second: f64,
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
-    /// How much of its core the load itself used; near 1, while the server has time left, the load was measured.
+    /// CPUs that the load used, at most 1. Near 1, with an idle share of the server, the load was measured.
     pub(crate) load_cpu: f64,
-    /// The same of the server; none where the system does not tell.
+    /// CPUs that the server used; none if unknown.
     pub(crate) server_cpu: Option<f64>,
-    /// What anybody else used of all CPUs, in CPUs; much of it makes the run worthless.
+    /// CPUs that all other programs used; none if unknown.
     pub(crate) others_cpu: Option<f64>,
 }
 
-/// From when to when answers count.
+/// The time in which answers count.
 #[derive(Clone, Copy, Debug)]
 struct Window {
     begin: Instant,
@@ -66,7 +70,7 @@ struct Window {
 }
 
 impl Load {
-    /// Runs in a quiet moment, and again where it was disturbed; the last try counts whatever it was.
+    /// Runs while the machine is quiet, and again if other programs disturbed it; the last try counts in any case.
     pub(crate) fn run(self) -> Result<Measured, BenchError> {
         let limit = self.warm_up + self.time + GRACE;
         let mut tries = if self.patience.is_zero() { 1 } else { TRIES };
@@ -81,8 +85,8 @@ impl Load {
     }
 
     async fn drive(&self) -> Result<Measured, BenchError> {
-        let latencies = Rc::new(RefCell::new(Histogram::default()));
-        // All are connected before the clock starts.
+        let latencies = histogram()?;
+        // All connections are open before the clock starts.
         let streams = connect_all(self.address, self.traffic.connections).await?;
         let others = match &self.beside {
             Some(traffic) => connect_all(self.address, traffic.connections).await?,
@@ -93,7 +97,7 @@ impl Load {
         let mut tasks = JoinSet::new();
         start(&mut tasks, streams, &self.traffic, window, &latencies);
         if let Some(traffic) = &self.beside {
-            start(&mut tasks, others, traffic, window, &Rc::default());
+            start(&mut tasks, others, traffic, window, &histogram()?);
         }
         tokio::time::sleep_until(begin.into()).await;
         let server_time = || self.processes.iter().map(|&process| cpu_time_of(process)).sum::<Option<_>>();
@@ -108,9 +112,9 @@ impl Load {
         let seconds = self.time.as_secs_f64();
         let latencies = latencies.borrow();
         Ok(Measured {
-            per_second: latencies.total() as f64 / seconds,
-            p50_us: latencies.percentile_us(50),
-            p99_us: latencies.percentile_us(99),
+            per_second: latencies.len() as f64 / seconds,
+            p50_us: latencies.value_at_quantile(0.5) as f64 / 1000.0,
+            p99_us: latencies.value_at_quantile(0.99) as f64 / 1000.0,
             load_cpu: load.as_secs_f64() / seconds,
             server_cpu: server.map(|time| time.as_secs_f64() / seconds),
             others_cpu: others.map(|time| time.as_secs_f64() / seconds),
@@ -118,12 +122,21 @@ impl Load {
     }
 }
 
+/// Latencies of all connections, in nanoseconds.
+type Latencies = Rc<RefCell<Histogram<u64>>>;
+
+fn histogram() -> Result<Latencies, BenchError> {
+    let made = Histogram::new_with_max(MAX_LATENCY, DIGITS);
+    made.map(|histogram| Rc::new(RefCell::new(histogram)))
+        .map_err(|error| BenchError::Answer(error.to_string()))
+}
+
 fn start(
     tasks: &mut JoinSet<Result<(), BenchError>>,
     streams: Vec<TcpStream>,
     traffic: &Traffic,
     window: Window,
-    latencies: &Rc<RefCell<Histogram>>,
+    latencies: &Latencies,
 ) {
     let turn = Rc::new(Cell::new(0));
     for stream in streams {
@@ -132,7 +145,7 @@ fn start(
     }
 }
 
-/// One time limit around the whole, rather than a timer for each request, which would be measured too.
+/// One time limit for the whole run: a timer for each request would be measured too.
 fn within<T>(limit: Duration, work: impl Future<Output = Result<T, BenchError>>) -> Result<T, BenchError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -153,13 +166,13 @@ async fn connect_all(address: SocketAddr, connections: usize) -> Result<Vec<TcpS
     Ok(streams)
 }
 
-/// One connection: request, answer, request, until the time is over.
+/// Sends requests on one connection, one after the other, until the window ends.
 async fn connection(
     mut stream: TcpStream,
     exchanges: Rc<[Exchange]>,
     turn: Rc<Cell<usize>>,
     window: Window,
-    latencies: Rc<RefCell<Histogram>>,
+    latencies: Latencies,
 ) -> Result<(), BenchError> {
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -172,7 +185,9 @@ async fn connection(
             return Ok(());
         }
         if sent >= window.begin {
-            latencies.borrow_mut().record(u64::try_from((done - sent).as_nanos()).unwrap_or(u64::MAX));
+            latencies
+                .borrow_mut()
+                .saturating_record(u64::try_from((done - sent).as_nanos()).unwrap_or(u64::MAX));
         }
     }
 }
@@ -215,5 +230,17 @@ mod tests {
     fn a_server_that_never_answers_ends_the_run() {
         let hung = within(Duration::from_millis(10), std::future::pending::<Result<(), _>>());
         assert!(matches!(hung, Err(BenchError::Hung)));
+    }
+
+    #[test]
+    fn latencies_keep_two_digits() {
+        let latencies = histogram().expect("a histogram");
+        let mut latencies = latencies.borrow_mut();
+        assert_eq!(latencies.value_at_quantile(0.99), 0);
+        (1..=100).for_each(|micros| latencies.saturating_record(micros * 1000));
+        for (quantile, expected) in [(0.5, 50_000.0), (0.99, 99_000.0)] {
+            let found = latencies.value_at_quantile(quantile) as f64;
+            assert!((found - expected).abs() <= expected * 0.01, "{quantile}: {found}");
+        }
     }
 }

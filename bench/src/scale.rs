@@ -1,8 +1,7 @@
-//! 500 functions: how soon they are ready, what they weigh, what a first call costs, and whether their number slows
-//! requests down.
+//! 500 functions: start-up time, memory, first calls, and throughput in rotation.
 //!
-//! Each function is a library of its own, with its own digest and answer: 500 mappings of equal size, and 500 times the
-//! code that one function has, which a core's caches have to hold.
+//! Each function is a library of its own, with its own digest and answer: 500 mappings of equal size, and 500 copies of
+//! the code that compete for a core's caches.
 
 mod rotation;
 
@@ -12,23 +11,23 @@ use rotation::{Asked, Rotation};
 
 use crate::Arguments;
 use crate::client::Client;
+use crate::cores::Cores;
 use crate::error::BenchError;
 use crate::exchange::Exchange;
 use crate::figure::Figure;
-use crate::machine::Cores;
 use crate::server::{Deployed, Host, answering, start_libraries};
 
-/// How many.
+/// The number of functions.
 const FUNCTIONS: u32 = 500;
-/// How long an unused function stays loaded, where that is measured.
+/// Time-to-idle of loaded functions, for the measurement of evicted ones.
 const IDLE_MS: u64 = 1000;
 const EVICTION_LIMIT: Duration = Duration::from_secs(30);
 
-/// All figures of this kind.
+/// Measures all of them.
 pub(crate) fn measure(cores: Cores, arguments: &Arguments) -> Result<Vec<Figure>, BenchError> {
     let (deployed, exchanges) = deploy(FUNCTIONS, |number| number)?;
     cores.be_server()?;
-    // Fills the store, which a start finds warm from then on.
+    // Fills the store, so that later starts are warm.
     let cold = deployed.start()?.ready_after;
     let start = |_| deployed.start().map(|host| host.ready_after);
     let warm = (0..arguments.rounds).map(start).collect::<Result<Vec<_>, _>>()?;
@@ -37,7 +36,7 @@ pub(crate) fn measure(cores: Cores, arguments: &Arguments) -> Result<Vec<Figure>
     let few = few_deployed.start()?;
     let libraries = start_libraries(&deployed.functions())?;
     let (same, same_exchanges) = deploy(FUNCTIONS, |_| 0)?;
-    // Fills the store, which has a copy for each function, until they are linked.
+    // Fills the store with a copy for each function; the copies are then linked.
     drop(same.start()?);
     same.link_copies()?;
     let one_library = same.start()?;
@@ -62,7 +61,7 @@ pub(crate) fn measure(cores: Cores, arguments: &Arguments) -> Result<Vec<Figure>
     Ok(figures.into_iter().flatten().collect())
 }
 
-/// So many functions, each of which is the library with this answer.
+/// Deploys functions; `which` numbers the answer of each one's library.
 fn deploy(functions: u32, which: impl Fn(u32) -> u32) -> Result<(Deployed, Vec<Exchange>), BenchError> {
     let deployed = Deployed::new()?;
     let exchanges = (0..functions).map(|number| {
@@ -75,10 +74,10 @@ fn deploy(functions: u32, which: impl Fn(u32) -> u32) -> Result<(Deployed, Vec<E
     Ok((deployed, exchanges))
 }
 
-/// What each function weighs once it has been called, and how much longer that first call took than a second one.
+/// Memory of each function after its first call, and how much longer that call takes than a second one.
 fn first_calls(host: &Host, exchanges: &[Exchange]) -> Result<[Option<Figure>; 3], BenchError> {
     let mut client = Client::connect(host.address)?;
-    // The host's own first answer, of a path that no function has, is not to be counted as a function's.
+    // So that memory of the host's own first answer is not counted as a function's.
     client.body(b"GET /nothing HTTP/1.1\r\nhost: bench.local\r\n\r\n")?;
     let before = host.process.resident_kib()?;
     let first = calls(&mut client, exchanges)?;
@@ -103,7 +102,7 @@ fn calls(client: &mut Client, exchanges: &[Exchange]) -> Result<Vec<f64>, BenchE
     exchanges.iter().map(|exchange| Ok(client.call(exchange)?.as_secs_f64() * 1000.0)).collect()
 }
 
-/// The same first call, of functions that were loaded once and left the cache.
+/// First calls of functions that were loaded before and evicted from the cache.
 fn evicted(
     cores: Cores,
     mut deployed: Deployed,
@@ -122,7 +121,7 @@ fn evicted(
     Ok(Figure::of("the same after it was evicted", "ms", more).map(|figure| figure.at_most(1.0)))
 }
 
-/// Asks the admin listener until no function is loaded.
+/// Polls the admin listener until no function is loaded.
 fn await_eviction(host: &Host) -> Result<(), BenchError> {
     let request = format!("GET /metrics HTTP/1.1\r\nhost: {}\r\n\r\n", host.admin).into_bytes();
     let mut client = Client::connect(host.admin)?;
@@ -134,5 +133,5 @@ fn await_eviction(host: &Host) -> Result<(), BenchError> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    Err(BenchError::Answer("the host evicted no function that was idle".to_owned()))
+    Err(BenchError::Answer("the host did not evict all idle functions".to_owned()))
 }

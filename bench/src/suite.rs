@@ -1,32 +1,34 @@
-//! Runs what was asked for, prints it, and records it.
+//! Runs the selected workloads and figures, prints the report, and records it.
 
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::Arguments;
+use crate::cores::{Cores, Placement};
 use crate::error::BenchError;
 use crate::figure::Figure;
 use crate::load::{Load, Traffic};
-use crate::machine::{self, Cores};
-use crate::record::{Record, Run};
+use crate::machine;
+use crate::record::Run;
 use crate::row::{self, Sample, Verdict};
-use crate::server::{self, Deployed, Name, Server};
+use crate::server::{self, Deployed, Kind, Server};
 use crate::workload::{self, RowPlan, Workload};
-use crate::{chart, scale, swap};
+use crate::{page, scale, swap};
 
-/// Before each run of a row.
+/// Time before each run whose answers do not count.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// Between them stand the tables of benchmarks.md.
-const BEGIN: &str = "<!-- figures -->\n";
-const END: &str = "<!-- end of figures -->\n";
+/// What is measured besides workloads.
+const FIGURES: [&str; 3] = ["scale", "swap", "memory"];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), BenchError> {
-    let cores = Cores::plan();
-    let servers = Name::found(arguments.peers);
+    let cores = Cores::plan(arguments.shared);
+    if let Some(name) = server::repeated(&arguments.hosts) {
+        return Err(BenchError::Repeated(name.to_owned()));
+    }
+    let servers = Kind::found(&arguments.hosts, arguments.peers);
     let workloads = workload::all(&servers)?;
-    let names: Vec<_> =
-        workloads.iter().map(|workload| workload.name).chain(["scale", "swap", "memory"]).collect();
+    let names: Vec<_> = workloads.iter().map(|workload| workload.name).chain(FIGURES).collect();
     if let Some(unknown) = arguments.only.iter().find(|name| !names.contains(&name.as_str())) {
         return Err(BenchError::Unknown { name: unknown.clone(), known: names.join(", ") });
     }
@@ -37,9 +39,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), BenchError> {
         runs.push(load(workload, cores, arguments, &taken)?);
     }
     let mut figures = |name: &str, title: &str, figures: Vec<Figure>| {
-        let (name, title, taken) = (name.to_owned(), title.to_owned(), taken.clone());
-        let (rows, verdicts, samples) = Default::default();
-        runs.push(Run { name, title, taken, rows, figures, verdicts, samples });
+        runs.push(Run { figures, ..empty(name, title, cores, &taken) });
     };
     if wanted("scale") {
         figures("scale", "500 functions", scale::measure(cores, arguments)?);
@@ -55,12 +55,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), BenchError> {
         writeln!(out, "{run}").map_err(BenchError::io("printing the report"))?;
     }
     match &arguments.record {
-        Some(folder) => record(folder, runs, &names),
+        Some(folder) => page::record(folder, runs, &names),
         None => Ok(()),
     }
 }
 
-/// The serving process, before it has any function.
+/// Renders the recorded tables and chart again.
+pub(crate) fn render(folder: &Path) -> Result<(), BenchError> {
+    page::record(folder, Vec::new(), &[])
+}
+
+fn empty(name: &str, title: &str, cores: Cores, taken: &str) -> Run {
+    Run {
+        name: name.to_owned(),
+        title: title.to_owned(),
+        cores: cores.placement(),
+        taken: taken.to_owned(),
+        rows: Vec::new(),
+        figures: Vec::new(),
+        verdicts: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+/// Resident memory of a serving process without functions.
 fn memory(cores: Cores) -> Result<Vec<Figure>, BenchError> {
     cores.be_server()?;
     let host = Deployed::new()?.start()?;
@@ -69,13 +87,11 @@ fn memory(cores: Cores) -> Result<Vec<Figure>, BenchError> {
     Ok(figure.map(|figure| figure.at_most(15.0)).into_iter().collect())
 }
 
-fn taken(cores: Cores, arguments: &Arguments, servers: &[Name]) -> String {
+/// How and where the figures were taken.
+fn taken(cores: Cores, arguments: &Arguments, servers: &[Kind]) -> String {
     let Arguments { rounds, seconds, .. } = arguments;
-    let versions: String = servers
-        .iter()
-        .filter_map(|&name| server::version(name))
-        .map(|version| format!("; {version}"))
-        .collect();
+    let versions: String =
+        servers.iter().filter_map(server::version).map(|version| format!("; {version}")).collect();
     format!("{rounds} rounds of {seconds} s, {}; {}{versions}.", cores.describe(), machine::describe())
 }
 
@@ -84,8 +100,8 @@ fn load(workload: &Workload, cores: Cores, arguments: &Arguments, taken: &str) -
     cores.be_server()?;
     let mut servers: Vec<Server> = Vec::new();
     for row in &workload.rows {
-        if !servers.iter().any(|server| server.name == row.server) {
-            servers.push(Server::start(row.server)?);
+        if !servers.iter().any(|server| server.kind == row.server) {
+            servers.push(Server::start(&row.server)?);
         }
     }
     cores.be_load()?;
@@ -100,18 +116,17 @@ fn load(workload: &Workload, cores: Cores, arguments: &Arguments, taken: &str) -
             run_round(round, connections, workload, arguments, &servers, &mut samples)?;
         }
     }
+    // The goals are for pinned runs.
+    let is_pinned = cores.placement() == Placement::Pinned;
     Ok(Run {
-        name: workload.name.to_owned(),
-        title: workload.title.to_owned(),
-        taken: taken.to_owned(),
         rows: row::rows(&samples),
-        figures: Vec::new(),
-        verdicts: verdicts(workload, &samples),
-        samples,
+        verdicts: if is_pinned { verdicts(workload, &samples) } else { Vec::new() },
+        warnings: row::warnings(&samples, cores),
+        ..empty(workload.name, workload.title, cores, taken)
     })
 }
 
-/// Every row once; every other round from the last to the first, so that no row is always the first.
+/// Every row once; odd rounds in reverse order, so that no row is always the first.
 fn run_round(
     round: u32,
     connections: usize,
@@ -125,7 +140,7 @@ fn run_round(
         order.reverse();
     }
     for row in order {
-        let Some(server) = servers.iter().find(|server| server.name == row.server) else { continue };
+        let Some(server) = servers.iter().find(|server| server.kind == row.server) else { continue };
         let load = Load {
             address: server.address,
             processes: server.processes(),
@@ -148,7 +163,7 @@ fn run_round(
     Ok(())
 }
 
-/// How the workload's goals fared; none for rows that were not run.
+/// The values of the workload's goals; goals of rows that were not run are left out.
 fn verdicts(workload: &Workload, samples: &[Sample]) -> Vec<Verdict> {
     let verdicts = workload.goals.iter().filter_map(|goal| {
         let at = goal.connections;
@@ -158,24 +173,4 @@ fn verdicts(workload: &Workload, samples: &[Sample]) -> Vec<Verdict> {
         Some(Verdict { what, value: spread.median, goal: goal.goal })
     });
     verdicts.collect()
-}
-
-/// Takes the runs into the record, and writes its tables anew.
-fn record(folder: &Path, runs: Vec<Run>, names: &[&str]) -> Result<(), BenchError> {
-    let file = folder.join("benchmarks.json");
-    let mut record = Record::read(&file)?;
-    for run in runs {
-        record.take(run, names);
-    }
-    record.write(&file)?;
-    let picture = folder.join("benchmarks.svg");
-    std::fs::write(&picture, chart::svg(&record)).map_err(BenchError::io("writing the chart"))?;
-    let page = folder.join("benchmarks.md");
-    let doing = || BenchError::io(format!("writing the tables of {}", page.display()));
-    let text = std::fs::read_to_string(&page).map_err(doing())?;
-    let parts = text.split_once(BEGIN).and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
-    let (head, tail) = parts.ok_or_else(|| doing()(std::io::Error::other("its figures have no marks")))?;
-    let tables: Vec<_> = record.runs.iter().map(ToString::to_string).collect();
-    let text = format!("{head}{BEGIN}\n{}\n{END}{tail}", tables.join("\n"));
-    std::fs::write(&page, text).map_err(doing())
 }

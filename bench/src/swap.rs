@@ -1,19 +1,19 @@
-//! How soon a new library answers after its copy has ended, with the host's default settings.
+//! Time from the end of a new library's copy to its first answer, with the host's default settings.
 
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
+use crate::cores::Cores;
 use crate::error::BenchError;
 use crate::exchange::Exchange;
 use crate::figure::Figure;
-use crate::machine::Cores;
 use crate::server::{Deployed, answering};
 
-/// How often.
+/// The number of swaps.
 const SWAPS: u32 = 20;
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Swaps a function while it is called without a pause, by turns in place and by rename.
+/// Swaps a function while it is called without a pause, alternately in place and by rename.
 pub(crate) fn measure(cores: Cores) -> Result<Vec<Figure>, BenchError> {
     let deployed = Deployed::new()?;
     let (library, answer) = answering(0)?;

@@ -1,4 +1,4 @@
-//! The workloads: which requests, over how many connections, to which servers, and what has to come out.
+//! The workloads: requests, numbers of connections, servers and goals.
 
 use std::rc::Rc;
 
@@ -11,9 +11,9 @@ use crate::exchange::{Exchange, Expected};
 use crate::figure::Goal;
 use crate::load::Traffic;
 use crate::row::Metric;
-use crate::server::Name;
+use crate::server::Kind;
 
-/// How many connections load a function that blocks 20 ms to the limit of its calls.
+/// Connections that bring a function to its limit of concurrent calls.
 const AT_LIMIT: usize = 256;
 
 const AXUM: &str = "bare axum";
@@ -21,6 +21,8 @@ const DENO: &str = "Deno";
 const BLOCKING: &str = "hhrf blocking";
 const ASYNC: &str = "hhrf async";
 const ISOLATED: &str = "hhrf isolated";
+const ALONE: &str = "hhrf alone";
+const BESIDE: &str = "hhrf beside";
 
 /// One table.
 #[derive(Debug)]
@@ -28,7 +30,7 @@ pub(crate) struct Workload {
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
     pub(crate) connections: Vec<usize>,
-    /// The first is what the others are held against.
+    /// The first is the base of the ratios.
     pub(crate) rows: Vec<RowPlan>,
     pub(crate) goals: Vec<RowGoal>,
 }
@@ -37,12 +39,13 @@ pub(crate) struct Workload {
 #[derive(Clone, Debug)]
 pub(crate) struct RowPlan {
     pub(crate) name: String,
-    pub(crate) server: Name,
+    pub(crate) server: Kind,
     pub(crate) exchanges: Rc<[Exchange]>,
+    /// Traffic at the same time that is not measured.
     pub(crate) beside: Option<Traffic>,
 }
 
-/// What a row has to reach against another one.
+/// A goal for the ratio of two rows.
 #[derive(Debug)]
 pub(crate) struct RowGoal {
     pub(crate) row: &'static str,
@@ -52,11 +55,11 @@ pub(crate) struct RowGoal {
     pub(crate) goal: Goal,
 }
 
-/// What is sent to a function with this path.
+/// Makes the request to a function with this path.
 type Requests = fn(&str) -> Result<Exchange, BenchError>;
 
-/// All of them, for the servers that there are.
-pub(crate) fn all(servers: &[Name]) -> Result<Vec<Workload>, BenchError> {
+/// All workloads, for these servers.
+pub(crate) fn all(servers: &[Kind]) -> Result<Vec<Workload>, BenchError> {
     let plain = |name, title, connections: &[usize], function, requests| {
         plain(servers, name, title, connections, function, requests)
     };
@@ -65,7 +68,7 @@ pub(crate) fn all(servers: &[Name]) -> Result<Vec<Workload>, BenchError> {
             goals: hello_goals(),
             ..plain("hello", "20 bytes of JSON", &[1, 64, 512], "hello", hello)?
         },
-        isolated()?,
+        isolated(servers)?,
         plain("echo-1k", "echo of 1 KiB", &[64], "echo", |path| echo(path, 1 << 10))?,
         plain("echo-1m", "echo of 1 MiB", &[64], "echo", |path| echo(path, 1 << 20))?,
         Workload {
@@ -88,7 +91,7 @@ pub(crate) fn all(servers: &[Name]) -> Result<Vec<Workload>, BenchError> {
             goals: vec![goal(BLOCKING, AXUM, 512, Metric::Throughput, Goal::AtLeast(0.95))],
             ..plain("slow", "a function that blocks 20 ms, limit 512", &[512], "slow", hello)?
         },
-        beside()?,
+        beside(servers)?,
     ])
 }
 
@@ -102,9 +105,9 @@ pub(crate) fn counted() -> Result<Vec<(&'static str, Exchange)>, BenchError> {
     ])
 }
 
-/// The same request to every server that takes it.
+/// The same request to every server that has the function.
 fn plain(
-    servers: &[Name],
+    servers: &[Kind],
     name: &'static str,
     title: &'static str,
     connections: &[usize],
@@ -112,29 +115,39 @@ fn plain(
     requests: Requests,
 ) -> Result<Workload, BenchError> {
     let mut rows = Vec::new();
-    for &server in servers.iter().filter(|server| server.has(function)) {
-        for (kind, suffix) in server.kinds(function) {
-            let exchanges = Rc::from([requests(&format!("/rpc/{function}{suffix}@latest"))?]);
-            rows.push(RowPlan { name: format!("{}{kind}", server.text()), server, exchanges, beside: None });
+    for server in servers.iter().filter(|server| server.has(function)) {
+        for (mode, suffix) in server.modes(function) {
+            let request = requests(&format!("/rpc/{function}{suffix}@latest"))?;
+            rows.push(RowPlan::new(server.row(mode), server, request));
         }
     }
     Ok(Workload { name, title, connections: connections.to_vec(), rows, goals: Vec::new() })
 }
 
+impl RowPlan {
+    fn new(name: impl Into<String>, server: &Kind, request: Exchange) -> Self {
+        Self { name: name.into(), server: server.clone(), exchanges: Rc::from([request]), beside: None }
+    }
+}
+
+/// The hosts among the servers: the one built here and those given.
+fn hosts(servers: &[Kind]) -> impl Iterator<Item = &Kind> {
+    servers.iter().filter(|server| matches!(server, Kind::Hhrf | Kind::Given(_)))
+}
+
 /// The same function in the host's process and in a sandboxed worker.
-fn isolated() -> Result<Workload, BenchError> {
-    let row = |name: &str, server, path| -> Result<RowPlan, BenchError> {
-        Ok(RowPlan { name: name.to_owned(), server, exchanges: Rc::from([hello(path)?]), beside: None })
-    };
+fn isolated(servers: &[Kind]) -> Result<Workload, BenchError> {
+    let mut rows = Vec::new();
+    for host in hosts(servers) {
+        rows.push(RowPlan::new(host.row("blocking"), host, hello("/rpc/hello@latest")?));
+        rows.push(RowPlan::new(host.row("isolated"), host, hello("/rpc/hello-isolated@latest")?));
+    }
+    rows.push(RowPlan::new(AXUM, &Kind::BareAxum, hello("/rpc/hello@latest")?));
     Ok(Workload {
         name: "isolated",
         title: "20 bytes of JSON from a plain function, in the host's process and isolated (strict)",
         connections: vec![1, 64],
-        rows: vec![
-            row(BLOCKING, Name::Hhrf, "/rpc/hello@latest")?,
-            row(ISOLATED, Name::Hhrf, "/rpc/hello-isolated@latest")?,
-            row(AXUM, Name::BareAxum, "/rpc/hello@latest")?,
-        ],
+        rows,
         goals: vec![
             goal(ISOLATED, BLOCKING, 1, Metric::P50, Goal::AtMost(1.25)),
             goal(ISOLATED, BLOCKING, 64, Metric::Throughput, Goal::AtLeast(0.5)),
@@ -171,18 +184,21 @@ const fn goal(
     RowGoal { row, against, connections, metric, goal }
 }
 
-/// A fast function alone, and while a slow one of the same host runs as many calls as it may.
-fn beside() -> Result<Workload, BenchError> {
-    let exchanges = Rc::from([hello("/rpc/hello@latest")?]);
-    let alone = RowPlan { name: "hhrf, alone".to_owned(), server: Name::Hhrf, exchanges, beside: None };
+/// A fast function alone, and beside a slow one of the same host at its limit of concurrent calls.
+fn beside(servers: &[Kind]) -> Result<Workload, BenchError> {
     let slow = Traffic { exchanges: Rc::from([hello("/rpc/limited@latest")?]), connections: AT_LIMIT };
-    let beside = RowPlan { name: "hhrf, beside".to_owned(), beside: Some(slow), ..alone.clone() };
+    let mut rows = Vec::new();
+    for host in hosts(servers) {
+        let fast = hello("/rpc/hello@latest")?;
+        rows.push(RowPlan::new(host.row("alone"), host, fast.clone()));
+        rows.push(RowPlan { beside: Some(slow.clone()), ..RowPlan::new(host.row("beside"), host, fast) });
+    }
     Ok(Workload {
         name: "beside",
         title: "a fast function beside one that blocks 20 ms and is at its limit of 256 calls",
         connections: vec![64],
-        rows: vec![alone, beside],
-        goals: vec![goal("hhrf, beside", "hhrf, alone", 64, Metric::P99, Goal::AtMost(2.0))],
+        rows,
+        goals: vec![goal(BESIDE, ALONE, 64, Metric::P99, Goal::AtMost(2.0))],
     })
 }
 
@@ -212,7 +228,7 @@ fn json(path: &str) -> Result<Exchange, BenchError> {
     Ok(Exchange::post(path, "application/json", &order, Expected::Body(priced)))
 }
 
-/// The seeded ones in the middle, which no write changes.
+/// Ten of the todos that every database begins with; no write changes them.
 fn todos_read(path: &str) -> Result<Exchange, BenchError> {
     let todo = |id: u32| format!(r#"{{"id":{id},"title":"todo number {id}","done":{}}}"#, id % 2 == 1);
     let todos: Vec<_> = (501..511).map(todo).collect();
@@ -222,4 +238,53 @@ fn todos_read(path: &str) -> Result<Exchange, BenchError> {
 fn todos_write(path: &str) -> Result<Exchange, BenchError> {
     let body = br#"{"title":"a todo that was just made"}"#;
     Ok(Exchange::post(path, "application/json", body, Expected::Created(r#"{"id":"#)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::server::GivenHost;
+
+    fn rows(workload: &str) -> Vec<String> {
+        let host = GivenHost { name: "before".to_owned(), program: PathBuf::from("/bin/sh") };
+        let workloads = all(&Kind::found(&[host], false)).expect("the workloads");
+        let workload = workloads.into_iter().find(|known| known.name == workload).expect("this workload");
+        workload.rows.into_iter().map(|row| row.name).collect()
+    }
+
+    #[test]
+    fn rows_of_a_given_host_follow_those_of_the_own() {
+        assert_eq!(
+            rows("hello"),
+            [
+                "bare axum",
+                "axum with middleware",
+                "control: C contract",
+                "hhrf blocking",
+                "hhrf async",
+                "before: blocking",
+                "before: async"
+            ]
+        );
+        assert_eq!(
+            rows("isolated"),
+            ["hhrf blocking", "hhrf isolated", "before: blocking", "before: isolated", "bare axum"]
+        );
+        assert_eq!(rows("beside"), ["hhrf alone", "hhrf beside", "before: alone", "before: beside"]);
+        assert_eq!(rows("slow"), ["bare axum", "hhrf blocking", "before: blocking"]);
+    }
+
+    #[test]
+    fn goals_are_of_rows_that_exist() {
+        // Deno is a peer, which need not be installed.
+        for workload in all(&Kind::found(&[], false)).expect("the workloads") {
+            for goal in workload.goals.iter().filter(|goal| goal.against != DENO) {
+                for name in [goal.row, goal.against] {
+                    assert!(workload.rows.iter().any(|row| row.name == name), "{}: {name}", workload.name);
+                }
+            }
+        }
+    }
 }

@@ -1,5 +1,7 @@
-//! Requests to many functions in turn, against requests to one: of the host, and of two controls that tell what the
-//! libraries' copies cost from what the host costs.
+//! Requests to many functions in rotation, against requests to one of them.
+//!
+//! Two controls tell the cost of many libraries from the host's own: the same libraries without a host, and as many
+//! functions of one library.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -12,11 +14,11 @@ use crate::figure::Figure;
 use crate::load::{Load, Traffic};
 use crate::server::{Host, Process};
 
-/// How many are called in rotation to see what caches make of it.
+/// The size of a rotation that fits into the caches.
 const FEW: usize = 10;
 const CONNECTIONS: usize = 64;
 
-/// A server, and what it is asked for.
+/// A server, and the requests to all its functions.
 pub(super) struct Asked<'a> {
     address: SocketAddr,
     process: u32,
@@ -32,7 +34,7 @@ impl<'a> Asked<'a> {
         Self { address: control.0, process: control.1.id(), exchanges }
     }
 
-    /// Requests for the first functions that it answers in a second.
+    /// Requests per second to the first `functions` in rotation.
     fn throughput(&self, functions: usize, arguments: &Arguments) -> Result<f64, BenchError> {
         let exchanges = Rc::from(&self.exchanges[..functions]);
         let load = Load {
@@ -48,15 +50,15 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// What is held against each other.
+/// The servers to compare.
 pub(super) struct Rotation<'a> {
     /// The host with all functions.
     pub(super) all: Asked<'a>,
     /// The host with a single one.
     pub(super) single: Asked<'a>,
-    /// The same libraries without a host.
+    /// Bare axum that calls the same libraries.
     pub(super) libraries: Asked<'a>,
-    /// The host with as many functions, and one library for all of them.
+    /// The host with as many functions of one library.
     pub(super) one_library: Asked<'a>,
 }
 
@@ -86,7 +88,7 @@ impl Rotation<'_> {
     }
 }
 
-/// What it costs a server to be asked for all its functions in turn, and not for one of them.
+/// The cost of requests to all functions in rotation, compared with one of them.
 struct Cost {
     ratio: Vec<f64>,
     more_us: Vec<f64>,
@@ -95,7 +97,7 @@ struct Cost {
 impl Cost {
     const NONE: Self = Self { ratio: Vec::new(), more_us: Vec::new() };
 
-    /// Measures both; answers with the requests for one function.
+    /// Measures both; returns the requests per second to one function.
     fn add(&mut self, server: &Asked<'_>, arguments: &Arguments) -> Result<f64, BenchError> {
         let one = server.throughput(1, arguments)?;
         let all = server.throughput(server.exchanges.len(), arguments)?;

@@ -1,7 +1,7 @@
-//! The host, with its default settings and any functions.
+//! hhrf with its default settings and any functions.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,16 @@ use crate::error::BenchError;
 
 /// The library whose function answers with 20 bytes of JSON.
 const HELLO: &str = "bench_hello";
-/// The part of its answer that tells copies of the library apart: see [`answering`].
+/// The part of its answer that [`answering`] replaces.
 const MARK: &str = "fezz-123";
 
-/// Folders that a host can be started on, as often as one likes.
+/// Folders with deployed functions, on which hosts can be started any number of times.
 #[derive(Debug)]
 pub(crate) struct Deployed {
     folder: TempDir,
     settings: Vec<(&'static str, String)>,
+    /// The host's program, instead of the one built beside this program.
+    program: Option<PathBuf>,
 }
 
 /// A host that listens.
@@ -37,7 +39,7 @@ impl Deployed {
     /// No functions yet.
     pub(crate) fn new() -> Result<Self, BenchError> {
         let folder = tempfile::tempdir().map_err(BenchError::io("making a folder"))?;
-        let deployed = Self { folder, settings: Vec::new() };
+        let deployed = Self { folder, settings: Vec::new(), program: None };
         std::fs::create_dir(deployed.functions()).map_err(BenchError::io("making the functions folder"))?;
         Ok(deployed)
     }
@@ -47,17 +49,26 @@ impl Deployed {
         self.settings.push((name, value));
     }
 
+    /// Uses another program as the host.
+    pub(crate) fn run_by(&mut self, program: &Path) {
+        self.program = Some(program.to_owned());
+    }
+
+    fn program(&self) -> Result<PathBuf, BenchError> {
+        self.program.clone().map_or_else(|| built("hhrf"), Ok)
+    }
+
     /// Where functions are deployed.
     pub(crate) fn functions(&self) -> PathBuf {
         self.folder.path().join("functions")
     }
 
-    /// Deploys a library as `id@latest`, for `GET` and `POST` of its root. Answers with the library's place.
+    /// Deploys a library as `id@latest`, for `GET` and `POST` of its root. Returns the library's path.
     pub(crate) fn add(&self, id: &str, library: &[u8]) -> Result<PathBuf, BenchError> {
         self.add_as(id, library, json!({}))
     }
 
-    /// The same, with further keys in its manifest.
+    /// [`Self::add`] with further keys in the manifest.
     fn add_as(&self, id: &str, library: &[u8], further: Value) -> Result<PathBuf, BenchError> {
         let failed = || BenchError::io(format!("deploying {id}"));
         let function = self.functions().join(format!("{id}@latest"));
@@ -73,7 +84,7 @@ impl Deployed {
         Ok(file)
     }
 
-    /// Makes the store's copies of equal libraries one file, which the loader then maps once.
+    /// Links the store's copies of equal libraries to one file, which the loader maps once.
     pub(crate) fn link_copies(&self) -> Result<(), BenchError> {
         let failed = || BenchError::io("linking the store's copies");
         for digest in std::fs::read_dir(self.folder.path().join("state/store")).map_err(failed())? {
@@ -90,17 +101,17 @@ impl Deployed {
 
     /// Starts a host.
     pub(crate) fn start(&self) -> Result<Host, BenchError> {
-        self.launch(Command::new(built("hhrf")?))
+        self.launch(Command::new(self.program()?))
     }
 
-    /// Starts a host that another program runs, in one process: the program follows no other.
+    /// Starts a host under another program, in one process: the program does not follow children.
     pub(crate) fn start_under(&self, mut runner: Command) -> Result<Host, BenchError> {
-        runner.arg(built("hhrf")?).arg("--no-supervisor");
+        runner.arg(self.program()?).arg("--no-supervisor");
         self.launch(runner)
     }
 
     fn launch(&self, mut command: Command) -> Result<Host, BenchError> {
-        // Neither a config/hhrf.toml where this was started nor a variable of the caller's makes other than the defaults.
+        // So that neither a config/hhrf.toml nor the caller's variables change the defaults.
         command.current_dir(self.folder.path());
         for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("HHRF_")) {
             command.env_remove(key);
@@ -109,7 +120,7 @@ impl Deployed {
             .env("HHRF_LISTEN", "127.0.0.1:0")
             .env("HHRF_ADMIN", "127.0.0.1:0")
             .env("HHRF_LOG_FORMAT", "json")
-            // No load balancer has to notice that a benchmark ends.
+            // There is no load balancer that has to notice the end.
             .env("HHRF_DRAIN_DELAY_MS", "0")
             .envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.arg("--functions").arg(self.functions());
@@ -117,38 +128,39 @@ impl Deployed {
         let begin = Instant::now();
         let mut process = Process::start(command.stderr(Stdio::piped()))?;
         let lines = lines(process.0.stderr.take());
+        let name = command.get_program().display().to_string();
         let mut admin = None;
-        let address = await_address("hhrf", &lines, |line| {
+        let address = await_address(&name, &lines, |line| {
             admin = admin.or_else(|| logged(line, "admin listening"));
             logged(line, "listening")
         })?;
         let ready_after = begin.elapsed();
-        // It listens to operators before it listens to anybody else.
+        // The admin listener is logged before the public one.
         let admin = admin.unwrap_or(address);
         Ok(Host { address, admin, process, ready_after })
     }
 }
 
-/// As many calls as connections: the default limit would answer some of 512 with 503.
-const ENOUGH: usize = 512;
+/// Concurrent calls of a function, one for each connection: the default limit would refuse some of 512.
+const MAX_CALLS: usize = 512;
 
-/// Every function of the workloads.
+/// All functions of the workloads.
 pub(crate) fn all_functions() -> Result<Deployed, BenchError> {
     let deployed = Deployed::new()?;
     for id in ["hello", "echo", "upload", "json", "todos", "slow"] {
-        deployed.add_as(id, &library(&format!("bench_{id}"))?, json!({ "max_concurrency": ENOUGH }))?;
+        deployed.add_as(id, &library(&format!("bench_{id}"))?, json!({ "max_concurrency": MAX_CALLS }))?;
     }
     for id in ["hello", "echo", "upload", "json", "todos"] {
         let library = library(&format!("bench_{id}_async"))?;
-        deployed.add_as(&format!("{id}-async"), &library, json!({ "max_concurrency": ENOUGH }))?;
+        deployed.add_as(&format!("{id}-async"), &library, json!({ "max_concurrency": MAX_CALLS }))?;
     }
-    let isolated = json!({ "max_concurrency": ENOUGH, "isolation": "process" });
+    let isolated = json!({ "max_concurrency": MAX_CALLS, "isolation": "process" });
     deployed.add_as("hello-isolated", &library(HELLO)?, isolated)?;
     deployed.add("limited", &library("bench_slow")?)?;
     Ok(deployed)
 }
 
-/// The function that answers with 20 bytes of JSON, and no other.
+/// Only the function that answers with 20 bytes of JSON.
 pub(super) fn hello_alone() -> Result<Deployed, BenchError> {
     let deployed = Deployed::new()?;
     deployed.add("hello", &library(HELLO)?)?;
@@ -160,8 +172,7 @@ fn library(name: &str) -> Result<Vec<u8>, BenchError> {
     std::fs::read(&path).map_err(BenchError::io(format!("reading {}", path.display())))
 }
 
-/// The hello library, as one that answers with another text of the same length: what a new build would be. Also its
-/// answer.
+/// The hello library with another answer of the same length, as a new build would have, and that answer.
 pub(crate) fn answering(number: u32) -> Result<(Vec<u8>, String), BenchError> {
     let mut library = library(HELLO)?;
     let mark = format!("{number:0width$}", width = MARK.len());

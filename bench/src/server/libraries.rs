@@ -1,7 +1,6 @@
 //! A control without a host: bare axum that calls function libraries through the C contract, in the plainest way.
 //!
-//! What the contract costs, and many libraries for being many, they cost here too. What they cost the host beyond that is
-//! its own fault.
+//! It has the costs of the contract and of many libraries. What hhrf takes beyond them is the host's own cost.
 
 #![expect(unsafe_code, reason = "it calls libraries through the C contract, as the host does")]
 
@@ -26,21 +25,22 @@ use fezz_abi::{
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use super::Process;
-use super::axum::{run, start_own};
+use super::axum::start_own;
 use crate::error::BenchError;
 
-/// What a path names, `id@version`, and the function that it calls.
+/// Functions by the name in the path, `id@version`.
 type Functions = HashMap<String, FetchFn>;
 
-/// Starts this very program as a server of the functions that are deployed in this folder.
+/// Starts this program as a server of the functions deployed in this folder.
 pub(crate) fn start(functions: &Path) -> Result<(SocketAddr, Process), BenchError> {
     start_own("the control", "serve-libraries", functions)
 }
 
 /// Serves on a free port, whose address is printed, until the process is killed.
 pub(crate) fn serve(functions: &Path) -> Result<(), BenchError> {
-    let functions = open_all(functions)?;
-    run(|| Ok(Router::new().route("/rpc/{name}", get(call)).with_state(Arc::new(functions))))
+    let functions = Arc::new(open_all(functions)?);
+    fezz_bench_axum::serve(|| Router::new().route("/rpc/{name}", get(call)).with_state(functions))
+        .map_err(BenchError::io("serving"))
 }
 
 async fn call(
@@ -105,7 +105,7 @@ const fn host() -> FezzHost {
 
 const unsafe extern "C" fn log(_: *mut c_void, _: *const FezzLogRecord) {}
 
-/// For a function that keeps its request no longer than the call and its answer: nothing has to be counted.
+/// A reference count is not needed: the function keeps its request no longer than the call and its answer.
 const unsafe extern "C" fn keep(_: *const FezzRequest) {}
 
 fn fetch(fetch: FetchFn, parts: &Parts) -> Response {
@@ -133,7 +133,7 @@ fn fetch(fetch: FetchFn, parts: &Parts) -> Response {
         release: keep,
     };
     let mut raw = FezzResponse::EMPTY;
-    // SAFETY: both structs are there until the function has returned, and the request until its answer is released.
+    // SAFETY: both structs outlive the call, and the request outlives the release of the answer.
     unsafe { fetch(&raw const request, &raw mut raw) };
     let answer = copied(&raw);
     if let Some(release) = raw.release {
@@ -143,7 +143,7 @@ fn fetch(fetch: FetchFn, parts: &Parts) -> Response {
     answer
 }
 
-/// The answer, as memory of our own.
+/// A copy of the answer.
 fn copied(raw: &FezzResponse) -> Response {
     // SAFETY: the function keeps the bytes valid until the release.
     let body = unsafe { raw.body.as_bytes() };

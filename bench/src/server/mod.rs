@@ -1,6 +1,7 @@
-//! The servers under test: child processes on ports that the kernel chose, killed when they are dropped.
+//! The servers under test: child processes that listen on a free port and are killed when dropped.
 
 mod axum;
+mod given;
 mod hhrf;
 mod libraries;
 mod peers;
@@ -9,28 +10,35 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 pub(crate) use axum::serve as serve_axum;
+pub(crate) use given::{GivenHost, repeated};
 pub(crate) use hhrf::{Deployed, Host, all_functions, answering};
 pub(crate) use libraries::{serve as serve_libraries, start as start_libraries};
 pub(crate) use peers::version;
 
 use crate::error::BenchError;
+use crate::usage;
 
-/// How long a server may take until it listens; 500 functions that are new to the store take their time.
+/// Time limit for a server to listen; 500 functions that are new to the store take long.
 const START_LIMIT: Duration = Duration::from_secs(120);
 
-/// Which server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Name {
+/// A kind of server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
     BareAxum,
+    /// axum as one would run it, below the usual middleware.
+    AxumWithMiddleware,
     /// Bare axum that calls the host's function through the C contract: a host that does nothing else.
     Contract,
     Hhrf,
+    /// Another build of hhrf.
+    Given(Rc<GivenHost>),
     Deno,
     Bun,
     Node,
@@ -38,19 +46,25 @@ pub(crate) enum Name {
     Nginx,
 }
 
-impl Name {
-    /// Those that can be started here; peers where they are asked for.
-    pub(crate) fn found(with_peers: bool) -> Vec<Self> {
-        let peers = [Self::Deno, Self::Bun, Self::Node, Self::Workerd, Self::Nginx];
-        let peers = peers.into_iter().filter(|&name| with_peers && peers::program(name).is_some());
-        [Self::BareAxum, Self::Contract, Self::Hhrf].into_iter().chain(peers).collect()
+impl Kind {
+    /// All servers to be measured, in the order of their rows; with peers, those that are installed.
+    pub(crate) fn found(hosts: &[GivenHost], with_peers: bool) -> Vec<Self> {
+        let mut kinds = vec![Self::BareAxum, Self::AxumWithMiddleware, Self::Contract, Self::Hhrf];
+        kinds.extend(hosts.iter().map(|host| Self::Given(Rc::new(host.clone()))));
+        if with_peers {
+            let peers = [Self::Deno, Self::Bun, Self::Node, Self::Workerd, Self::Nginx];
+            kinds.extend(peers.into_iter().filter(|kind| peers::program(kind).is_some()));
+        }
+        kinds
     }
 
-    pub(crate) const fn text(self) -> &'static str {
+    pub(crate) fn text(&self) -> &str {
         match self {
             Self::BareAxum => "bare axum",
+            Self::AxumWithMiddleware => "axum with middleware",
             Self::Contract => "control: C contract",
             Self::Hhrf => "hhrf",
+            Self::Given(host) => &host.name,
             Self::Deno => "Deno",
             Self::Bun => "Bun",
             Self::Node => "Node",
@@ -59,30 +73,40 @@ impl Name {
         }
     }
 
-    /// Whether it can do what this function does.
-    pub(crate) fn has(self, function: &str) -> bool {
+    /// A row's name: a given host's is separated from what is measured, "before: async".
+    pub(crate) fn row(&self, what: &str) -> String {
         match self {
+            Self::Given(host) => format!("{}: {what}", host.name),
+            kind if what.is_empty() => kind.text().to_owned(),
+            kind => format!("{} {what}", kind.text()),
+        }
+    }
+
+    /// Whether it has this function.
+    pub(crate) fn has(&self, function: &str) -> bool {
+        match self {
+            Self::AxumWithMiddleware => matches!(function, "hello" | "echo" | "json"),
             Self::Contract => function == "hello",
             Self::Node | Self::Workerd => function != "todos",
             _ => true,
         }
     }
 
-    /// The ways in which it runs a function: what a row's name ends with, and what the function's.
-    pub(crate) fn kinds(self, function: &str) -> &'static [(&'static str, &'static str)] {
+    /// The ways in which it runs a function: what is added to the row's name, and to the function's.
+    pub(crate) fn modes(&self, function: &str) -> &'static [(&'static str, &'static str)] {
         match self {
-            // What blocks has no business in an async fn.
-            Self::Hhrf if function == "slow" => &[(" blocking", "")],
-            Self::Hhrf => &[(" blocking", ""), (" async", "-async")],
+            // A function that blocks must not be an async fn.
+            Self::Hhrf | Self::Given(_) if function == "slow" => &[("blocking", "")],
+            Self::Hhrf | Self::Given(_) => &[("blocking", ""), ("async", "-async")],
             _ => &[("", "")],
         }
     }
 }
 
-/// A server that listens, and all that it needs.
+/// A server that listens, with its folders.
 #[derive(Debug)]
 pub(crate) struct Server {
-    pub(crate) name: Name,
+    pub(crate) kind: Kind,
     pub(crate) address: SocketAddr,
     processes: Vec<Process>,
     _deployed: Option<Deployed>,
@@ -90,38 +114,37 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(name: Name) -> Result<Self, BenchError> {
+    pub(crate) fn start(kind: &Kind) -> Result<Self, BenchError> {
         let folder = tempfile::tempdir().map_err(BenchError::io("making a folder"))?;
+        let one = |(address, process)| (address, vec![process]);
         let mut deployed = None;
-        let (address, processes) = match name {
-            Name::BareAxum => {
-                let (address, process) = axum::start(folder.path())?;
-                (address, vec![process])
+        let (address, processes) = match kind {
+            Kind::BareAxum => one(axum::start(folder.path())?),
+            Kind::AxumWithMiddleware => one(axum::start_with_middleware(folder.path())?),
+            Kind::Contract => {
+                let alone = deployed.insert(hhrf::hello_alone()?);
+                one(libraries::start(&alone.functions())?)
             }
-            Name::Contract => {
-                let alone = hhrf::hello_alone()?;
-                let (address, process) = libraries::start(&alone.functions())?;
-                deployed = Some(alone);
-                (address, vec![process])
+            Kind::Hhrf | Kind::Given(_) => {
+                let mut all = hhrf::all_functions()?;
+                if let Kind::Given(host) = kind {
+                    all.run_by(&host.program);
+                }
+                let Host { address, process, .. } = deployed.insert(all).start()?;
+                one((address, process))
             }
-            Name::Hhrf => {
-                let all = hhrf::all_functions()?;
-                let Host { address, process, .. } = all.start()?;
-                deployed = Some(all);
-                (address, vec![process])
-            }
-            _ => peers::start(name, folder.path())?,
+            _ => peers::start(kind, folder.path())?,
         };
-        Ok(Self { name, address, processes, _deployed: deployed, _folder: folder })
+        Ok(Self { kind: kind.clone(), address, processes, _deployed: deployed, _folder: folder })
     }
 
-    /// Whose processor time is the server's.
+    /// The processes whose processor time is the server's.
     pub(crate) fn processes(&self) -> Vec<u32> {
         self.processes.iter().map(Process::serving).collect()
     }
 }
 
-/// A child process, killed when it is dropped: also when it never came to listen.
+/// A child process, killed when dropped, even if it never listened.
 #[derive(Debug)]
 pub(crate) struct Process(Child);
 
@@ -135,19 +158,12 @@ impl Process {
         self.0.id()
     }
 
-    /// The process that does the work: the one that it supervises, or itself.
+    /// The process that serves: the one that it supervises, or itself.
     pub(crate) fn serving(&self) -> u32 {
-        let own = self.id();
-        let children =
-            std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
-        let is_serving = |child: &u32| {
-            let arguments = std::fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
-            arguments.split(|byte| *byte == 0).any(|argument| argument == b"--supervised")
-        };
-        children.split_whitespace().filter_map(|child| child.parse().ok()).find(is_serving).unwrap_or(own)
+        usage::serving(self.id()).unwrap_or_else(|| self.id())
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Ends it with a signal, and waits for its end.
     pub(crate) fn terminate(&mut self) -> Result<(), BenchError> {
         let pid = i32::try_from(self.id()).ok().and_then(rustix::process::Pid::from_raw);
         let ended = pid.map_or(Err(rustix::io::Errno::SRCH), |pid| {
@@ -158,13 +174,10 @@ impl Process {
         Ok(())
     }
 
-    /// Resident memory of the process that does the work, in KiB.
+    /// Resident memory of the process that serves, in KiB.
     pub(crate) fn resident_kib(&self) -> Result<f64, BenchError> {
-        let doing = || BenchError::io("reading the host's resident memory");
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.serving())).map_err(doing())?;
-        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
-        kib.and_then(|kib| kib.parse().ok())
-            .ok_or_else(|| doing()(std::io::Error::other("its status has no VmRSS")))
+        let unknown = || BenchError::Answer("the host's resident memory is unknown".to_owned());
+        usage::resident_kib(self.serving()).map(|kib| kib as f64).ok_or_else(unknown)
     }
 }
 
@@ -175,14 +188,14 @@ impl Drop for Process {
     }
 }
 
-/// A file that lies beside this program.
+/// A file that is built beside this program.
 fn built(name: &str) -> Result<PathBuf, BenchError> {
     let own = std::env::current_exe().map_err(BenchError::io("finding this program"))?;
     let path = own.parent().unwrap_or(Path::new(".")).join(name);
     if path.exists() { Ok(path) } else { Err(BenchError::NotBuilt(path)) }
 }
 
-/// What a child writes. It is read to the end even when nobody wants it any more, so that the child never waits.
+/// The lines that a child writes. They are read even if the receiver is dropped, so that the child never blocks.
 fn lines(source: Option<impl Read + Send + 'static>) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
@@ -194,9 +207,9 @@ fn lines(source: Option<impl Read + Send + 'static>) -> Receiver<String> {
     receiver
 }
 
-/// The first address that `read` finds; where there is none, what the server said instead.
+/// The first address that `read` finds in a line. The error has what the server wrote instead.
 fn await_address(
-    name: &'static str,
+    name: &str,
     lines: &Receiver<String>,
     mut read: impl FnMut(&str) -> Option<SocketAddr>,
 ) -> Result<SocketAddr, BenchError> {
@@ -212,7 +225,7 @@ fn await_address(
             Err(RecvTimeoutError::Disconnected) => break "ended before it listened",
         }
     };
-    Err(BenchError::NotListening { name, how, said })
+    Err(BenchError::NotListening { name: name.to_owned(), how, said })
 }
 
 #[cfg(test)]
@@ -223,6 +236,17 @@ mod tests {
     fn a_server_that_ends_early_is_quoted() {
         let lines = lines(Some(&b"the port is taken\n"[..]));
         let error = await_address("it", &lines, |line| line.parse().ok()).map_err(|error| error.to_string());
-        assert_eq!(error, Err("it ended before it listened; it said:\nthe port is taken\n".to_owned()));
+        assert_eq!(error, Err("it ended before it listened; it wrote:\nthe port is taken\n".to_owned()));
+    }
+
+    #[test]
+    fn given_hosts_follow_the_own_one() {
+        let host = GivenHost { name: "before".to_owned(), program: PathBuf::from("/bin/sh") };
+        let kinds = Kind::found(&[host], false);
+        let names: Vec<_> = kinds.iter().map(Kind::text).collect();
+        assert_eq!(names, ["bare axum", "axum with middleware", "control: C contract", "hhrf", "before"]);
+        assert_eq!(kinds[3].row("async"), "hhrf async");
+        assert_eq!(kinds[4].row("async"), "before: async");
+        assert_eq!(kinds[0].row(""), "bare axum");
     }
 }

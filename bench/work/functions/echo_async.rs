@@ -1,8 +1,8 @@
-//! Answers with the body that it was sent, in place: an async fn.
+//! Answers with the body of the request, as an async fn.
 
 use fezz_sdk::{FezzHttpRequest, FezzHttpResponse, fezz_function};
 
-/// The body, not copied.
+/// The body, without a copy.
 #[fezz_function]
 pub async fn echo(req: FezzHttpRequest) -> FezzHttpResponse {
     FezzHttpResponse::ok().header("content-type", "application/octet-stream").bytes(req.body().clone())

@@ -1,4 +1,4 @@
-//! Answers with 20 bytes of JSON: as little work as a function can do.
+//! Answers with 20 bytes of JSON, the least work of a function.
 
 use fezz_sdk::{FezzHttpRequest, FezzHttpResponse, fezz_function};
 

@@ -1,4 +1,4 @@
-//! Answers with 20 bytes of JSON: as little work as a function can do, in place: an async fn.
+//! Answers with 20 bytes of JSON, the least work of a function, as an async fn.
 
 use fezz_sdk::{FezzHttpRequest, FezzHttpResponse, fezz_function};
 

@@ -1,4 +1,4 @@
-//! Reads, validates and answers an order, in place: an async fn.
+//! Reads, validates and answers an order, as an async fn.
 
 use fezz_bench_work::order;
 use fezz_sdk::http::StatusCode;

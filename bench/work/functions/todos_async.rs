@@ -1,4 +1,4 @@
-//! Todos in SQLite, in the function's data directory, in place: an async fn.
+//! Todos in SQLite, in the function's data directory, as an async fn.
 
 #[path = "todos/answer.rs"]
 mod answer;

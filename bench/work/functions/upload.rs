@@ -1,4 +1,4 @@
-//! Reads the body that it was sent, and answers with a few bytes.
+//! Reads the body of the request, and answers with a few bytes.
 
 use fezz_sdk::{FezzHttpRequest, FezzHttpResponse, fezz_function};
 

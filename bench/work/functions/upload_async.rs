@@ -1,4 +1,4 @@
-//! Reads the body that it was sent, and answers with a few bytes, in place: an async fn.
+//! Reads the body of the request, and answers with a few bytes, as an async fn.
 
 use fezz_sdk::{FezzHttpRequest, FezzHttpResponse, fezz_function};
 

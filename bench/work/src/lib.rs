@@ -1,5 +1,5 @@
-//! What each of the benchmark's servers does for a request. Bare axum and the functions share this code, so that what
-//! is between them is the host alone; the JavaScript servers in `bench/peers/` do the same in their language.
+//! The work that the benchmark's servers do for a request. axum's handlers and the functions share this code, so that
+//! they differ in the host alone; the JavaScript servers in `bench/peers/` do the same in their language.
 
 pub mod order;
 pub mod todos;
@@ -7,7 +7,7 @@ pub mod upload;
 
 use std::time::Duration;
 
-/// What `hello` answers.
+/// The answer of `hello`.
 pub const HELLO: &str = r#"{"hello":"fezz-123"}"#;
-/// How long `slow` blocks.
+/// The time that `slow` blocks.
 pub const SLOW: Duration = Duration::from_millis(20);

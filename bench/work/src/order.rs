@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a client sends.
+/// The request.
 #[derive(Debug, Serialize, Deserialize)]
 struct Order {
     customer: String,
@@ -18,7 +18,7 @@ struct Line {
     cents: u64,
 }
 
-/// What it gets.
+/// The answer.
 #[derive(Debug, Serialize)]
 struct Priced<'o> {
     customer: &'o str,
@@ -38,9 +38,9 @@ struct PricedLine<'o> {
 /// Why an order is refused.
 #[derive(Debug)]
 pub enum OrderError {
-    /// It is no JSON, or not of this form.
+    /// It is not JSON, or has another form.
     Json(serde_json::Error),
-    /// It is of this form, and makes no sense.
+    /// It has the form, but not valid values.
     Invalid(&'static str),
 }
 
@@ -58,7 +58,7 @@ impl std::error::Error for OrderError {}
 /// Answers an order with its prices.
 ///
 /// # Errors
-/// Where it cannot be read, or is not valid.
+/// If it cannot be parsed, or is not valid.
 pub fn price(body: &[u8]) -> Result<Vec<u8>, OrderError> {
     let order: Order = serde_json::from_slice(body).map_err(OrderError::Json)?;
     validate(&order).map_err(OrderError::Invalid)?;

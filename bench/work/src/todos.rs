@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-/// How many todos there are before the first is made.
+/// The number of todos in a new database.
 pub const SEEDED: u32 = 1000;
 
 /// A database.
@@ -25,14 +25,14 @@ struct Draft {
     title: String,
 }
 
-/// Why there is no answer.
+/// Errors of the database and of its input.
 #[derive(Debug)]
 pub enum TodosError {
     /// The database could not be opened.
     Open(String),
-    /// SQLite's own.
+    /// An error of SQLite.
     Sql(rusqlite::Error),
-    /// The draft cannot be read.
+    /// The draft cannot be parsed.
     Json(serde_json::Error),
 }
 
@@ -61,7 +61,7 @@ impl From<serde_json::Error> for TodosError {
 }
 
 impl Todos {
-    /// Makes the database in `folder`, and fills it.
+    /// Creates the database in `folder`, with [`SEEDED`] todos.
     ///
     /// # Errors
     /// SQLite's.
@@ -78,7 +78,7 @@ impl Todos {
         Ok(Self(Mutex::new(connection)))
     }
 
-    /// The ten todos after the one that the query `after=n` names.
+    /// The ten todos after number n, for the query `after=n`.
     ///
     /// # Errors
     /// SQLite's.
@@ -94,10 +94,10 @@ impl Todos {
         Ok(serde_json::to_vec(&todos)?)
     }
 
-    /// Makes a todo from `{"title": …}`.
+    /// Creates a todo from `{"title": …}`.
     ///
     /// # Errors
-    /// SQLite's, and where the body is not of that form.
+    /// SQLite's, or if the body has another form.
     pub fn create(&self, body: &[u8]) -> Result<Vec<u8>, TodosError> {
         let Draft { title } = serde_json::from_slice(body)?;
         let connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,6 @@
-//! A body that is read to its last byte, and answered with a few.
+//! An upload: the whole body is read, and the answer is a few bytes.
 
-/// How many bytes came, and what they add up to.
+/// The number of bytes, and their sum.
 #[must_use]
 pub fn receipt(body: &[u8]) -> String {
     let sum: u64 = body.iter().map(|&byte| u64::from(byte)).sum();

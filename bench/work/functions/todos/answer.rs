@@ -1,4 +1,4 @@
-//! What both todo functions answer.
+//! The answers of both todo functions.
 
 use std::sync::OnceLock;
 
