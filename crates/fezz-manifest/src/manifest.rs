@@ -1,5 +1,5 @@
-//! The manifest and its parts, as the host sees them. The JSON Schema is derived from the same types, so that
-//! their documentation is what an editor shows to the author of a `fezz.json`.
+//! [`Manifest`]: the content of a `fezz.json`. The JSON Schema is derived from these types, so their documentation is
+//! what editors show to authors.
 
 use std::collections::BTreeMap;
 
@@ -124,7 +124,7 @@ pub struct Route {
 }
 
 impl Manifest {
-    /// Reads a `fezz.json`; the error holds everything that is wrong with it.
+    /// Parses a `fezz.json`; the error holds all of its problems.
     ///
     /// ```
     /// # use fezz_manifest::Manifest;
@@ -135,16 +135,15 @@ impl Manifest {
     /// assert_eq!(paths, ["$.routs", "$.routes", "$.id", "$.version"]);
     /// ```
     pub fn parse(json: &[u8]) -> Result<Self, Problems> {
-        check::judge(&json::read(json, "a JSON object with id, version, entry and routes")?)
+        check::manifest(&json::read(json, "a JSON object with id, version, entry and routes")?)
     }
 
-    /// The name of the library's file in the folder; a bare [`entry`](Self::entry) becomes the platform's own
-    /// name.
+    /// The library's file name in the folder; a bare [`entry`](Self::entry) becomes the platform's file name.
     pub fn library_file_name(&self) -> String {
         entry::file_name(&self.entry)
     }
 
-    /// What is wrong with the name of the folder that the manifest was found in; it must be `id@version`.
+    /// The problems with the name of the manifest's folder, which must be `id@version`.
     pub fn check_folder(&self, folder: &str) -> Vec<Problem> {
         let at = At::root();
         let expected = format!("{}@{}", self.id, self.version);
