@@ -1,4 +1,4 @@
-//! Problems (RFC 9457): how a request that was not served is explained to whoever sent it.
+//! Errors as problem documents (RFC 9457).
 
 use fezz_sdk::http::StatusCode;
 use fezz_sdk::{FezzHttpResponse, Level};
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::redis_pool::RedisFailure;
 
-/// Why a request was not served.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
     #[error("this function does not serve `{0}`; its fezz.json has a route too many")]
@@ -20,9 +20,9 @@ pub(crate) enum Problem {
 }
 
 impl Problem {
-    /// The problem as a response. What is not the client's fault goes to the log, and only there.
+    /// The problem as a response. Details of a server error are logged, and not sent.
     pub(crate) fn respond(&self, request_id: &str) -> FezzHttpResponse {
-        let (status, detail) = self.judge();
+        let (status, detail) = self.status_and_detail();
         if status.is_server_error() {
             fezz_sdk::log(Level::Error, &format!("request {request_id}: {self}"));
         }
@@ -40,8 +40,7 @@ impl Problem {
         }))
     }
 
-    /// Status, and what the client is told.
-    fn judge(&self) -> (StatusCode, String) {
+    fn status_and_detail(&self) -> (StatusCode, String) {
         let (status, detail) = match self {
             Self::UnknownRoute(_) => return (StatusCode::NOT_FOUND, self.to_string()),
             Self::Name | Self::Query(_) => return (StatusCode::BAD_REQUEST, self.to_string()),
@@ -67,7 +66,7 @@ impl Problem {
     }
 }
 
-/// Redis has no code of its own for this, only its text.
+/// Redis has no error code for this, only a text.
 fn is_overflow(error: &redis::RedisError) -> bool {
     error.detail().is_some_and(|detail| detail.contains("overflow"))
 }
