@@ -67,7 +67,7 @@ impl<'de> Deserializer<'de> for &'de Params<'_> {
         deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32
         deserialize_f64 deserialize_char deserialize_str deserialize_string deserialize_bytes
-        deserialize_byte_buf deserialize_option
+        deserialize_byte_buf deserialize_option deserialize_identifier
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -121,14 +121,7 @@ impl<'de> Deserializer<'de> for &'de Params<'_> {
         visitor.visit_map(MapDeserializer::new(self.0.iter().map(|(name, values)| (&**name, Value(values)))))
     }
 
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        self.deserialize_map(visitor)
-    }
+    serde::forward_to_deserialize_any! { struct }
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
@@ -137,10 +130,6 @@ impl<'de> Deserializer<'de> for &'de Params<'_> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         self.only()?.deserialize_enum(name, variants, visitor)
-    }
-
-    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_str(visitor)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
