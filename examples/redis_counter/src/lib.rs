@@ -27,7 +27,7 @@ use redis_pool::{RedisFailure, RedisPool};
 /// Answers one request.
 #[fezz_function]
 pub fn redis_counter(req: FezzHttpRequest) -> FezzHttpResponse {
-    answer(&req).unwrap_or_else(|problem| problem.respond(req.request_id()))
+    answer(&req).unwrap_or_else(Problem::respond)
 }
 
 fn answer(req: &FezzHttpRequest) -> Result<FezzHttpResponse, Problem> {
@@ -75,7 +75,8 @@ mod tests {
     fn invalid_requests_are_refused_without_redis() {
         let request = TestRequest::get("/counters/a%20b").route("/counters/{name}");
         request.call(redis_counter).assert_problem(400);
-        let request = TestRequest::post("/counters/hits/incr?by=much").route("/counters/{name}/incr");
-        request.call(redis_counter).assert_problem(400);
+        let request = TestRequest::post("/counters/hits/incr?by=1&by=2").route("/counters/{name}/incr");
+        let problem = request.call(redis_counter).assert_problem(400).json();
+        assert_eq!(problem["detail"], "the query is not valid: `by` is given twice");
     }
 }

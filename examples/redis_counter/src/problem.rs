@@ -1,8 +1,7 @@
 //! Errors as problem documents (RFC 9457).
 
 use fezz_sdk::http::StatusCode;
-use fezz_sdk::{FezzHttpResponse, Level};
-use serde_json::json;
+use fezz_sdk::{FezzError, FezzHttpResponse, IntoFezzResponse};
 
 use crate::redis_pool::RedisFailure;
 
@@ -20,24 +19,14 @@ pub(crate) enum Problem {
 }
 
 impl Problem {
-    /// The problem as a response. Details of a server error are logged, and not sent.
-    pub(crate) fn respond(&self, request_id: &str) -> FezzHttpResponse {
+    /// The problem as a response. The cause of a server error is logged, and not sent.
+    pub(crate) fn respond(self) -> FezzHttpResponse {
         let (status, detail) = self.status_and_detail();
-        if status.is_server_error() {
-            fezz_sdk::log(Level::Error, &format!("request {request_id}: {self}"));
-        }
-        let response = FezzHttpResponse::new(status).header("content-type", "application/problem+json");
-        let response = match status {
+        let response = FezzError::new(status, detail).caused_by(self).into_fezz_response();
+        match status {
             StatusCode::SERVICE_UNAVAILABLE => response.header("retry-after", "1"),
             _ => response,
-        };
-        response.json(&json!({
-            "type": "about:blank",
-            "title": status.canonical_reason(),
-            "status": status.as_u16(),
-            "detail": detail,
-            "request_id": request_id,
-        }))
+        }
     }
 
     fn status_and_detail(&self) -> (StatusCode, String) {
@@ -69,22 +58,4 @@ impl Problem {
 /// Redis has no error code for this, only a text.
 fn is_overflow(error: &redis::RedisError) -> bool {
     error.detail().is_some_and(|detail| detail.contains("overflow"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_problem_has_the_members_of_rfc_9457() {
-        let response = Problem::Query("`by` is given twice".to_owned()).respond("r-1");
-        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
-        assert_eq!(response.headers()["content-type"], "application/problem+json");
-        let document: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
-        let expected = json!({
-            "type": "about:blank", "title": "Bad Request", "status": 400,
-            "detail": "the query is not valid: `by` is given twice", "request_id": "r-1",
-        });
-        assert_eq!(document, expected);
-    }
 }
