@@ -22,35 +22,35 @@ pub const MAX_PORTS: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema)]
 #[schemars(rename_all = "lowercase", inline)]
 pub enum Isolation {
-    /// In the host's own process: fastest, for code that is trusted not to crash.
+    /// In the host's process: fastest, for code that is trusted not to crash.
     None,
-    /// In worker processes: a crash costs the request that it happened in.
+    /// In worker processes: a crash fails only the calls of its worker.
     Process,
 }
 
-/// What a worker process may do.
+/// The sandbox of a worker process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema)]
 #[schemars(rename_all = "lowercase", inline)]
 pub enum Sandbox {
-    /// No network, no processes, no files but what libraries need and the data directory.
+    /// No network, no child processes, no files except those that libraries need and the data directory.
     Strict,
-    /// As `strict`, with connections to the TCP ports in `ports`.
+    /// As `strict`, plus connections to the TCP ports in `ports`.
     Net,
-    /// Whatever the host itself may do.
+    /// No sandbox: the permissions of the host.
     Off,
 }
 
-/// How many worker processes a function has.
+/// The number of worker processes of a function.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Workers {
-    /// Workers that are kept however long nobody calls.
+    /// The minimum number of workers, kept without calls too.
     #[schemars(range(min = 0, max = MAX_WORKERS))]
     pub min: Option<u32>,
-    /// The most workers at once.
+    /// The maximum number of workers.
     #[schemars(range(min = 1, max = MAX_WORKERS))]
     pub max: Option<u32>,
-    /// Idle workers that are kept ready for the next call while there are calls.
+    /// The number of idle workers kept ready while there are calls.
     #[schemars(range(min = 0, max = MAX_WORKERS))]
     pub spare: Option<u32>,
 }
