@@ -1,4 +1,4 @@
-//! A request's body as a JSON document.
+//! Parses a request's body as JSON.
 
 use fezz_sdk::http::HeaderMap;
 use fezz_sdk::http::header::CONTENT_TYPE;
@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::problem::Problem;
 
-/// Reads the body, which must say that it is JSON: else a web page could post here as a plain form, unasked.
+/// Parses the body, whose content type must be JSON: a browser sends that across origins only with the server's consent
+/// (CORS), unlike a plain form.
 pub(crate) fn json(headers: &HeaderMap, body: &[u8]) -> Result<Value, Problem> {
     if !is_json(headers) {
         return Err(Problem::ContentType);
@@ -14,7 +15,7 @@ pub(crate) fn json(headers: &HeaderMap, body: &[u8]) -> Result<Value, Problem> {
     serde_json::from_slice(body).map_err(Problem::Json)
 }
 
-/// Whether the content type is `application/json`, whatever its parameters.
+/// Whether the content type is `application/json`, with any parameters.
 fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = value.split_once(';').map_or(value, |(media_type, _)| media_type);
@@ -34,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_read_whatever_its_parameters() {
+    fn the_content_type_may_have_parameters() {
         for content_type in ["application/json", "Application/JSON; charset=utf-8", "application/json ;x=1"] {
             assert_eq!(read(content_type, b"[1]").unwrap(), serde_json::json!([1]), "{content_type}");
         }
@@ -49,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_refused() {
+    fn invalid_json_is_refused() {
         for body in ["", "{", "{}{}", "{'a': 1}", "nope"] {
             assert!(matches!(read("application/json", body.as_bytes()), Err(Problem::Json(_))), "{body}");
         }

@@ -1,4 +1,4 @@
-//! One function for each route: from what was asked, already checked, to the response.
+//! One handler for each route: takes validated input, returns the response.
 
 use fezz_sdk::FezzHttpResponse;
 use fezz_sdk::http::StatusCode;
@@ -21,7 +21,7 @@ pub(crate) fn list(store: &Store, query: &ListQuery) -> Result<FezzHttpResponse,
     Ok(FezzHttpResponse::ok().json(&body))
 }
 
-/// The location is relative to `/todos`: only the host, or a proxy in front of it, knows what stands before that.
+/// The location is relative to `/todos`: the function does not know the prefix of its host or of a proxy.
 pub(crate) fn create(store: &Store, draft: &Draft) -> Result<FezzHttpResponse, Problem> {
     let todo = store.create(draft)?;
     let location = format!("todos/{}", todo.id);

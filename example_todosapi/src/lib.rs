@@ -4,14 +4,14 @@
 //! | --- | --- |
 //! | `GET /hello` | a greeting as plain text |
 //! | `GET /todos?done=&q=&limit=&offset=` | `{"items": [...], "total": n, "limit": n, "offset": n}` |
-//! | `POST /todos` | 201, the new todo, and where it is |
+//! | `POST /todos` | 201, the new todo, and its location |
 //! | `GET /todos/{id}` | one todo |
-//! | `PUT /todos/{id}` | the todo after it was replaced |
+//! | `PUT /todos/{id}` | the replaced todo |
 //! | `DELETE /todos/{id}` | 204 |
 //!
-//! What cannot be answered is explained as `application/problem+json` (RFC 9457).
+//! Errors are problem documents, `application/problem+json` (RFC 9457).
 //!
-//! The todos lie in `todos.sqlite3` in the function's data directory, which outlives restarts and versions; the
+//! The todos are in `todos.sqlite3` in the function's data directory, which is kept across restarts and versions; the
 //! variable `TODOS_DB` names another file, relative to that directory. The database is opened at the first call that
 //! needs it, and stays open.
 
@@ -24,9 +24,9 @@ mod store;
 mod todo;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
 
 use fezz_sdk::{FezzHttpRequest, FezzHttpResponse, fezz_function};
+use once_cell::sync::OnceCell;
 
 use list_query::ListQuery;
 use problem::Problem;
@@ -68,26 +68,14 @@ fn id(req: &FezzHttpRequest) -> Result<i64, Problem> {
     todo::parse_id(req.param("id").unwrap_or_default())
 }
 
-/// The store, opened at the first call and warm from then on.
-///
-/// `OnceLock::get_or_init` cannot fail, so that the lock around it lets one caller open the store while the others
-/// wait; an error is that caller's answer, and the next call tries again.
+/// The store, opened by the first call while others wait. After an error, the next call tries again; that is why this is
+/// not a `OnceLock`, which has no fallible initialization yet.
 fn store() -> Result<&'static Store, StoreError> {
-    static STORE: OnceLock<Store> = OnceLock::new();
-    static OPENING: Mutex<()> = Mutex::new(());
-
-    if let Some(store) = STORE.get() {
-        return Ok(store);
-    }
-    let _turn = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(store) = STORE.get() {
-        return Ok(store);
-    }
-    let store = Store::open(location(fezz_sdk::data_dir(), fezz_sdk::variable("TODOS_DB"))?)?;
-    Ok(STORE.get_or_init(|| store))
+    static STORE: OnceCell<Store> = OnceCell::new();
+    STORE.get_or_try_init(|| Store::open(location(fezz_sdk::data_dir(), fezz_sdk::variable("TODOS_DB"))?))
 }
 
-/// The database's file. Outside a host there is no data directory, and no place that would be right to guess.
+/// The database's file. Outside a host there is no data directory, so the variable is required.
 fn location(data_dir: Option<&Path>, file: Option<&str>) -> Result<PathBuf, StoreError> {
     match (data_dir, file) {
         (Some(folder), file) => Ok(folder.join(file.unwrap_or("todos.sqlite3"))),
@@ -103,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_needs_no_database_is_answered_in_process() {
+    fn requests_that_need_no_database_are_answered() {
         TestRequest::get("/hello").call(todos).assert_status(200).assert_text("Hello from todosapi!");
         let post = || TestRequest::post("/todos");
         post().body("{}").call(todos).assert_problem(415);
@@ -112,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_database_lies_in_the_data_directory_unless_told_otherwise() {
+    fn the_database_is_in_the_data_directory_by_default() {
         let folder = Some(Path::new("/data/todos"));
         assert_eq!(location(folder, None).unwrap(), Path::new("/data/todos/todos.sqlite3"));
         assert_eq!(location(folder, Some("other.db")).unwrap(), Path::new("/data/todos/other.db"));

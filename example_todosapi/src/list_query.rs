@@ -1,19 +1,19 @@
-//! Which todos `GET /todos` asks for.
+//! The query parameters of `GET /todos`: filter and paging.
 
 use std::borrow::Cow;
 
-use crate::problem::{FieldError, Problem};
+use crate::problem::{Problem, field_error};
 
 const DEFAULT_LIMIT: u32 = 20;
 const MAX_LIMIT: u32 = 100;
 /// Longest text to search for, in characters; no title is longer.
 const MAX_TEXT: usize = 200;
 
-/// A filter, and the part of what passes it that is wanted.
+/// A filter and a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ListQuery {
     pub(crate) done: Option<bool>,
-    /// Text that the title holds, ASCII letters of either case.
+    /// A substring of the title, ignoring the case of ASCII letters.
     pub(crate) text: Option<String>,
     pub(crate) limit: u32,
     pub(crate) offset: u32,
@@ -26,7 +26,7 @@ impl Default for ListQuery {
 }
 
 impl ListQuery {
-    /// Reads the query's pairs, and reports all that is wrong with them at once.
+    /// Parses the query's pairs, and reports all errors at once.
     pub(crate) fn parse<'q>(
         pairs: impl Iterator<Item = (Cow<'q, str>, Cow<'q, str>)>,
     ) -> Result<Self, Problem> {
@@ -40,7 +40,7 @@ impl ListQuery {
                 query.set(&name, &value)
             };
             if let Err(message) = set {
-                errors.push(FieldError::new(name.as_ref(), message));
+                errors.push(field_error(&name, message));
             }
             seen.push(name);
         }
@@ -63,7 +63,7 @@ fn text(value: &str) -> Result<String, String> {
     if value.chars().count() > MAX_TEXT {
         return Err(format!("must have at most {MAX_TEXT} characters"));
     }
-    // SQLite ends a pattern at its first NUL; no title has one, nor any other control character.
+    // SQLite ends a pattern at the first NUL. Titles have no control characters anyway.
     if value.contains(char::is_control) {
         return Err("must not hold control characters".to_owned());
     }
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn no_query_asks_for_the_first_twenty() {
+    fn without_a_query_the_page_is_the_first_twenty() {
         let expected = ListQuery { done: None, text: None, limit: 20, offset: 0 };
         assert_eq!(parse(&[]).unwrap(), expected);
     }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn all_wrong_parameters_are_named() {
+    fn all_invalid_parameters_are_named() {
         let pairs =
             [("done", "1"), ("limit", "0"), ("offset", "-1"), ("q", "a\0"), ("page", "2"), ("done", "true")];
         let Err(Problem::Query(errors)) = parse(&pairs) else { panic!("not refused") };

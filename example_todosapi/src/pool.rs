@@ -1,40 +1,40 @@
-//! A small pool of connections: at most so many at once, opened when they are first needed, kept warm after use.
+//! A small connection pool: a maximum size, connections opened on demand and kept for reuse.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Connections, each lent to one caller at a time.
+/// Connections, each used by one caller at a time.
 #[derive(Debug)]
 pub(crate) struct Pool<T> {
     state: Mutex<State<T>>,
     freed: Condvar,
     limit: usize,
-    patience: Duration,
+    timeout: Duration,
 }
 
 #[derive(Debug)]
 struct State<T> {
     idle: Vec<T>,
-    /// Slots that are taken, by connections in use and by those being opened.
+    /// Slots of connections in use or being opened.
     taken: usize,
 }
 
-/// All connections are in use, and stayed so.
+/// No connection became free within the timeout.
 #[derive(Debug, thiserror::Error)]
 #[error("all connections are in use")]
 pub(crate) struct Exhausted;
 
 impl<T> Pool<T> {
-    /// A pool of at most `limit` connections, in which callers wait for one no longer than `patience`.
-    pub(crate) const fn new(limit: usize, patience: Duration) -> Self {
+    /// A pool of at most `limit` connections. Callers wait up to `timeout` for one.
+    pub(crate) const fn new(limit: usize, timeout: Duration) -> Self {
         let state = Mutex::new(State { idle: Vec::new(), taken: 0 });
-        Self { state, freed: Condvar::new(), limit, patience }
+        Self { state, freed: Condvar::new(), limit, timeout }
     }
 
-    /// Does `work` with an idle connection, or with one that `open` makes.
+    /// Runs `work` with an idle connection, or with a new one from `open`.
     ///
-    /// A connection goes back only if its work succeeded. After an error or a panic its state is anybody's guess: it is
-    /// dropped, and its slot is free for a fresh one.
+    /// A connection is reused only if its work succeeded. After an error or a panic its state is unknown: it is dropped,
+    /// and its slot is free for a new one.
     pub(crate) fn with<R, E: From<Exhausted>>(
         &self,
         open: impl FnOnce() -> Result<T, E>,
@@ -49,7 +49,7 @@ impl<T> Pool<T> {
 
     fn slot(&self) -> Result<Slot<'_, T>, Exhausted> {
         let waited =
-            self.freed.wait_timeout_while(self.lock(), self.patience, |state| state.taken >= self.limit);
+            self.freed.wait_timeout_while(self.lock(), self.timeout, |state| state.taken >= self.limit);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if state.taken >= self.limit {
             return Err(Exhausted);
@@ -63,7 +63,7 @@ impl<T> Pool<T> {
     }
 }
 
-/// The right to one connection, given back when it is dropped, together with the connection that is in it by then.
+/// A permit for one connection. Dropping it returns the permit, and the connection if it is set.
 struct Slot<'p, T> {
     pool: &'p Pool<T>,
     connection: Option<T>,
@@ -102,7 +102,7 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(20);
 
     #[test]
-    fn a_connection_is_used_again() {
+    fn a_connection_is_reused() {
         let pool = Pool::new(2, SHORT);
         let first = pool.with(|| Ok::<_, Error>(1), |connection| Ok(*connection));
         let second = pool.with(|| Ok::<_, Error>(2), |connection| Ok(*connection));
@@ -110,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_the_limit_are_lent_at_once() {
+    fn no_more_than_the_limit_are_in_use() {
         let pool = Pool::new(1, SHORT);
         let inner = pool.with(|| Ok(1), |_| Ok::<_, Error>(pool.with(|| Ok(2), |_| Ok::<_, Error>(()))));
         assert_eq!(inner, Ok(Err(Error::Exhausted)));
     }
 
     #[test]
-    fn errors_and_panics_cost_the_connection_but_not_its_slot() {
+    fn errors_and_panics_drop_the_connection_and_free_its_slot() {
         let pool = Pool::new(1, SHORT);
         assert_eq!(pool.with(|| Err::<i32, _>(Error::Work), |_| Ok(())), Err(Error::Work));
         assert_eq!(pool.with(|| Ok(1), |_| Err::<(), _>(Error::Work)), Err(Error::Work));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_callers_are_served_in_the_end() {
+    fn waiting_callers_get_a_connection() {
         let pool = Pool::new(2, Duration::from_secs(10));
         let opened = AtomicUsize::new(0);
         thread::scope(|scope| {

@@ -1,12 +1,12 @@
-//! Problems (RFC 9457): how a request that was not served is explained to whoever sent it.
+//! Errors as problem documents (RFC 9457), with types of their own.
 
 use fezz_sdk::http::StatusCode;
-use fezz_sdk::{FezzHttpResponse, Level};
+use fezz_sdk::{FezzHttpResponse, FieldError, Level};
 use serde::Serialize;
 
 use crate::store::StoreError;
 
-/// Why a request was not served.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
     #[error("this function does not serve `{0}`; its fezz.json has a route too many")]
@@ -25,17 +25,9 @@ pub(crate) enum Problem {
     Store(#[from] StoreError),
 }
 
-/// What is wrong with one field of a todo, or one parameter of a query.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct FieldError {
-    pub(crate) field: String,
-    pub(crate) message: String,
-}
-
-impl FieldError {
-    pub(crate) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into() }
-    }
+/// An invalid field of a todo, or an invalid parameter of a query.
+pub(crate) fn field_error(field: &str, message: impl Into<String>) -> FieldError {
+    FieldError { field: field.to_owned(), message: message.into() }
 }
 
 /// The members of a problem document.
@@ -51,7 +43,7 @@ struct Document<'a> {
 }
 
 impl Problem {
-    /// The problem as a response. What is the function's own fault goes to the log, and only there.
+    /// The problem as a response. Details of a server error are logged, and not sent.
     pub(crate) fn respond(&self, request_id: &str) -> FezzHttpResponse {
         let status = self.status();
         if status.is_server_error() {
@@ -86,7 +78,7 @@ impl Problem {
         }
     }
 
-    /// Type and title. A problem that says no more than its status has the type `about:blank`.
+    /// Type and title. The type is `about:blank` for a problem without further meaning than its status.
     fn kind(&self, status: StatusCode) -> (&'static str, &'static str) {
         match self {
             Self::Query(_) => ("urn:todosapi:invalid-query", "The query is not valid"),
@@ -142,8 +134,8 @@ mod tests {
     }
 
     #[test]
-    fn field_errors_are_listed_and_told_in_one_line() {
-        let errors = vec![FieldError::new("title", "is required"), FieldError::new("x", "is not known")];
+    fn field_errors_are_listed_and_joined_in_the_detail() {
+        let errors = vec![field_error("title", "is required"), field_error("x", "is not known")];
         let (response, document) = document(&Problem::Todo(errors));
         assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(document["detail"], "`title` is required; `x` is not known");
@@ -151,14 +143,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_inside_stays_inside() {
+    fn server_errors_are_not_disclosed() {
         let (response, document) = document(&Problem::Store(StoreError::NoLocation));
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(document["detail"], "the todos cannot be read or written");
     }
 
     #[test]
-    fn some_statuses_say_what_would_help() {
+    fn some_statuses_have_a_header_for_the_client() {
         assert_eq!(Problem::ContentType.respond("r").headers()["accept"], "application/json");
         let busy = Problem::Store(StoreError::Exhausted(crate::pool::Exhausted)).respond("r");
         assert_eq!(busy.status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -1,9 +1,8 @@
-//! The todos in SQLite.
+//! [`Store`]: the todos in SQLite.
 //!
-//! Several threads call at once, and so may other copies of this function, in this process or another: its versions
-//! share one data directory. Any number of transactions may read at the same time, and one may write while none reads.
-//! Among the threads in here a lock sees to that, which wakes whoever is next and lets no writer starve; among the
-//! copies a file does, see [`session`].
+//! Threads of this library use the database concurrently, and so may other copies of this function, in this process or
+//! another: versions share a data directory. Transactions follow a readers-writer lock: between the threads it is an
+//! `RwLock`, in which no writer starves; between the copies a file lock, see [`session`].
 
 mod schema;
 mod session;
@@ -20,10 +19,10 @@ use crate::pool::{Exhausted, Pool};
 use crate::todo::{Draft, Todo};
 use session::{Access, Session};
 
-/// Connections at most; each holds a page cache of up to 2 MB.
+/// Maximum number of connections; each has a page cache of up to 2 MB.
 const CONNECTIONS: usize = 8;
-/// How long a call waits for a connection, and then for another copy of this function.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Timeout for a connection, and then for the file lock.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why the todos cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +32,7 @@ pub(crate) enum StoreError {
     #[error("the database {path} cannot be opened: {source}")]
     Open { path: PathBuf, source: rusqlite::Error },
     #[error("the lock file {path} cannot be opened: {source}")]
-    Gate { path: PathBuf, source: io::Error },
+    LockFile { path: PathBuf, source: io::Error },
     #[error("the database cannot be locked: {0}")]
     Lock(#[source] io::Error),
     #[error("the database has schema {found} and this build knows up to {known}; deploy a newer build")]
@@ -56,7 +55,7 @@ impl StoreError {
                     Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
                 )
             }
-            Self::NoLocation | Self::Gate { .. } | Self::UnknownSchema { .. } => false,
+            Self::NoLocation | Self::LockFile { .. } | Self::UnknownSchema { .. } => false,
         }
     }
 }
@@ -65,7 +64,7 @@ impl StoreError {
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) items: Vec<Todo>,
-    /// How many there are in the whole list.
+    /// The length of the whole list.
     pub(crate) total: i64,
 }
 
@@ -74,21 +73,21 @@ pub(crate) struct Page {
 pub(crate) struct Store {
     path: PathBuf,
     sessions: Pool<Session>,
-    turn: RwLock<()>,
+    lock: RwLock<()>,
 }
 
 impl Store {
-    /// Opens the database, made or brought up to date if need be.
+    /// Opens the database; creates or migrates it if necessary.
     pub(crate) fn open(path: PathBuf) -> Result<Self, StoreError> {
-        let store = Self { path, sessions: Pool::new(CONNECTIONS, PATIENCE), turn: RwLock::new(()) };
+        let store = Self { path, sessions: Pool::new(CONNECTIONS, TIMEOUT), lock: RwLock::new(()) };
         store.sessions.with(
-            || Session::open(&store.path, PATIENCE),
-            |session| session.run(Access::Write, PATIENCE, schema::migrate),
+            || Session::open(&store.path, TIMEOUT),
+            |session| session.run(Access::Write, TIMEOUT, schema::migrate),
         )?;
         Ok(store)
     }
 
-    /// The todos that pass the query's filter, oldest first. `LIKE` folds the case of ASCII letters only.
+    /// The todos that match the query, oldest first. `LIKE` folds the case of ASCII letters only.
     pub(crate) fn list(&self, query: &ListQuery) -> Result<Page, StoreError> {
         let pattern = query.text.as_deref().map(like_pattern);
         self.read(|transaction| {
@@ -118,7 +117,7 @@ impl Store {
         self.write(|transaction| transaction.prepare_cached(sql)?.query_row(params![title, done], todo))
     }
 
-    /// Puts the draft in the place of a todo, where there is one.
+    /// Replaces a todo, if it exists.
     pub(crate) fn replace(&self, id: i64, draft: &Draft) -> Result<Option<Todo>, StoreError> {
         let sql = "UPDATE todos SET title = ?2, done = ?3, updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
                    WHERE id = ?1 RETURNING id, title, done, created_at, updated_at";
@@ -128,22 +127,22 @@ impl Store {
         })
     }
 
-    /// Removes a todo; false where there is none.
+    /// Deletes a todo; false if it does not exist.
     pub(crate) fn delete(&self, id: i64) -> Result<bool, StoreError> {
         let sql = "DELETE FROM todos WHERE id = ?1";
         self.write(|transaction| Ok(transaction.prepare_cached(sql)?.execute([id])? > 0))
     }
 
-    /// Runs `work` on one state of the database.
+    /// Runs `work` in a read transaction.
     fn read<R>(&self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<R>) -> Result<R, StoreError> {
-        let _turn = self.turn.read().unwrap_or_else(PoisonError::into_inner);
+        let _guard = self.lock.read().unwrap_or_else(PoisonError::into_inner);
         self.run(Access::Read, TransactionBehavior::Deferred, work)
     }
 
-    /// Runs `work` and commits it. It begins `IMMEDIATE`: a transaction that reads before it writes would fail at once
-    /// where a program outside wrote in between, however long the busy timeout is.
+    /// Runs `work` in a write transaction. It begins `IMMEDIATE`: a deferred one that reads before it writes fails with
+    /// `SQLITE_BUSY`, without waiting for the busy timeout, if another program has written in between.
     fn write<R>(&self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<R>) -> Result<R, StoreError> {
-        let _turn = self.turn.write().unwrap_or_else(PoisonError::into_inner);
+        let _guard = self.lock.write().unwrap_or_else(PoisonError::into_inner);
         self.run(Access::Write, TransactionBehavior::Immediate, work)
     }
 
@@ -155,9 +154,9 @@ impl Store {
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<R>,
     ) -> Result<R, StoreError> {
         self.sessions.with(
-            || Session::open(&self.path, PATIENCE),
+            || Session::open(&self.path, TIMEOUT),
             |session| {
-                session.run(access, PATIENCE, |connection| {
+                session.run(access, TIMEOUT, |connection| {
                     let transaction = connection.transaction_with_behavior(behavior)?;
                     let result = work(&transaction)?;
                     transaction.commit()?;
@@ -178,7 +177,7 @@ fn todo(row: &Row<'_>) -> rusqlite::Result<Todo> {
     })
 }
 
-/// A `LIKE` pattern for titles that hold `text`, in which `%` and `_` stand for themselves.
+/// A `LIKE` pattern for titles that contain `text`, with `%` and `_` escaped.
 fn like_pattern(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');

@@ -1,9 +1,10 @@
-//! A todo, and what may become one.
+//! A todo, and the validation of what clients send.
 
+use fezz_sdk::FieldError;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::problem::{FieldError, Problem};
+use crate::problem::{Problem, field_error};
 
 /// Longest title, in characters.
 const MAX_TITLE: usize = 200;
@@ -20,7 +21,7 @@ pub(crate) struct Todo {
     pub(crate) updated_at: String,
 }
 
-/// The part of a todo that its author writes, known to be valid.
+/// The fields of a todo that a client sets, validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Draft {
     pub(crate) title: String,
@@ -28,21 +29,21 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// A new todo; one that does not say so is not done.
+    /// A new todo; `done` defaults to false.
     pub(crate) fn new(document: &Value) -> Result<Self, Problem> {
         Self::read(document, Some(false))
     }
 
-    /// What replaces a todo as a whole, so that nothing may be left out.
+    /// A whole replacement of a todo, so all fields are required.
     pub(crate) fn replacement(document: &Value) -> Result<Self, Problem> {
         Self::read(document, None)
     }
 
-    /// Reads a document, and reports all that is wrong with it at once.
+    /// Parses a document, and reports all errors at once.
     fn read(document: &Value, default_done: Option<bool>) -> Result<Self, Problem> {
         let mut errors = Vec::new();
         let Value::Object(fields) = document else {
-            errors.push(FieldError::new("", "the body must be an object"));
+            errors.push(field_error("", "the body must be an object"));
             return Err(Problem::Todo(errors));
         };
         errors.extend(fields.keys().filter_map(|name| not_writable(name)));
@@ -55,9 +56,9 @@ impl Draft {
     }
 }
 
-/// The id in a path. What could not be the id of a todo is a todo that does not exist.
+/// The id in a path. An invalid id is reported as a todo that does not exist.
 pub(crate) fn parse_id(text: &str) -> Result<i64, Problem> {
-    // `07` and `+7` would be second names for `7`.
+    // `07` and `+7` would be aliases of `7`.
     let id = text.parse().ok().filter(|id: &i64| *id > 0 && id.to_string() == text);
     id.ok_or_else(|| Problem::NoSuchTodo(text.to_owned()))
 }
@@ -68,22 +69,22 @@ fn not_writable(name: &str) -> Option<FieldError> {
         "id" | "created_at" | "updated_at" => "is set by the server; leave it out",
         _ => "is not a field of a todo",
     };
-    Some(FieldError::new(name, message))
+    Some(field_error(name, message))
 }
 
 fn title(fields: &Map<String, Value>) -> Result<String, FieldError> {
     let title = match fields.get("title") {
         Some(Value::String(title)) => title.trim(),
-        Some(_) => return Err(FieldError::new("title", "must be a string")),
-        None => return Err(FieldError::new("title", "is required")),
+        Some(_) => return Err(field_error("title", "must be a string")),
+        None => return Err(field_error("title", "is required")),
     };
     let length = title.chars().count();
     if length == 0 {
-        Err(FieldError::new("title", "must not be empty"))
+        Err(field_error("title", "must not be empty"))
     } else if length > MAX_TITLE {
-        Err(FieldError::new("title", format!("has {length} characters; at most {MAX_TITLE} are allowed")))
+        Err(field_error("title", format!("has {length} characters; at most {MAX_TITLE} are allowed")))
     } else if title.contains(char::is_control) {
-        Err(FieldError::new("title", "must not hold control characters"))
+        Err(field_error("title", "must not hold control characters"))
     } else {
         Ok(title.to_owned())
     }
@@ -92,8 +93,8 @@ fn title(fields: &Map<String, Value>) -> Result<String, FieldError> {
 fn done(fields: &Map<String, Value>, default: Option<bool>) -> Result<bool, FieldError> {
     match fields.get("done") {
         Some(Value::Bool(done)) => Ok(*done),
-        Some(_) => Err(FieldError::new("done", "must be true or false")),
-        None => default.ok_or_else(|| FieldError::new("done", "is required")),
+        Some(_) => Err(field_error("done", "must be true or false")),
+        None => default.ok_or_else(|| field_error("done", "is required")),
     }
 }
 
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replacement_must_be_whole() {
+    fn a_replacement_requires_all_fields() {
         assert!(Draft::replacement(&json!({ "title": "a", "done": false })).is_ok());
         let found = errors(Draft::replacement(&json!({})));
         assert_eq!(found.iter().map(|(field, _)| field.as_str()).collect::<Vec<_>>(), ["title", "done"]);

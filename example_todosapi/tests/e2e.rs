@@ -1,4 +1,4 @@
-//! The todo list as its users meet it: deployed with its own `fezz.json`, through the real host.
+//! The todo list on the real host, deployed with its own `fezz.json`.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use fezz_sdk::testing::TestHost;
 use fezz_testkit::{Host, Response, Running, library};
 use serde_json::{Value, json};
 
-/// A host that serves the function as a user would deploy it: the library and its `fezz.json`, copied into a folder.
+/// A host with the function deployed: the library and its `fezz.json`, copied into a folder.
 #[track_caller]
 fn host() -> Host {
     host_with(&json!({}))
@@ -109,7 +109,7 @@ fn head_is_get_without_a_body() {
 }
 
 #[test]
-fn all_that_is_wrong_with_a_todo_is_told_at_once() {
+fn all_errors_of_a_todo_are_reported_at_once() {
     let running = host().start();
     let response =
         send(&running, "POST", "/todos", &json!({ "title": "a\u{7}", "done": 1, "color": "red", "id": 7 }));
@@ -121,7 +121,7 @@ fn all_that_is_wrong_with_a_todo_is_told_at_once() {
 }
 
 #[test]
-fn a_body_must_be_json_and_say_so() {
+fn a_body_must_be_json_with_its_content_type() {
     let running = host().start();
     let post = |content_type: &str, body: &[u8]| {
         running.request("POST", "/rpc/todos@latest/todos", &[("content-type", content_type)], body)
@@ -155,14 +155,14 @@ fn lists_are_filtered_searched_and_paged() {
 }
 
 #[test]
-fn wrong_query_parameters_are_named() {
+fn invalid_query_parameters_are_named() {
     let running = host().start();
     let problem = get(&running, "/todos?limit=101&offset=x&done=maybe&page=2").assert_problem(400).json();
     assert_eq!(fields(&problem), HashSet::from(["limit", "offset", "done", "page"]));
 }
 
 #[test]
-fn posts_at_the_same_time_are_all_stored_once() {
+fn concurrent_posts_are_each_stored_once() {
     let running = host().start();
     let ids = Mutex::new(HashSet::new());
     thread::scope(|scope| {
@@ -226,7 +226,7 @@ fn todos_outlive_a_crash_of_the_host() {
 }
 
 #[test]
-fn a_database_that_cannot_be_opened_is_tried_again() {
+fn opening_the_database_is_retried_after_an_error() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let missing = folder.path().join("missing");
     let running = host_with(&json!({ "TODOS_DB": missing.join("todos.sqlite3") })).start();

@@ -1,4 +1,4 @@
-/* A function in C: a static answer, one that is freed, an echo and a stream. See README.md. */
+/* A function in C: a static response, an allocated one, an echo and a stream. See README.md. */
 #include <fezz.h>
 
 #include <stdio.h>
@@ -26,7 +26,7 @@ void fezz_shutdown(void) {
     fezz_log(host, NULL, FEZZ_LOG_INFO, FEZZ_STR("good-bye"));
 }
 
-/* Answers with a body from malloc, which the host hands back to free once it has been sent. */
+/* Responds with a body from malloc; the host frees it through `release` when it has been sent. */
 static void respond_owned(FezzResponse *response, FezzPairs headers, char *body, size_t len) {
     fezz_respond_static(response, 200, headers, fezz_slice(body, len));
     response->ctx = body;
@@ -58,8 +58,8 @@ static void echo(const FezzRequest *request, FezzResponse *response) {
         fezz_respond_static(response, 200, FEZZ_PAIRS(BYTES), FEZZ_STR(""));
         return;
     }
-    /* A copy: the request's bytes are gone when this call returns. To send them without one, `retain` the request here
-     * and `release` it in the response's own `release`. */
+    /* A copy, since the request is valid during this call only. To avoid it, `retain` the request here and `release` it
+     * in the response's `release`. */
     body = malloc(request->body.len);
     if (!body) {
         fezz_respond_failed(response, FEZZ_STR("out of memory"));
@@ -69,14 +69,14 @@ static void echo(const FezzRequest *request, FezzResponse *response) {
     respond_owned(response, FEZZ_PAIRS(BYTES), body, request->body.len);
 }
 
-/* What one answer of /count needs until it is released. */
+/* The state of one response of /count. */
 typedef struct Count {
     FezzStream stream;
     unsigned sent;
 } Count;
 
-/* Each chunk is freed by itself: the host may still be sending it when the next one is asked for. Always ready, so it
- * never needs the waker and never has to block. */
+/* Each chunk is allocated separately: the host may still be sending it when it pulls the next one. A chunk is always
+ * ready, so the waker is not used and the call never blocks. */
 static uint32_t next_line(void *ctx, const FezzWaker *waker, FezzChunk *chunk) {
     Count *count = ctx;
     const size_t room = sizeof "chunk 4294967295\n";

@@ -1,19 +1,19 @@
-//! Second step: whether the host can call the function. All that is wrong is reported at once.
+//! Second step: checks the keys and the signature. All errors are reported at once.
 
 use syn::{Error, FnArg, ItemFn, Result, ReturnType, Safety, Signature};
 
 use crate::parse::{Keys, SIGNATURE};
 
-/// More is a mistake: the runtime's threads are there for each library.
+/// A sanity limit: each library has a runtime of its own.
 const MAX_THREADS: u16 = 1024;
-/// As many arguments as the SDK knows functions with.
+/// The SDK implements `Function` for up to this many arguments.
 const MAX_ARGUMENTS: usize = 8;
 
 /// Checks the keys and the shape of the signature; the types themselves are the compiler's to check.
 pub(crate) fn function(keys: &Keys, function: &ItemFn) -> Result<()> {
-    let of_signature = [generics, receiver, arguments, output, qualifiers, variadic];
-    let found = of_signature.iter().filter_map(|check| check(&function.sig));
-    found
+    let checks = [generics, receiver, arguments, output, qualifiers, variadic];
+    let errors = checks.iter().filter_map(|check| check(&function.sig));
+    errors
         .chain(threads(keys))
         .reduce(|mut all, next| {
             all.combine(next);
@@ -24,9 +24,8 @@ pub(crate) fn function(keys: &Keys, function: &ItemFn) -> Result<()> {
 
 fn threads(keys: &Keys) -> Option<Error> {
     let threads = keys.threads.as_ref()?;
-    let is_sensible = threads.base10_parse::<u16>().is_ok_and(|count| (1..=MAX_THREADS).contains(&count));
-    (!is_sensible)
-        .then(|| Error::new(threads.span(), format!("`threads` is a number from 1 to {MAX_THREADS}")))
+    let is_valid = threads.base10_parse::<u16>().is_ok_and(|count| (1..=MAX_THREADS).contains(&count));
+    (!is_valid).then(|| Error::new(threads.span(), format!("`threads` is a number from 1 to {MAX_THREADS}")))
 }
 
 fn generics(sig: &Signature) -> Option<Error> {

@@ -1,4 +1,4 @@
-//! Third step: the exported symbols, each one call into the SDK.
+//! Third step: generates the exported symbols, each of which makes one call into the SDK.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -7,16 +7,16 @@ use syn::{Error, ItemFn};
 
 use crate::parse::Keys;
 
-/// The author's function as it was, and its exports.
+/// The author's function, unchanged, and its exports.
 pub(crate) fn exports(keys: &Keys, function: &ItemFn) -> TokenStream {
     let name = &function.sig.ident;
-    // Without arguments it may be one that makes a router: its type knows, and `fezz_flags` says it.
-    let is_open = function.sig.inputs.is_empty();
-    let fetch_async = (is_open || function.sig.asyncness.is_some()).then(fetch_async);
-    let flags = (is_open || keys.stream).then(|| flags(keys.stream));
+    // Without arguments it may return a router, and so be async: `fezz_flags` says which, by its type.
+    let may_be_router = function.sig.inputs.is_empty();
+    let fetch_async = (may_be_router || function.sig.asyncness.is_some()).then(fetch_async);
+    let flags = (may_be_router || keys.stream).then(|| flags(keys.stream));
     let shutdown = keys.shutdown.as_ref().map(shutdown);
     let init = init(keys);
-    // At the function's name, where the compiler says what is wrong with its types.
+    // The span of the function's name, so that type errors point there.
     let entries = quote_spanned! { name.span() => ::fezz_sdk::entry::entries(&#name) };
     quote! {
         #[allow(clippy::needless_pass_by_value, reason = "the host hands the request over")]
@@ -45,7 +45,7 @@ pub(crate) fn exports(keys: &Keys, function: &ItemFn) -> TokenStream {
                 request: *const ::fezz_sdk::abi::FezzRequest,
                 response: *mut ::fezz_sdk::abi::FezzResponse,
             ) {
-                // SAFETY: the host gives what the fezz ABI says.
+                // SAFETY: the host keeps the contract of the fezz ABI.
                 unsafe { (ENTRIES.fetch)(request, response) }
             }
 
@@ -75,7 +75,7 @@ fn init(keys: &Keys) -> TokenStream {
         #[unsafe(no_mangle)]
         unsafe extern "C" fn fezz_init(host: *const ::fezz_sdk::abi::FezzHost) -> i32 {
             let options = ::fezz_sdk::entry::Options { threads: #threads, init: #hook };
-            // SAFETY: the host gives what the fezz ABI says.
+            // SAFETY: the host keeps the contract of the fezz ABI.
             unsafe { ::fezz_sdk::entry::init(host, &options) }
         }
     }
@@ -88,7 +88,7 @@ fn fetch_async() -> TokenStream {
             request: *const ::fezz_sdk::abi::FezzRequest,
             task: *mut ::fezz_sdk::abi::FezzTask,
         ) {
-            // SAFETY: the host gives what the fezz ABI says.
+            // SAFETY: the host keeps the contract of the fezz ABI.
             unsafe { (ENTRIES.fetch_async)(request, task) }
         }
     }
@@ -103,7 +103,7 @@ fn shutdown(hook: &syn::Path) -> TokenStream {
     }
 }
 
-/// The author's item as it was, so that one mistake gives one error and not a trail of unknown names.
+/// The author's item, unchanged, and the error: without the item, each use of its name would be an error too.
 pub(crate) fn with_error(item: &TokenStream, error: &Error) -> TokenStream {
     let error = error.to_compile_error();
     quote! { #item #error }

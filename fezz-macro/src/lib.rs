@@ -1,7 +1,7 @@
 //! `#[fezz_function]`: turns a Rust function into the exported symbols that the fezz host calls.
 //!
-//! The work goes parse, check, expand; expansion may assume input that passed the check. What is generated for each
-//! symbol is one call into `fezz_sdk::entry`.
+//! Three steps: parse, check, expand. Expansion may assume input that passed the checks. Each generated symbol makes one
+//! call into `fezz_sdk::entry`.
 
 mod check;
 mod expand;
@@ -11,7 +11,7 @@ mod parse;
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as TokenStream2;
 
-/// Serves a function: exports the symbols of the fezz ABI from its library, which holds one such function.
+/// Exports a function through the symbols of the fezz ABI. A library has one such function.
 ///
 /// ```
 /// use fezz_sdk::{FezzHttpRequest, FezzHttpResponse, fezz_function};
@@ -22,20 +22,20 @@ use proc_macro2::TokenStream as TokenStream2;
 /// }
 /// ```
 ///
-/// What it takes and answers is up to it, see `FromRequest` and `IntoFezzResponse` in `fezz_sdk`. A plain `fn` is called
-/// on a thread that may block; an `async fn` is polled in place and must not; one without arguments may answer with a
-/// router, any tower service, that is made once.
+/// Its arguments are `FromRequest` and its result is `IntoFezzResponse`, see `fezz_sdk`. A plain `fn` is called on a
+/// thread that may block; an `async fn` must not block. A function without arguments may return a router, or any other
+/// tower service, which is made once.
 ///
 /// # Keys
 ///
-/// | key | means |
+/// | key | meaning |
 /// | --- | --- |
-/// | `stream` | the request's body is read as a stream, `BodyStream`, and not gathered first |
-/// | `threads = 2` | threads of the library's tokio runtime (feature `tokio` of the SDK); 1 where it is not given |
-/// | `init = path` | a function that runs after each load, before the first call; its error refuses the load |
-/// | `shutdown = path` | a function that runs after the last call, when the function is evicted or the host ends |
+/// | `stream` | the request's body is read as a stream, `BodyStream`, and not buffered first |
+/// | `threads = 2` | worker threads of the library's tokio runtime (feature `tokio` of the SDK); default 1 |
+/// | `init = path` | a function that runs after each load, before the first call; an error fails the load |
+/// | `shutdown = path` | a function that runs after the last call, at eviction or when the host stops |
 ///
-/// Routes and limits are written in `fezz.json`.
+/// Routes and limits are set in `fezz.json`.
 #[proc_macro_attribute]
 pub fn fezz_function(arguments: TokenStream, item: TokenStream) -> TokenStream {
     attribute(arguments.into(), &item.into()).into()

@@ -1,25 +1,24 @@
-//! What the library around the function has to be: one with a single function, that the host can load.
+//! Checks the library around the function: it must be a `cdylib` with one such function.
 //!
-//! The compiler does not tell a macro, but it was told itself: the macro runs in its process, and reads its arguments.
-//! Where they are not the compiler's, as in an editor, nothing is said.
+//! A macro cannot ask the compiler for the crate type. But it runs in the compiler's process, and reads the arguments of
+//! that. In another process, such as an editor's, nothing is checked.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::OnceLock;
 
 use syn::{Error, Ident};
 
-/// What is wrong with the library, if anything is.
+/// The error of the library, if any.
 pub(crate) fn check(function: &Ident) -> Option<Error> {
     let kind = Kind::of(std::env::args().skip(1))?;
     let message = kind.check().or_else(|| second(function))?;
     Some(Error::new(function.span(), message))
 }
 
-/// Two functions would export the same symbols. The compiler's process is there for one crate.
+/// Refuses a second function: both would export the same symbols. The compiler's process compiles one crate.
 fn second(function: &Ident) -> Option<String> {
-    static FIRST: Mutex<Option<String>> = Mutex::new(None);
+    static FIRST: OnceLock<String> = OnceLock::new();
 
-    let mut first = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
-    let first = first.get_or_insert_with(|| function.to_string());
+    let first = FIRST.get_or_init(|| function.to_string());
     (*function != *first).then(|| {
         format!(
             "a library holds one #[fezz_function], and `{first}` is it: look at `req.matched_route()`, serve a router, or make a library for each"
@@ -27,17 +26,17 @@ fn second(function: &Ident) -> Option<String> {
     })
 }
 
-/// What the compiler was asked for.
+/// The crate type that the compiler builds.
 #[derive(Debug, PartialEq, Eq)]
 enum Kind {
-    /// A library that the host can load, or a program, a test or an example that has functions in it.
+    /// A `cdylib`, or a program, a test or an example with functions in it.
     Fine,
-    /// A library of another kind.
+    /// A library of another type.
     OtherLibrary,
 }
 
 impl Kind {
-    /// None where these are no arguments of the compiler's.
+    /// None if these are not the compiler's arguments.
     fn of(arguments: impl Iterator<Item = String>) -> Option<Self> {
         let mut arguments = arguments.peekable();
         let (mut kinds, mut is_test) = (Vec::new(), false);

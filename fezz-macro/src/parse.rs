@@ -1,4 +1,4 @@
-//! First step: tokens to a function and the attribute's keys, without judging either.
+//! First step: parses the function and the attribute's keys, without checking their meaning.
 
 use proc_macro2::{Span, TokenStream};
 use syn::parse::{Parse, ParseStream, Parser};
@@ -56,7 +56,7 @@ fn value<T: Parse>(input: ParseStream<'_>, key: &str, what: &str) -> Result<T> {
     input.parse().map_err(wanted)
 }
 
-/// Reads the attribute's keys, each of which may stand there once.
+/// Parses the attribute's keys; each may be given once.
 pub(crate) fn keys(arguments: TokenStream) -> Result<Keys> {
     let list = Punctuated::<Key, Token![,]>::parse_terminated.parse2(arguments)?;
     let mut keys = Keys::default();
@@ -74,10 +74,10 @@ pub(crate) fn keys(arguments: TokenStream) -> Result<Keys> {
     Ok(keys)
 }
 
-/// Reads the item under the attribute.
+/// Parses the item under the attribute.
 pub(crate) fn function(item: &TokenStream) -> Result<ItemFn> {
     syn::parse2(item.clone()).map_err(|error| {
-        // Inside an impl block the parser stumbles over `self`, and nothing else says it.
+        // A method in an impl block is a parse error at its `self`: point there.
         let place = if error.to_string().contains("self") { error.span() } else { first_span(item) };
         Error::new(place, format!("#[fezz_function] stands on a free function: `{SIGNATURE}`"))
     })

@@ -1,4 +1,4 @@
-//! Expansions as text: tokens in, formatted source out.
+//! Tests of the expansion: tokens in, formatted source out.
 
 use expect_test::{Expect, expect};
 use proc_macro2::TokenStream;
@@ -59,7 +59,7 @@ fn a_plain_function_gets_its_exports() {
 }
 
 #[test]
-fn an_async_function_is_exported_in_both_ways() {
+fn an_async_function_is_exported_as_both_entry_points() {
     check(
         quote! { stream, threads = 2, init = start, shutdown = state::stop },
         &quote! { pub async fn hello(body: BodyStream) -> String { answer(body).await } },
@@ -115,7 +115,7 @@ fn an_async_function_is_exported_in_both_ways() {
 }
 
 #[test]
-fn a_function_without_arguments_leaves_the_way_to_its_type() {
+fn a_function_without_arguments_may_be_plain_or_async() {
     let text = expansion(TokenStream::new(), &quote! { fn app() -> axum::Router { router() } });
     for symbol in ["fezz_fetch(", "fezz_fetch_async(", "fezz_flags()"] {
         assert!(text.contains(&format!("fn {symbol}")), "{symbol} is missing: {text}");

@@ -1,4 +1,4 @@
-//! Every misuse has one error, at the right place, that says what to write.
+//! Compiler errors: each misuse has one error, at the right place, that says what to write.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ fn misuses_are_explained() {
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }
 
-/// What the crate's Cargo.toml says cannot be shown by a source file.
+/// A separate crate, since its Cargo.toml is at fault.
 #[test]
 fn a_library_of_another_kind_is_refused() {
     let errors = check(&["--config", "profile.dev.panic='unwind'"], r#"["rlib"]"#);
@@ -30,7 +30,7 @@ fn a_library_that_aborts_is_refused() {
     assert!(check(&["--config", "profile.dev.panic='unwind'"], r#"["cdylib"]"#).is_empty());
 }
 
-/// The errors of a crate with one good function.
+/// The errors of a crate with one valid function.
 fn check(options: &[&str], crate_type: &str) -> Vec<String> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's folder");
     let folder = tempfile::tempdir().expect("a folder can be made");

@@ -1,45 +1,44 @@
-//! [`Body`]: bytes that are there, or that are made while they are sent.
+//! [`Body`]: buffered bytes, or a stream of chunks.
 
 use std::fmt;
 use std::io::Read;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use futures_core::Stream;
 use http_body::Frame;
 
 /// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How much [`Body::from_reader`] reads at once.
-const READ: usize = 64 * 1024;
+/// Buffer size of [`Body::from_reader`].
+const READ_BUFFER: usize = 64 * 1024;
 
-/// The body of a response, or of a request that a router is given.
+/// The body of a response, or of a request to a router.
 ///
-/// A body that is made while it is sent is asked for a piece when the client has taken the ones before, and dropped when
-/// the client goes away. One that ends in an error cuts the connection, so that nobody takes what came for the whole.
+/// A streamed body is pulled with backpressure: for the next chunk when the client has taken the ones before. It is
+/// dropped when the client disconnects. An error closes the connection, so that the client sees an incomplete body.
 ///
 /// ```
 /// use fezz_sdk::Body;
 ///
-/// let whole = Body::from("hello");
-/// let made = Body::from_chunks((0..1_000_000).map(|number| format!("{number}\n")));
+/// let buffered = Body::from("hello");
+/// let streamed = Body::from_chunks((0..1_000_000).map(|number| format!("{number}\n")));
 /// let file = Body::from_reader(std::io::repeat(b'x'));
 /// ```
 pub struct Body(Payload);
 
-/// What a body is.
 pub(crate) enum Payload {
-    Whole(Bytes),
-    Made(Source),
+    Buffered(Bytes),
+    Streamed(Source),
 }
 
-/// Where pieces come from.
+/// The chunks of a streamed body.
 pub(crate) enum Source {
-    /// Asked without blocking.
+    /// Polled, and must not block.
     Polled(Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>),
-    /// Asked on a thread that may block.
+    /// Pulled on a thread that may block.
     Blocking(Box<dyn Iterator<Item = Result<Bytes, BoxError>> + Send>),
 }
 
@@ -47,20 +46,20 @@ impl Body {
     /// No bytes.
     #[must_use]
     pub const fn empty() -> Self {
-        Self(Payload::Whole(Bytes::new()))
+        Self(Payload::Buffered(Bytes::new()))
     }
 
-    /// Pieces of a stream, which must not block.
+    /// The chunks of a stream, which must not block.
     pub fn from_stream<S, T, E>(stream: S) -> Self
     where
         S: Stream<Item = Result<T, E>> + Send + 'static,
         T: Into<Bytes>,
         E: Into<BoxError>,
     {
-        Self(Payload::Made(Source::Polled(Box::pin(Mapped { inner: Box::pin(stream) }))))
+        Self(Payload::Streamed(Source::Polled(Box::pin(Mapped { inner: Box::pin(stream) }))))
     }
 
-    /// Pieces of an iterator, which may block.
+    /// The chunks of an iterator, which may block.
     pub fn from_chunks<I>(chunks: I) -> Self
     where
         I: IntoIterator<Item: Into<Bytes> + 'static, IntoIter: Send + 'static>,
@@ -68,7 +67,7 @@ impl Body {
         Self::from_fallible_chunks(chunks.into_iter().map(Ok::<_, BoxError>))
     }
 
-    /// As [`from_chunks`](Self::from_chunks); an error breaks the body off.
+    /// As [`from_chunks`](Self::from_chunks); an error ends the body as incomplete.
     pub fn from_fallible_chunks<I, T, E>(chunks: I) -> Self
     where
         I: IntoIterator<Item = Result<T, E>, IntoIter: Send + 'static>,
@@ -76,19 +75,19 @@ impl Body {
         E: Into<BoxError>,
     {
         let chunks = chunks.into_iter().map(|chunk| chunk.map(Into::into).map_err(Into::into));
-        Self(Payload::Made(Source::Blocking(Box::new(chunks))))
+        Self(Payload::Streamed(Source::Blocking(Box::new(chunks))))
     }
 
-    /// All that a reader has, such as a file. It may block.
+    /// The bytes of a reader, such as a file, which may block.
     pub fn from_reader(mut reader: impl Read + Send + 'static) -> Self {
         Self::from_fallible_chunks(std::iter::from_fn(move || {
-            let mut piece = vec![0; READ];
+            let mut chunk = vec![0; READ_BUFFER];
             loop {
-                match reader.read(&mut piece) {
+                match reader.read(&mut chunk) {
                     Ok(0) => return None,
                     Ok(count) => {
-                        piece.truncate(count);
-                        return Some(Ok(piece));
+                        chunk.truncate(count);
+                        return Some(Ok(chunk));
                     }
                     Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                     Err(error) => return Some(Err(error)),
@@ -97,7 +96,7 @@ impl Body {
         }))
     }
 
-    /// A body of any crate that speaks `http-body`. Trailers are not sent.
+    /// Any implementation of `http_body::Body`. Trailers are not sent.
     pub fn new<B>(body: B) -> Self
     where
         B: http_body::Body<Data: Into<Bytes>, Error: Into<BoxError>> + Send + 'static,
@@ -105,34 +104,35 @@ impl Body {
         if body.is_end_stream() {
             return Self::empty();
         }
-        Self(Payload::Made(Source::Polled(Box::pin(Framed { body: Box::pin(body) }))))
+        Self(Payload::Streamed(Source::Polled(Box::pin(Framed { body: Box::pin(body) }))))
     }
 
-    /// The bytes, where they are all there.
+    /// The bytes of a buffered body.
     #[must_use]
     pub const fn as_bytes(&self) -> Option<&Bytes> {
         match &self.0 {
-            Payload::Whole(bytes) => Some(bytes),
-            Payload::Made(_) => None,
+            Payload::Buffered(bytes) => Some(bytes),
+            Payload::Streamed(_) => None,
         }
     }
 
-    /// A piece after the other, each waited for; for tests, and for threads that may block.
+    /// The chunks, one by one. Blocks; for tests, and for threads that may block.
     pub fn into_chunks(self) -> impl Iterator<Item = Result<Bytes, BoxError>> + Send {
         let mut payload = self.0;
         std::iter::from_fn(move || match &mut payload {
-            Payload::Whole(bytes) => Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()).map(Ok),
-            Payload::Made(source) => source.wait_next(),
+            Payload::Buffered(bytes) => take(bytes),
+            Payload::Streamed(source) => source.next_blocking(),
         })
     }
 
     pub(crate) fn into_payload(self) -> Payload {
         self.0
     }
+}
 
-    pub(crate) fn from_upload(upload: crate::BodyStream) -> Self {
-        Self(Payload::Made(Source::Polled(Box::pin(Mapped { inner: Box::pin(upload) }))))
-    }
+/// The bytes as one chunk, unless they are empty or taken already.
+pub(crate) fn take<E>(bytes: &mut Bytes) -> Option<Result<Bytes, E>> {
+    Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()).map(Ok)
 }
 
 impl Source {
@@ -147,12 +147,8 @@ impl Source {
         }
     }
 
-    /// The next piece, of a source that blocks; any other is waited for.
+    /// The next chunk; blocks until it is available.
     pub(crate) fn next_blocking(&mut self) -> Option<Result<Bytes, BoxError>> {
-        self.wait_next()
-    }
-
-    fn wait_next(&mut self) -> Option<Result<Bytes, BoxError>> {
         match self {
             Self::Polled(stream) => {
                 crate::runtime::block_on(std::future::poll_fn(|cx| stream.as_mut().poll_next(cx)))
@@ -162,7 +158,7 @@ impl Source {
     }
 }
 
-/// A stream whose items become pieces.
+/// A stream with its items and errors converted.
 struct Mapped<S> {
     inner: Pin<Box<S>>,
 }
@@ -176,12 +172,12 @@ where
     type Item = Result<Bytes, BoxError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let piece = ready!(self.inner.as_mut().poll_next(cx));
-        Poll::Ready(piece.map(|piece| piece.map(Into::into).map_err(Into::into)))
+        let chunk = ready!(self.inner.as_mut().poll_next(cx));
+        Poll::Ready(chunk.map(|chunk| chunk.map(Into::into).map_err(Into::into)))
     }
 }
 
-/// The data frames of a body.
+/// The data frames of an `http_body::Body`.
 struct Framed<B> {
     body: Pin<Box<B>>,
 }
@@ -215,13 +211,11 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let piece = match &mut self.0 {
-            Payload::Whole(bytes) => {
-                Some(std::mem::take(bytes)).filter(|bytes| bytes.has_remaining()).map(Ok)
-            }
-            Payload::Made(source) => ready!(source.poll_next(cx)),
+        let chunk = match &mut self.0 {
+            Payload::Buffered(bytes) => take(bytes),
+            Payload::Streamed(source) => ready!(source.poll_next(cx)),
         };
-        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+        Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -244,8 +238,8 @@ impl Default for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Payload::Whole(bytes) => f.debug_tuple("Body").field(&bytes.len()).finish(),
-            Payload::Made(source) => f.debug_struct("Body").field("blocks", &source.blocks()).finish(),
+            Payload::Buffered(bytes) => f.debug_tuple("Body").field(&bytes.len()).finish(),
+            Payload::Streamed(source) => f.debug_struct("Body").field("blocks", &source.blocks()).finish(),
         }
     }
 }
@@ -254,7 +248,7 @@ macro_rules! from {
     ($($whole:ty)*) => {$(
         impl From<$whole> for Body {
             fn from(body: $whole) -> Self {
-                Self(Payload::Whole(body.into()))
+                Self(Payload::Buffered(body.into()))
             }
         }
     )*};

@@ -1,4 +1,4 @@
-//! [`BodyStream`]: a request's body as it arrives.
+//! [`BodyStream`]: a request's body as a stream.
 
 use std::future::poll_fn;
 use std::io::{self, Read};
@@ -8,14 +8,15 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use futures_core::Stream;
 
+use crate::body::take;
 use crate::entry::upload::Upload;
 use crate::extract::FromRequest;
 use crate::{FezzError, FezzHttpRequest};
 
-/// A request's body, a piece at a time. Where the attribute says `stream` the pieces are read as the client sends them,
-/// no faster than the function asks for them; else there is one piece, the whole.
+/// A request's body, chunk by chunk. With `stream` in the attribute the chunks are read as the client sends them, with
+/// backpressure; without it, the buffered body is one chunk.
 ///
-/// In an `async fn` it is a [`Stream`]; in a plain `fn` it is [`Read`]. It can be had once for each request.
+/// In an `async fn` it is a [`Stream`]; in a plain `fn` it is [`Read`]. A request's body can be streamed once.
 ///
 /// ```
 /// use fezz_sdk::{BodyStream, FezzError, fezz_function};
@@ -23,8 +24,8 @@ use crate::{FezzError, FezzHttpRequest};
 /// #[fezz_function(stream)]
 /// pub async fn count(mut body: BodyStream) -> Result<String, FezzError> {
 ///     let mut bytes = 0;
-///     while let Some(piece) = body.next().await {
-///         bytes += piece?.len();
+///     while let Some(chunk) = body.next().await {
+///         bytes += chunk?.len();
 ///     }
 ///     Ok(format!("{bytes} bytes"))
 /// }
@@ -32,55 +33,51 @@ use crate::{FezzError, FezzHttpRequest};
 #[derive(Debug)]
 pub struct BodyStream {
     source: Source,
-    /// What a reader has not taken yet.
+    /// The unread part of the current chunk, for [`Read`].
     rest: Bytes,
 }
 
 #[derive(Debug)]
 enum Source {
-    Whole(Bytes),
-    Upload(Upload),
+    Buffered(Bytes),
+    Streamed(Upload),
 }
 
-/// A request's body that broke off: the client left, was too slow, or sent more than the function takes.
+/// An incomplete request body: the client disconnected, was too slow, or sent more than the limit.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct BodyStreamError(String);
 
 impl BodyStream {
-    pub(crate) const fn whole(body: Bytes) -> Self {
-        Self { source: Source::Whole(body), rest: Bytes::new() }
+    pub(crate) const fn buffered(body: Bytes) -> Self {
+        Self { source: Source::Buffered(body), rest: Bytes::new() }
     }
 
-    pub(crate) const fn upload(upload: Upload) -> Self {
-        Self { source: Source::Upload(upload), rest: Bytes::new() }
+    pub(crate) const fn streamed(upload: Upload) -> Self {
+        Self { source: Source::Streamed(upload), rest: Bytes::new() }
     }
 
-    /// The next piece; none at the end.
+    /// The next chunk; none at the end.
     pub async fn next(&mut self) -> Option<Result<Bytes, BodyStreamError>> {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    /// The next piece; blocks until it is there.
+    /// The next chunk; blocks until it is available.
     pub fn next_blocking(&mut self) -> Option<Result<Bytes, BodyStreamError>> {
         match &mut self.source {
-            Source::Whole(body) => take(body),
-            Source::Upload(upload) => upload.next_blocking().map(|piece| piece.map_err(BodyStreamError)),
+            Source::Buffered(body) => take(body),
+            Source::Streamed(upload) => upload.next_blocking().map(|chunk| chunk.map_err(BodyStreamError)),
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyStreamError>>> {
         match &mut self.source {
-            Source::Whole(body) => Poll::Ready(take(body)),
-            Source::Upload(upload) => {
-                upload.poll_next(cx).map(|piece| piece.map(|piece| piece.map_err(BodyStreamError)))
+            Source::Buffered(body) => Poll::Ready(take(body)),
+            Source::Streamed(upload) => {
+                upload.poll_next(cx).map(|chunk| chunk.map(|chunk| chunk.map_err(BodyStreamError)))
             }
         }
     }
-}
-
-fn take(body: &mut Bytes) -> Option<Result<Bytes, BodyStreamError>> {
-    Some(std::mem::take(body)).filter(|body| !body.is_empty()).map(Ok)
 }
 
 impl Stream for BodyStream {
@@ -95,7 +92,7 @@ impl Read for BodyStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while self.rest.is_empty() {
             match self.next_blocking() {
-                Some(piece) => self.rest = piece.map_err(io::Error::other)?,
+                Some(chunk) => self.rest = chunk.map_err(io::Error::other)?,
                 None => return Ok(0),
             }
         }

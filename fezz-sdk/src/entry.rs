@@ -1,7 +1,7 @@
-//! Where the host's C calls become Rust: with its child modules, the only `unsafe` code of the SDK.
+//! The C entry points of a function library. With its child modules, the only `unsafe` code of the SDK.
 //!
-//! `#[fezz_function]` expands to exported symbols that each make one call into here. Nothing that runs behind these
-//! functions can unwind into the host: panics are caught and travel as an outcome.
+//! `#[fezz_function]` expands to exported symbols, each of which makes one call into this module. No panic unwinds into
+//! the host: panics are caught and reported as an outcome.
 
 #![expect(unsafe_code, reason = "this is the C boundary; see docs/abi.md for the contract it relies on")]
 
@@ -30,32 +30,32 @@ use crate::host::{Host, Level, install};
 use crate::{FezzHttpRequest, runtime};
 pub(crate) use request::RequestRef;
 
-/// What the attribute's keys say.
+/// The keys of the attribute that concern `fezz_init`.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Threads of the library's runtime: `threads`.
+    /// `threads`: worker threads of the library's runtime.
     pub threads: usize,
-    /// What runs before the first call: `init`.
+    /// `init`: runs before the first call.
     pub init: fn() -> InitOutcome,
 }
 
-/// What `fezz_abi_version` answers.
+/// The result of `fezz_abi_version`.
 #[must_use]
 pub const fn abi_version() -> u32 {
     fezz_abi::ABI_VERSION
 }
 
-/// The C entries of one function: what its exported symbols call.
+/// The C entry points of one function, called by its exported symbols.
 #[derive(Clone, Copy, Debug)]
 pub struct Entries {
-    /// What `fezz_fetch` does: one call, its panic caught. An `async fn` is waited for.
+    /// `fezz_fetch`: one call, panics caught. Blocks until an `async fn` is done.
     pub fetch: FetchFn,
-    /// What `fezz_fetch_async` does: makes a task of one call.
+    /// `fezz_fetch_async`: makes a task of one call.
     pub fetch_async: FetchAsyncFn,
     flags: u32,
 }
 
-/// The entries of a function. This is the one place where the compiler says that its types cannot be served.
+/// The entry points of a function. Its types are checked here alone, so that a mistake is one compiler error.
 #[must_use]
 pub const fn entries<F: Function<M> + Copy, M>(_: &F) -> Entries {
     let flags = if F::BLOCKING { FLAG_BLOCKING } else { 0 };
@@ -63,28 +63,28 @@ pub const fn entries<F: Function<M> + Copy, M>(_: &F) -> Entries {
 }
 
 impl Entries {
-    /// What `fezz_flags` answers, given whether the attribute says `stream`.
+    /// The result of `fezz_flags`, given whether the attribute has `stream`.
     #[must_use]
     pub const fn flags(&self, streams_bodies: bool) -> u32 {
         if streams_bodies { self.flags | FLAG_BODY_STREAM } else { self.flags }
     }
 }
 
-/// The function itself, of which only the type is known in an `extern "C" fn`.
-fn conjure<F: Copy>() -> F {
+/// A value of a zero-sized function type: an `extern "C" fn` knows the type alone.
+fn zero_sized<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0, "a function is served, and not a closure that holds something") };
-    // SAFETY: a type without a size, of which `entries` was shown a value, and that may be copied.
+    // SAFETY: a zero-sized `Copy` type, of which `entries` was passed a value.
     unsafe { ptr::NonNull::<F>::dangling().read() }
 }
 
-/// What `fezz_init` does: remembers the host's table, starts logging, and runs the author's own part.
+/// `fezz_init`: stores the host's table, sets up logging, and runs the author's hook.
 ///
 /// # Safety
 /// `table` is null or points at a [`FezzHost`] that stays valid for the life of the process.
 #[must_use]
 pub unsafe fn init(table: *const FezzHost, options: &Options) -> i32 {
     panics::install_hook();
-    // SAFETY: the caller vouches for the table, for the life of the process.
+    // SAFETY: the caller guarantees the table, for the life of the process.
     let Some(table) = (unsafe { table.as_ref() }) else { return 1 };
     let address = ptr::from_ref(table).addr();
     install(address, || Host {
@@ -110,7 +110,7 @@ pub unsafe fn init(table: *const FezzHost, options: &Options) -> i32 {
     }
 }
 
-/// What `fezz_shutdown` does: runs the author's own part.
+/// `fezz_shutdown`: runs the author's hook.
 pub fn shutdown(hook: fn()) {
     if let Err(panic) = panics::catch(|| runtime::enter(hook)) {
         crate::log(Level::Error, &format!("shutdown panicked: {panic}"));
@@ -123,16 +123,16 @@ unsafe extern "C" fn fetch<F: Function<M> + Copy, M>(
     request: *const FezzRequest,
     response: *mut FezzResponse,
 ) {
-    // SAFETY: says the caller.
-    unsafe { fetch_with(conjure::<F>(), request, response) };
+    // SAFETY: the caller guarantees it.
+    unsafe { fetch_with(zero_sized::<F>(), request, response) };
 }
 
 /// # Safety
 /// `request` is the host's and valid until the task is dropped, `task` until this returns, as docs/abi.md says for
 /// `fezz_fetch_async`.
 unsafe extern "C" fn fetch_async<F: Function<M> + Copy, M>(request: *const FezzRequest, task: *mut FezzTask) {
-    // SAFETY: says the caller.
-    unsafe { fetch_async_with(conjure::<F>(), request, task) };
+    // SAFETY: the caller guarantees it.
+    unsafe { fetch_async_with(zero_sized::<F>(), request, task) };
 }
 
 /// # Safety
@@ -142,10 +142,10 @@ unsafe fn fetch_with<F: Function<M>, M>(
     request: *const FezzRequest,
     response: *mut FezzResponse,
 ) {
-    // SAFETY: the caller vouches for the request for the time of this call.
+    // SAFETY: the caller guarantees that the request is valid during this call.
     let raw = unsafe { RequestRef::borrow(request) };
     let call = |raw: &RequestRef| {
-        // The author may keep the request for longer.
+        // A clone, since the author may keep it beyond the call.
         let request = FezzHttpRequest::new(raw.clone())?;
         let outcome = current::enter(raw, || {
             panics::catch(|| {
@@ -158,23 +158,23 @@ unsafe fn fetch_with<F: Function<M>, M>(
         Some(outcome.unwrap_or_else(reply::panicked))
     };
     let answer = raw.as_deref().and_then(call).unwrap_or_else(reply::malformed);
-    // SAFETY: the caller vouches for the response.
+    // SAFETY: the caller guarantees the response.
     unsafe { write(response, answer) };
 }
 
 /// # Safety
 /// As for [`fetch_async`].
 unsafe fn fetch_async_with<F: Function<M>, M>(function: F, request: *const FezzRequest, task: *mut FezzTask) {
-    // SAFETY: the caller vouches for the request until the task is dropped, and so for longer than it is used.
+    // SAFETY: the caller guarantees that the request is valid until the task is dropped.
     let Some(raw) = (unsafe { RequestRef::borrow(request) }) else { return };
-    // Without a request the host is told that the call cannot be started: `poll` stays null.
+    // For a malformed request `poll` stays null: the call could not be started.
     if let Some(request) = FezzHttpRequest::new(RequestRef::clone(&raw)) {
-        // SAFETY: the caller vouches for both.
+        // SAFETY: the caller guarantees both.
         unsafe { task::write(task, function, request, raw) };
     }
 }
 
-/// Writes the answer, or as much of it as an older host has room for.
+/// Writes the response, truncated to the size that an older host knows.
 ///
 /// # Safety
 /// `response` points at a [`FezzResponse`] whose `size` says how many bytes of it may be written.
@@ -183,30 +183,30 @@ unsafe fn write(response: *mut FezzResponse, mut answer: FezzResponse) {
     let room = unsafe { (*response).size };
     answer.size = room;
     let bytes = room.min(size_of::<FezzResponse>());
-    // SAFETY: the host's struct has room for these bytes, and it holds nothing that must be dropped.
+    // SAFETY: the host's struct has room for these bytes, and holds nothing that needs dropping.
     unsafe { ptr::copy_nonoverlapping((&raw const answer).cast::<u8>(), response.cast::<u8>(), bytes) };
 }
 
-/// Frees the box that `ctx` stands for. A `Drop` that panics must not unwind into the host.
+/// Frees the box behind `ctx`. A `Drop` that panics must not unwind into the host.
 unsafe extern "C" fn release<T>(ctx: *mut c_void) {
     // SAFETY: the host calls this once, with the pointer that `Box::into_raw` gave for the same T.
     let owner = unsafe { Box::from_raw(ctx.cast::<T>()) };
     dispose(owner);
 }
 
-/// Drops a value of the author's, whose own `Drop` may panic and may want the runtime.
+/// Drops a value of the author's, whose `Drop` may panic and may need the runtime.
 fn dispose<T>(value: T) {
-    runtime::enter(|| empty(&mut Some(value)));
+    runtime::enter(|| drop_in_place(&mut Some(value)));
 }
 
-/// Drops a value of the author's where it is; its own `Drop` may panic.
-fn empty<T>(slot: &mut Option<T>) {
+/// Drops a value of the author's without moving it; its `Drop` may panic.
+fn drop_in_place<T>(slot: &mut Option<T>) {
     if let Err(message) = panics::catch(|| *slot = None) {
         crate::log(Level::Error, &format!("a value panicked when it was dropped: {message}"));
     }
 }
 
-/// The host's log function, with what it has to be given.
+/// The host's log function, its context and its level.
 #[derive(Debug)]
 pub(crate) struct LogSink {
     ctx: *mut c_void,
@@ -232,7 +232,7 @@ pub(crate) struct Record<'a> {
 }
 
 impl LogSink {
-    /// The most detailed level that the host wants to see, as a number of [`Level`]; 0 for none.
+    /// The most detailed level that the host logs, as a number of [`Level`]; 0 for none.
     pub(crate) const fn level(&self) -> u32 {
         self.level
     }
@@ -261,14 +261,14 @@ impl LogSink {
     }
 }
 
-/// The host's bytes. Only called with slices of a retained request or of the host's table, and the result is handed out
-/// only under a borrow of their owner.
+/// The host's bytes. Only called with slices of a retained request or of the host's table; the result is returned only
+/// under a borrow of their owner.
 fn borrow<'a>(slice: FezzSlice) -> &'a [u8] {
-    // SAFETY: see above; the host fills in valid slices.
+    // SAFETY: as above; the host fills in valid slices.
     unsafe { slice.as_bytes() }
 }
 
-/// The host's text, which the contract says is UTF-8; empty where it is not.
+/// The host's text, UTF-8 by contract; empty if it is not.
 fn text<'a>(slice: FezzSlice) -> &'a str {
     std::str::from_utf8(borrow(slice)).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! [`FezzError`]: what a function answers when it cannot.
+//! [`FezzError`]: errors as problem documents (RFC 9457).
 
 use std::any::Any;
 use std::error::Error;
@@ -12,10 +12,9 @@ use crate::body::BoxError;
 use crate::entry::current;
 use crate::{BodyError, BodyStreamError, FezzHttpResponse, IntoFezzResponse, Level};
 
-/// An error as an answer: a status, and a problem document (RFC 9457) that says what the client can act on.
+/// An error response: a status, and a problem document (RFC 9457) with what the client needs to know.
 ///
-/// `?` makes one of any [`std::error::Error`]. That is a 500 whose causes are logged and not sent: they are the
-/// function's own affair, and may hold secrets.
+/// `?` converts any [`std::error::Error`] to a 500. Its causes are logged and not sent: they may hold secrets.
 ///
 /// ```
 /// use fezz_sdk::{FezzError, Path, fezz_function};
@@ -39,37 +38,37 @@ pub struct FezzError {
     source: Option<BoxError>,
 }
 
-/// What is wrong with one field of a request.
+/// An invalid field of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// Where: `title`, `address.street`, `items[2].price`.
+    /// The field's path: `title`, `address.street`, `items[2].price`.
     pub field: String,
-    /// What.
+    /// What is wrong with it.
     pub message: String,
 }
 
 impl FezzError {
-    /// An error with this status that tells the client this much.
+    /// An error with a status and a detail for the client.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self { status, detail: Some(detail.into()), fields: Vec::new(), source: None }
     }
 
-    /// 400: the request is not one.
+    /// 400: the request is malformed.
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    /// 404: there is no such thing.
+    /// 404: the resource does not exist.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    /// 422: the request is well-formed, and cannot be done.
+    /// 422: the request is well-formed but invalid.
     pub fn unprocessable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
     }
 
-    /// 500, for this reason, which is logged and not sent.
+    /// 500, with a reason that is logged and not sent.
     pub fn internal(reason: impl Into<String>) -> Self {
         Self::from_boxed(reason.into().into())
     }
@@ -83,21 +82,21 @@ impl FezzError {
         }
     }
 
-    /// Gives it a cause, which is logged and not sent.
+    /// Adds a cause, which is logged and not sent.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Names a field of the request that is wrong.
+    /// Adds an invalid field of the request.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>, message: impl Into<String>) -> Self {
         self.fields.push(FieldError { field: field.into(), message: message.into() });
         self
     }
 
-    /// The same with another status.
+    /// Sets the status.
     #[must_use]
     pub const fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
@@ -110,14 +109,14 @@ impl FezzError {
         self.status
     }
 
-    /// The fields that are wrong.
+    /// The invalid fields.
     #[must_use]
     pub fn fields(&self) -> &[FieldError] {
         &self.fields
     }
 }
 
-/// What it says, and every cause; for the log.
+/// The detail and all causes, for the log.
 impl fmt::Display for FezzError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.detail, &self.source) {
@@ -129,7 +128,7 @@ impl fmt::Display for FezzError {
     }
 }
 
-/// An error and its causes in one line; a cause that repeats what was said is left out.
+/// An error and its causes in one line, without causes that the text already ends with.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -145,7 +144,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 
 impl<E: Error + Send + Sync + 'static> From<E> for FezzError {
     fn from(error: E) -> Self {
-        // Of these the client is at fault, and told so.
+        // The client's fault, so it gets the message.
         let any: &dyn Any = &error;
         if any.is::<BodyError>() || any.is::<BodyStreamError>() {
             return Self::bad_request(error.to_string());

@@ -1,4 +1,4 @@
-//! [`FromRequest`]: what a function may take instead of the plain request.
+//! [`FromRequest`]: extractors, the arguments of a function.
 
 mod context;
 mod json;
@@ -16,27 +16,27 @@ pub use query::Query;
 
 use crate::{FezzError, FezzHttpRequest};
 
-/// An argument of a function. Arguments stand in any order, and each sees the whole request.
+/// An argument of a function, extracted from the request. Arguments may be in any order.
 ///
-/// | argument | is | refused with |
+/// | argument | is | rejected with |
 /// | --- | --- | --- |
-/// | [`FezzHttpRequest`] | the request itself | |
+/// | [`FezzHttpRequest`] | the request | |
 /// | [`Path<T>`] | path parameters | 400 |
 /// | [`Query<T>`] | the query | 400 |
 /// | [`Json<T>`] | the body, from JSON | 415, 400, 422 |
 /// | [`Bytes`], `Vec<u8>` | the body | |
 /// | `String` | the body, as text | 400 |
-/// | [`BodyStream`](crate::BodyStream) | the body, piece by piece | |
-/// | [`HeaderMap`], [`Method`] | these | |
-/// | [`Context`] | all that is not HTTP | |
-/// | `Result<T, FezzError>` | an argument, or why it is refused | |
+/// | [`BodyStream`](crate::BodyStream) | the body, chunk by chunk | |
+/// | [`HeaderMap`], [`Method`] | the headers, the method | |
+/// | [`Context`] | everything besides HTTP | |
+/// | `Result<T, FezzError>` | an argument, or its rejection | |
 ///
-/// What is refused is answered with a problem document that names the field, and the function is not called.
+/// A rejection is answered with a problem document that names the field, and the function is not called.
 ///
 /// ```
 /// use fezz_sdk::{FezzError, FezzHttpRequest, FromRequest, fezz_function};
 ///
-/// /// An argument of one's own.
+/// /// A custom extractor.
 /// struct ApiKey(String);
 ///
 /// impl FromRequest for ApiKey {
@@ -58,16 +58,16 @@ use crate::{FezzError, FezzHttpRequest};
     note = "take a FezzHttpRequest, Path<T>, Query<T>, Json<T>, Bytes, String, HeaderMap, Method or Context"
 )]
 pub trait FromRequest: Sized {
-    /// Reads the argument.
+    /// Extracts the argument.
     ///
     /// # Errors
-    /// Why the request is refused.
+    /// The rejection.
     fn from_request(request: &FezzHttpRequest) -> Result<Self, FezzError>;
 
-    /// As [`from_request`](Self::from_request), for the last argument, which may keep the request.
+    /// As [`from_request`](Self::from_request), for the last argument, which may consume the request.
     ///
     /// # Errors
-    /// Why the request is refused.
+    /// The rejection.
     #[doc(hidden)]
     fn from_owned_request(request: FezzHttpRequest) -> Result<Self, FezzError> {
         Self::from_request(&request)
@@ -129,7 +129,7 @@ impl<T: FromRequest> FromRequest for Result<T, FezzError> {
     }
 }
 
-/// The body, which a function that streams it has to gather itself.
+/// The buffered body; an error in a function that streams it.
 fn whole_body(request: &FezzHttpRequest) -> Result<&Bytes, FezzError> {
     if request.is_streamed() {
         return Err(FezzError::internal(

@@ -1,15 +1,14 @@
-//! [`Function`]: what `#[fezz_function]` can serve.
+//! [`Function`]: the functions that `#[fezz_function]` can serve.
 //!
-//! The signature decides. `M` only tells the ways of writing one apart, and is inferred.
+//! The signature decides. `M` is an inferred marker that keeps the blanket implementations apart.
 
 use std::future::{Future, Ready, ready};
 
 use crate::extract::FromRequest;
 use crate::{FezzError, FezzHttpRequest, FezzHttpResponse, IntoFezzResponse};
 
-/// A function of arguments that are [`FromRequest`] with an answer that is [`IntoFezzResponse`], an `async fn` of that
-/// kind, or a function without arguments, async or not, that makes a [tower](https://docs.rs/tower) service, such as
-/// `axum::Router`.
+/// A plain or `async fn` whose arguments are [`FromRequest`] and whose result is [`IntoFezzResponse`]; or one without
+/// arguments that returns a [tower](https://docs.rs/tower) service, such as `axum::Router`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be served as a fezz function",
     label = "its arguments must be `FromRequest`, its answer `IntoFezzResponse` or a tower service, its future `Send`",
@@ -19,7 +18,7 @@ pub trait Function<M>: Send + Sync + 'static {
     /// Whether a call may block its thread.
     const BLOCKING: bool;
 
-    /// One call. A function that blocks has done all of it when this returns, and the future is ready.
+    /// Makes one call. For a blocking function the call is done when this returns, and the future is ready.
     fn call(self, request: FezzHttpRequest) -> impl Future<Output = FezzHttpResponse> + Send + 'static;
 }
 
@@ -29,6 +28,7 @@ pub enum Plain {}
 /// Marks an `async fn`.
 #[derive(Debug)]
 pub enum Async {}
+
 macro_rules! functions {
     ($([$($argument:ident),*] $last:ident;)*) => {$(
         impl<F, R, $($argument,)* $last> Function<(Plain, $($argument,)* $last)> for F
@@ -114,6 +114,6 @@ where
 {
     match started {
         Ok(running) => running.await.into_fezz_response(),
-        Err(refusal) => refusal.into_fezz_response(),
+        Err(rejection) => rejection.into_fezz_response(),
     }
 }

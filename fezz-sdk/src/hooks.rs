@@ -1,20 +1,20 @@
-//! What the author's own `init` may answer.
+//! [`IntoInitOutcome`]: the result types of an `init` hook.
 
 use crate::FezzError;
 
-/// Whether a function may be called; a reason for the log where not.
+/// Success, or the reason for the log why the load fails.
 pub type InitOutcome = Result<(), String>;
 
-/// An answer of the function that the attribute's `init` names.
+/// The result of the function named by the attribute's `init`.
 #[diagnostic::on_unimplemented(
     message = "`init` must return `()` or a `Result`, and not `{Self}`",
     note = "write `fn init()`, or `fn init() -> Result<(), FezzError>`"
 )]
 pub trait IntoInitOutcome {
-    /// The outcome.
+    /// Converts the result.
     ///
     /// # Errors
-    /// Why the function cannot be called.
+    /// Why the load fails.
     fn into_init_outcome(self) -> InitOutcome;
 }
 

@@ -1,43 +1,43 @@
-//! What the host gives a function besides requests: its settings, its data directory and a log.
+//! The host's services to a function: settings, data directory and log.
 
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;
 
 use crate::entry::{LogSink, Record, current};
 
-/// The function's view of its host, made anew for each table that the host hands over.
+/// The function's view of its host, made once for each table that the host passes.
 #[derive(Debug)]
 pub struct Host {
-    /// The address of the host's table; 0 for a host that a test made up.
+    /// The address of the host's table; 0 for a test's own host.
     pub(crate) table: usize,
     pub(crate) function_id: String,
     pub(crate) function_version: String,
     pub(crate) data_dir: PathBuf,
     pub(crate) variables: Vec<(String, String)>,
-    /// Where records go; none for a host that a test made up.
+    /// The host's log; none for a test's own host.
     pub(crate) log: Option<LogSink>,
 }
 
-/// How important a log record is.
+/// The level of a log record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Something failed.
+    /// A failure.
     Error = 1,
-    /// Something is odd.
+    /// An unusual condition.
     Warn,
-    /// What an operator wants to know.
+    /// Information for operators.
     Info,
-    /// What a developer wants to know.
+    /// Information for developers.
     Debug,
-    /// Everything.
+    /// The finest detail.
     Trace,
 }
 
-/// What was made of the host's latest table. It is leaked, because a function may keep what it points to. A library is
-/// loaded again and again, and with the same table: its host is made once.
+/// The host of the latest table. It is leaked, because a function may keep references into it. Reloads pass the same
+/// table, so this happens once for each new table only.
 static HOST: RwLock<Option<&'static Host>> = RwLock::new(None);
 
-/// Makes the host of the table at this address, unless it is there already: a table never changes.
+/// Makes the host of the table at this address, unless it is the latest already: a table never changes.
 pub(crate) fn install(table: usize, make: impl FnOnce() -> Host) {
     let mut latest = HOST.write().unwrap_or_else(std::sync::PoisonError::into_inner);
     if latest.is_none_or(|host| host.table != table) {
@@ -48,7 +48,7 @@ pub(crate) fn install(table: usize, make: impl FnOnce() -> Host) {
 /// The host that loaded this function; none outside a host, as in a unit test.
 #[must_use]
 pub fn host() -> Option<&'static Host> {
-    // Of the call that this thread is in, where a test has given it one of its own.
+    // A test may have set one for the current call.
     current::host().or_else(loaded)
 }
 
@@ -62,14 +62,14 @@ pub fn variable(name: &str) -> Option<&'static str> {
     host()?.variable(name)
 }
 
-/// A directory that belongs to this function's id and survives its versions.
+/// A directory for this function id, kept across its versions.
 #[must_use]
 pub fn data_dir() -> Option<&'static Path> {
     Some(host()?.data_dir())
 }
 
-/// Writes to the host's log, under the function's id and version, and the id of the request that this thread is at work
-/// for; nothing happens outside a host.
+/// Writes to the host's log, with the function's id and version and the current request's id. Does nothing outside a
+/// host.
 pub fn log(level: Level, message: &str) {
     if is_logged(level) {
         let request_id = current::request_id();
@@ -79,12 +79,12 @@ pub fn log(level: Level, message: &str) {
     }
 }
 
-/// Whether the host wants to see records of this level.
+/// Whether the host logs records of this level.
 pub(crate) fn is_logged(level: Level) -> bool {
     level as u32 <= log_level()
 }
 
-/// The most detailed level that the host wants to see, as a number of [`Level`].
+/// The most detailed level that the host logs, as a number of [`Level`]; 0 for none.
 pub(crate) fn log_level() -> u32 {
     host().and_then(|host| host.log.as_ref()).map_or(0, LogSink::level)
 }

@@ -1,7 +1,6 @@
 //! Write a native function for the fezz host.
 //!
-//! A function is a crate of type `cdylib` with one function that has the attribute [`fezz_function`]. It takes what it
-//! needs and answers with what it has:
+//! A function is a crate of type `cdylib` with one function that has the attribute [`fezz_function`]:
 //!
 //! ```
 //! use fezz_sdk::{FezzHttpRequest, FezzHttpResponse, fezz_function};
@@ -18,12 +17,13 @@
 //! crate-type = ["cdylib"]
 //! ```
 //!
-//! Put the library and a `fezz.json` into a folder below `functions/`, and the host serves it.
+//! To deploy it, put the library and a `fezz.json` into a folder below `functions/`.
 //!
-//! # Arguments and answers
+//! # Arguments and results
 //!
-//! Arguments are [`FromRequest`], in any order: [`Path`], [`Query`], [`Json`], [`Bytes`], [`Context`] and more. Answers
-//! are [`IntoFezzResponse`]: text, bytes, [`Json`], tuples, `Option`, `Result`. [`FezzError`] takes any error by `?`.
+//! Arguments are [`FromRequest`], in any order: [`Path`], [`Query`], [`Json`], [`Bytes`], [`Context`] and more. Results
+//! are [`IntoFezzResponse`]: text, bytes, [`Json`], tuples, `Option`, `Result`. `?` converts any error to a
+//! [`FezzError`].
 //!
 //! ```
 //! use fezz_sdk::{FezzError, Json, Path, fezz_function, http::StatusCode};
@@ -37,9 +37,9 @@
 //!
 //! # Plain and async
 //!
-//! A plain `fn` runs on a thread that may block. An `async fn` is polled in place, on the host's own threads: it must not
-//! block, and is dropped, and so cancelled, at its deadline and when its client goes away. With the feature `tokio` the
-//! library has a runtime of its own, within which it is polled.
+//! A plain `fn` runs on a thread that may block. An `async fn` is polled on the host's own threads and must not block. It
+//! is cancelled, by dropping its future, at its deadline and when its client disconnects. With the feature `tokio` the
+//! library has a runtime of its own, within which futures are polled.
 //!
 //! ```
 //! # #[cfg(feature = "tokio")]
@@ -58,8 +58,8 @@
 //!
 //! # Routers
 //!
-//! A function without arguments, async or not, may make a tower service, such as an axum router (feature `axum`). It is
-//! made once.
+//! A function without arguments, async or not, may return a tower service, such as an axum router (feature `axum`). The
+//! service is made once.
 //!
 //! ```
 //! # #[cfg(feature = "axum")]
@@ -76,12 +76,11 @@
 //!
 //! # Streams
 //!
-//! [`Body`] and [`Sse`] make an answer while it is sent; [`BodyStream`] reads a request's body as it arrives.
+//! [`Body`] and [`Sse`] stream a response; [`BodyStream`] streams a request's body.
 //!
 //! # State
 //!
-//! What is expensive to make lives in a [`OnceLock`](std::sync::OnceLock) static and stays warm between calls, and over
-//! evictions:
+//! Keep what is expensive to make in a [`OnceLock`](std::sync::OnceLock) static. It lives across calls and evictions:
 //!
 //! ```
 //! use std::sync::OnceLock;
@@ -92,16 +91,15 @@
 //! }
 //! ```
 //!
-//! A function that is not called for a while is evicted, and loaded again when it is called. Its library stays mapped, so
-//! that statics are as they were, and what they hold must still work: a connection that the other side has closed
-//! meanwhile is not one that does. A deploy of new code or new settings begins with new statics, and so does a restart;
-//! only [`data_dir`] outlives them all.
+//! An idle function is evicted, and loaded again at its next call. Its library stays mapped, so statics keep their values.
+//! A value may have become unusable meanwhile, such as a connection that the peer has closed. A deploy of new code or
+//! settings begins with new statics, and so does a restart; only [`data_dir`] is kept.
 //!
 //! # Logs, panics, tests
 //!
 //! Events of `tracing` and records of `log` go to the host's log with the id of their request. A panic becomes a 500 and
-//! harms nobody else; a crate built with `panic = "abort"` is refused when it is compiled. The feature `testing` calls
-//! functions in-process and on the real host.
+//! affects no other call; with `panic = "abort"` a function does not compile. The feature `testing` calls functions
+//! in-process and on the real host.
 //!
 //! # Features
 //!
@@ -109,7 +107,7 @@
 //! | --- | --- | --- |
 //! | `log`, `tracing` | yes | records and events of these crates in the host's log |
 //! | `tokio` | no | the library's own runtime |
-//! | `axum` | no | `tokio`, and axum's bodies as answers |
+//! | `axum` | no | `tokio`, and axum's bodies in responses |
 //! | `testing` | no | `fezz_sdk::testing` |
 
 mod body;

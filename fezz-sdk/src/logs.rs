@@ -1,9 +1,9 @@
-//! Events of the `tracing` crate and records of the `log` crate, on their way to the host's log.
+//! Forwards events of the `tracing` crate and records of the `log` crate to the host's log.
 //!
-//! Each library has its own copies of both crates, which nobody listens to unless it is set up in here. It is, before
-//! `init`; a function that installs a subscriber or logger of its own is too late, and need not.
+//! Each library has its own copies of both crates. They are set up here before `init`, so a function cannot install a
+//! subscriber or logger of its own, and need not.
 
-/// Listens to both, from the first load on. What the host wants to see is asked anew at each load.
+/// Installs both at the first load, and updates the level at each load.
 pub(crate) fn start() {
     #[cfg(feature = "log")]
     records::start();
@@ -21,7 +21,7 @@ mod records {
     struct ToHost;
 
     pub(super) fn start() {
-        // Fails from the second load on, and where the function was there first.
+        // Fails from the second load on, or if the function has installed its own.
         let _ = log::set_logger(&ToHost);
         log::set_max_level(match host::log_level() {
             0 => LevelFilter::Off,
@@ -86,7 +86,7 @@ mod events {
     pub(super) fn start() {
         let subscriber = tracing_subscriber::registry().with(ToHost);
         if tracing::subscriber::set_global_default(subscriber).is_err() {
-            // Not the first load: the level may be another one by now.
+            // Not the first load: the level may have changed.
             tracing::callsite::rebuild_interest_cache();
         }
     }
@@ -136,12 +136,12 @@ mod events {
             let mut fields = Fields { request_id: current::request_id(), ..Fields::default() };
             event.record(&mut fields);
             for span in context.event_scope(event).into_iter().flatten() {
-                if let Some(of_span) = span.extensions().get::<Fields>() {
-                    // A task of its own runs outside of the call that started it; its span remembers.
+                if let Some(inherited) = span.extensions().get::<Fields>() {
+                    // A spawned task runs outside the call that started it; its span knows the request.
                     if fields.request_id.is_empty() {
-                        fields.request_id.clone_from(&of_span.request_id);
+                        fields.request_id.clone_from(&inherited.request_id);
                     }
-                    fields.list.extend(of_span.list.iter().cloned());
+                    fields.list.extend(inherited.list.iter().cloned());
                 }
             }
             host::write(&Record {
@@ -156,7 +156,7 @@ mod events {
         }
     }
 
-    /// What an event or a span says.
+    /// The fields of an event or a span.
     #[derive(Default)]
     struct Fields {
         message: String,
@@ -166,16 +166,16 @@ mod events {
 
     impl Visit for Fields {
         fn record_str(&mut self, field: &Field, value: &str) {
-            self.take(field, value.to_owned());
+            self.push(field, value.to_owned());
         }
 
         fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-            self.take(field, format!("{value:?}"));
+            self.push(field, format!("{value:?}"));
         }
     }
 
     impl Fields {
-        fn take(&mut self, field: &Field, value: String) {
+        fn push(&mut self, field: &Field, value: String) {
             if field.name() == "message" {
                 self.message = value;
             } else {

@@ -1,4 +1,4 @@
-//! [`FezzHttpRequest`]: what a function is called with.
+//! [`FezzHttpRequest`]: the HTTP request of a call.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -16,10 +16,8 @@ use crate::{Body, BodyStream};
 
 /// One HTTP request.
 ///
-/// It borrows the host's memory and keeps it alive, so that it can be moved to another thread and outlive its call.
-/// Header map and body are made when they are first asked for.
-///
-/// A clone is cheap and looks into the same memory.
+/// It refers to the host's memory and keeps it alive, so it can be moved to another thread and outlive its call. The
+/// header map is built at the first use. A clone is cheap and shares the same memory.
 #[derive(Clone, Debug)]
 pub struct FezzHttpRequest {
     raw: RequestRef,
@@ -27,17 +25,17 @@ pub struct FezzHttpRequest {
     deadline: Option<Instant>,
     headers: OnceLock<HeaderMap>,
     body: OnceLock<Bytes>,
-    /// Whether the body's stream has found its reader; only where there is one.
+    /// Whether the body's stream was taken; none for a buffered body.
     stream_taken: Option<Arc<AtomicBool>>,
 }
 
-/// A body that is not what the function asked for.
+/// A body of the wrong format.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// The body is not UTF-8.
     #[error("the request body is not UTF-8: {0}")]
     Utf8(#[from] std::str::Utf8Error),
-    /// The body is not the JSON that the type asks for.
+    /// The body is not JSON, or does not match the type.
     #[error("the request body is not the expected JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -55,24 +53,24 @@ impl FezzHttpRequest {
         self.headers.into_inner().unwrap_or_default()
     }
 
-    /// Whether the body comes as a stream, and so not from [`body`](Self::body).
+    /// Whether the body is a stream, and [`body`](Self::body) is empty.
     pub(crate) const fn is_streamed(&self) -> bool {
         self.stream_taken.is_some()
     }
 
-    /// The body, piece by piece; none where somebody has taken it before.
+    /// The body, chunk by chunk; none if its stream was taken before.
     #[must_use]
     pub fn body_stream(&self) -> Option<BodyStream> {
-        let Some(taken) = &self.stream_taken else { return Some(BodyStream::whole(self.body().clone())) };
+        let Some(taken) = &self.stream_taken else { return Some(BodyStream::buffered(self.body().clone())) };
         let is_first = !taken.swap(true, Ordering::Relaxed);
-        is_first.then(|| BodyStream::upload(Upload::new(self.raw.clone())))
+        is_first.then(|| BodyStream::streamed(Upload::new(self.raw.clone())))
     }
 
-    /// The body as one that can be sent on; empty where its stream was taken before.
+    /// The body as a [`Body`], to be forwarded; empty if its stream was taken before.
     #[must_use]
     pub fn to_body(&self) -> Body {
         if self.is_streamed() {
-            return self.body_stream().map_or_else(Body::empty, Body::from_upload);
+            return self.body_stream().map_or_else(Body::empty, Body::from_stream);
         }
         self.body().clone().into()
     }
@@ -106,7 +104,7 @@ impl FezzHttpRequest {
         self.raw.params()
     }
 
-    /// The query without its `?`, as the client sent it; empty where there is none.
+    /// The query without its `?`, as the client sent it; empty if there is none.
     #[must_use]
     pub fn query_string(&self) -> &str {
         self.raw.query()
@@ -123,8 +121,8 @@ impl FezzHttpRequest {
         self.query().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
-    /// The headers, repeated ones and values that are not UTF-8 included. Hop-by-hop headers (RFC 9110, section 7.6.1)
-    /// end at the host.
+    /// The headers, including repeated ones and values that are not UTF-8. Hop-by-hop headers (RFC 9110, section 7.6.1)
+    /// are removed by the host.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         self.headers.get_or_init(|| {
@@ -140,7 +138,7 @@ impl FezzHttpRequest {
         })
     }
 
-    /// The body; empty where the function reads it as a stream.
+    /// The body; empty if the function streams it.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         self.body.get_or_init(|| self.raw.body())
@@ -149,20 +147,20 @@ impl FezzHttpRequest {
     /// The body as text.
     ///
     /// # Errors
-    /// [`BodyError::Utf8`] where it is not UTF-8.
+    /// [`BodyError::Utf8`] if it is not UTF-8.
     pub fn text(&self) -> Result<&str, BodyError> {
         Ok(std::str::from_utf8(self.body())?)
     }
 
-    /// The body, read as JSON.
+    /// The body, parsed as JSON.
     ///
     /// # Errors
-    /// [`BodyError::Json`] where it is not JSON, or not what `T` asks for.
+    /// [`BodyError::Json`] if it is not JSON, or does not match `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, BodyError> {
         Ok(serde_json::from_slice(self.body())?)
     }
 
-    /// The id of this request: the client's `x-request-id`, or one that the host made.
+    /// The id of this request: the client's `x-request-id`, or one generated by the host.
     #[must_use]
     pub fn request_id(&self) -> &str {
         self.raw.request_id()
@@ -180,13 +178,14 @@ impl FezzHttpRequest {
         self.raw.client_addr().parse().ok()
     }
 
-    /// When the host gives up on this call and answers 504.
+    /// When the host cancels this call and answers 504.
     #[must_use]
     pub const fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// Whether nobody waits for the answer any more. Long work should look now and then, and stop.
+    /// Whether the response is no longer wanted: the deadline has passed, or the client has gone. Long work should check
+    /// this regularly, and stop.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.raw.is_cancelled()

@@ -1,4 +1,4 @@
-//! [`IntoFezzResponse`]: what a function may answer with.
+//! [`IntoFezzResponse`]: the result types of a function.
 
 use std::borrow::Cow;
 
@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use crate::{Body, FezzError, FezzHttpResponse, Json};
 
-/// An answer of a function.
+/// A result of a function, converted to a response.
 ///
-/// | answer | becomes |
+/// | result | response |
 /// | --- | --- |
 /// | [`FezzHttpResponse`], [`http::Response`] | itself |
 /// | `&'static str`, `String`, `Cow<'static, str>` | text, 200 |
@@ -18,9 +18,9 @@ use crate::{Body, FezzError, FezzHttpResponse, Json};
 /// | [`Json<T>`] | JSON, 200 |
 /// | [`Sse`](crate::Sse) | an event stream, 200 |
 /// | [`StatusCode`], `()` | that status, or 200, without a body |
-/// | a tuple of [`IntoFezzResponseParts`] and an answer | the answer, with another status or more headers |
-/// | `Option<T>` | the answer, or 404 |
-/// | `Result<T, E>` | either answer |
+/// | a tuple of [`IntoFezzResponseParts`] and a result | the result's, with another status or more headers |
+/// | `Option<T>` | that of the value, or 404 |
+/// | `Result<T, E>` | that of the value, or that of the error |
 /// | [`FezzError`] | a problem document |
 ///
 /// ```
@@ -41,7 +41,7 @@ pub trait IntoFezzResponse {
     fn into_fezz_response(self) -> FezzHttpResponse;
 }
 
-/// What stands before an answer in a tuple, and changes it.
+/// A part before the result in a tuple, which changes the response.
 pub trait IntoFezzResponseParts {
     /// Changes the response.
     fn apply(self, response: &mut FezzHttpResponse);
@@ -128,7 +128,7 @@ impl IntoFezzResponseParts for StatusCode {
 }
 
 impl IntoFezzResponseParts for HeaderMap {
-    /// A name that is there already is replaced.
+    /// Replaces headers of the same name.
     fn apply(self, response: &mut FezzHttpResponse) {
         response.headers_mut().extend(self);
     }
@@ -139,7 +139,7 @@ where
     N: TryInto<HeaderName, Error: Into<http::Error>>,
     V: TryInto<HeaderValue, Error: Into<http::Error>>,
 {
-    /// A name that is there already is replaced.
+    /// Replaces headers of the same name.
     fn apply(self, response: &mut FezzHttpResponse) {
         for (name, value) in self {
             match (name.try_into().map_err(Into::into), value.try_into().map_err(Into::into)) {
@@ -157,7 +157,7 @@ where
 macro_rules! tuples {
     ($($($part:ident)+;)*) => {$(
         impl<$($part: IntoFezzResponseParts,)+ R: IntoFezzResponse> IntoFezzResponse for ($($part,)+ R) {
-            #[allow(non_snake_case, reason = "a value is named as its type parameter")]
+            #[allow(non_snake_case, reason = "a value has the name of its type parameter")]
             fn into_fezz_response(self) -> FezzHttpResponse {
                 let ($($part,)+ answer) = self;
                 let mut response = answer.into_fezz_response();

@@ -1,4 +1,4 @@
-//! [`FezzHttpResponse`]: what a function answers with.
+//! [`FezzHttpResponse`]: a builder for HTTP responses.
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -19,13 +19,14 @@ use crate::Body;
 /// assert_eq!(response.body().as_ref(), br#"["a","b"]"#);
 /// ```
 ///
-/// A header that cannot be sent, or a value that JSON cannot express, is remembered, and the whole response becomes a
-/// 500 whose reason is in the host's log: half a response would be worse.
+/// After an invalid header, or a value that cannot be serialized to JSON, the whole response becomes a 500 whose reason
+/// is logged: a partial response would be worse.
 #[derive(Debug)]
 pub struct FezzHttpResponse {
     status: StatusCode,
     headers: HeaderMap,
     body: Body,
+    /// The first thing that made the response invalid.
     defect: Option<String>,
 }
 
@@ -42,7 +43,7 @@ impl FezzHttpResponse {
         Self::new(StatusCode::OK)
     }
 
-    /// Adds a header; a name that is there already is repeated.
+    /// Adds a header, and keeps others of the same name.
     #[must_use]
     pub fn header<N, V>(mut self, name: N, value: V) -> Self
     where
@@ -61,13 +62,13 @@ impl FezzHttpResponse {
         self
     }
 
-    /// Sets the body; the content type is the caller's.
+    /// Sets the body without a content type.
     #[must_use]
     pub fn bytes(self, body: impl Into<Bytes>) -> Self {
         self.with_body(body.into())
     }
 
-    /// Sets a body of any kind, also one that is made while it is sent; the content type is the caller's.
+    /// Sets a buffered or streamed body without a content type.
     #[must_use]
     pub fn with_body(mut self, body: impl Into<Body>) -> Self {
         self.body = body.into();
@@ -108,33 +109,33 @@ impl FezzHttpResponse {
         &self.headers
     }
 
-    /// The headers, to change.
+    /// The headers, mutable.
     pub const fn headers_mut(&mut self) -> &mut HeaderMap {
         &mut self.headers
     }
 
-    /// The status, to change.
+    /// The status, mutable.
     pub const fn status_mut(&mut self) -> &mut StatusCode {
         &mut self.status
     }
 
-    /// The body, where it is there as a whole; empty for one that is made while it is sent.
+    /// The buffered body; empty for a streamed one.
     #[must_use]
     pub const fn body(&self) -> &Bytes {
-        static NOTHING: Bytes = Bytes::new();
+        static EMPTY: Bytes = Bytes::new();
         match self.body.as_bytes() {
             Some(body) => body,
-            None => &NOTHING,
+            None => &EMPTY,
         }
     }
 
-    /// The body, of any kind.
+    /// The body, buffered or streamed.
     #[must_use]
     pub fn into_body(self) -> Body {
         self.body
     }
 
-    /// What is sent, or why this response cannot be.
+    /// The parts to send, or why the response is invalid.
     pub(crate) fn into_parts(self) -> Result<(StatusCode, HeaderMap, Body), String> {
         match self.defect {
             None => Ok((self.status, self.headers, self.body)),

@@ -1,8 +1,8 @@
-//! What an `async fn` is polled in.
+//! The async runtime of a function library.
 //!
-//! With the feature `tokio` each library has one runtime of its own: the host's tokio is another copy, which a function
-//! cannot see. It is built when it is first needed and kept across evictions, because clients and pools in statics are
-//! tied to it: its threads then wait, which costs their stacks, and end with the process.
+//! With the feature `tokio` each library has its own runtime, since a function cannot see the host's copy of tokio. It is
+//! built at the first use and kept across evictions, because clients and pools in statics depend on it. Its idle threads
+//! cost their stacks, and end with the process.
 
 use std::future::Future;
 use std::pin::pin;
@@ -25,18 +25,18 @@ mod with_tokio {
 
     use tokio::runtime::{Builder, Handle, Runtime};
 
-    /// What the attribute says; tests have no attribute.
+    /// `threads` of the attribute; tests have no attribute.
     static THREADS: AtomicUsize = AtomicUsize::new(1);
 
-    /// Takes effect when the runtime is built, which is once.
+    /// Sets the number of worker threads. No effect once the runtime is built.
     pub(crate) fn configure(threads: usize) {
         THREADS.store(threads.max(1), Ordering::Relaxed);
     }
 
-    /// The library's own runtime, built at the first use. Calls and `init` are within it already.
+    /// The library's runtime, built at the first use. Calls and `init` run within it already.
     ///
     /// # Panics
-    /// Where the system gives it no threads or descriptors.
+    /// If the system refuses threads or descriptors.
     pub fn runtime() -> &'static Handle {
         static RUNTIME: OnceLock<Runtime> = OnceLock::new();
         RUNTIME
@@ -52,13 +52,13 @@ mod with_tokio {
             .handle()
     }
 
-    /// Runs something within the runtime, so that timers, sockets and `tokio::spawn` work in it.
+    /// Runs `run` within the runtime, so that timers, sockets and `tokio::spawn` work.
     pub(crate) fn enter<T>(run: impl FnOnce() -> T) -> T {
         let _within = runtime().enter();
         run()
     }
 
-    /// Waits on this thread, which must be one that may block.
+    /// Blocks this thread until the future is done.
     pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
         let _within = runtime().enter();
         super::park_on(future)
@@ -80,7 +80,7 @@ mod without_tokio {
     }
 }
 
-/// The output of a future that is known to be ready: that of a function which blocks.
+/// The output of a blocking function's future, which is always ready.
 pub(crate) fn block_on_ready<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
@@ -88,8 +88,8 @@ pub(crate) fn block_on_ready<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Waits by parking this thread.
-fn park_on<F: Future>(future: F) -> F::Output {
+/// A waker that unparks this thread.
+pub(crate) fn unpark_waker() -> Waker {
     struct Unpark(Thread);
 
     impl Wake for Unpark {
@@ -98,8 +98,13 @@ fn park_on<F: Future>(future: F) -> F::Output {
         }
     }
 
+    Waker::from(Arc::new(Unpark(thread::current())))
+}
+
+/// Parks this thread until the future is done.
+fn park_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let waker = unpark_waker();
     let mut cx = Context::from_waker(&waker);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {

@@ -1,22 +1,22 @@
-//! Functions that make a service: whole routers, made once and called for each request.
+//! Functions that return a tower service, such as a router: made once, called for each request.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context as TaskContext, Poll, Waker};
 
 use http_body::Body as HttpBody;
+use tokio::sync::OnceCell;
 use tower_service::Service;
 
 use crate::body::BoxError;
 use crate::handler::Function;
 use crate::{Body, Context, FezzError, FezzHttpRequest, FezzHttpResponse, IntoFezzResponse};
 
-/// Marks a plain `fn` that makes a service.
+/// Marks a plain `fn` that returns a service.
 #[derive(Debug)]
 pub enum Made {}
-/// Marks an `async fn` that makes a service.
+/// Marks an `async fn` that returns a service.
 #[derive(Debug)]
 pub enum AsyncMade {}
 
@@ -65,89 +65,37 @@ where
     service.call(request).await.map_err(Into::into)
 }
 
-/// The request as the `http` crate has it, its path without the function's prefix, and with a [`Context`] as an
-/// extension.
+/// The request as an [`http::Request`]: its path is without the function's prefix, and a [`Context`] is an extension.
 fn into_http(request: FezzHttpRequest) -> Result<http::Request<Body>, BoxError> {
     let (path, query) = (request.path(), request.query_string());
     let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
-    let mut wanted = http::Request::new(Body::empty());
-    *wanted.method_mut() = request.method().clone();
-    *wanted.uri_mut() = target.parse()?;
-    wanted.extensions_mut().insert(Context::of(&request));
-    *wanted.body_mut() = request.to_body();
-    *wanted.headers_mut() = request.into_headers();
-    Ok(wanted)
+    let mut converted = http::Request::new(Body::empty());
+    *converted.method_mut() = request.method().clone();
+    *converted.uri_mut() = target.parse()?;
+    converted.extensions_mut().insert(Context::of(&request));
+    *converted.body_mut() = request.to_body();
+    *converted.headers_mut() = request.into_headers();
+    Ok(converted)
 }
 
-/// One service, from nothing to made.
-#[derive(Default)]
-enum Slot {
-    /// Nobody makes it. Goes to `Making`.
-    #[default]
-    Empty,
-    /// A call makes it, and these wait. Goes to `Made`, or to `Empty` where that call panicked or was dropped.
-    Making(Vec<Waker>),
-    /// Final: it is cloned for each call, and outlives an eviction, as all statics do.
-    Made(Box<dyn Any + Send>),
-}
+/// The service of a function, once it is made. Services need not be `Sync`, hence the lock.
+type Cell = OnceCell<Mutex<Box<dyn Any + Send>>>;
 
-type Shared = Arc<Mutex<Slot>>;
-
-/// The service of this function, which `make` makes for the first call; other calls wait for it meanwhile.
+/// The service of this function. The first call makes it while others wait; if that call panics or is dropped, the next
+/// one tries again. Like all statics it outlives an eviction.
 async fn once<S: Clone + Send + 'static, M: Future<Output = S>>(function: TypeId, make: M) -> S {
-    let slot = slot(function);
-    if let Some(service) = poll_fn(|cx| poll_made(&slot, cx)).await {
-        return service;
-    }
-    let unfinished = Unfinished(&slot);
-    let service = make.await;
-    let made = Slot::Made(Box::new(service.clone()));
-    wake(std::mem::replace(&mut *lock(&slot), made));
-    drop(unfinished);
-    service
+    let cell = cell(function);
+    let made = cell.get_or_init(async || Mutex::new(Box::new(make.await) as Box<dyn Any + Send>)).await;
+    let service = lock(made);
+    service.downcast_ref::<S>().expect("a function makes services of one type").clone()
 }
 
-/// Ready with the service, or with nothing where it is now for the caller to make it.
-fn poll_made<S: Clone + 'static>(slot: &Shared, cx: &TaskContext<'_>) -> Poll<Option<S>> {
-    let mut slot = lock(slot);
-    match &mut *slot {
-        Slot::Made(service) => Poll::Ready(service.downcast_ref::<S>().cloned()),
-        Slot::Making(waiting) => {
-            waiting.push(cx.waker().clone());
-            Poll::Pending
-        }
-        Slot::Empty => {
-            *slot = Slot::Making(Vec::new());
-            Poll::Ready(None)
-        }
-    }
+fn cell(function: TypeId) -> Arc<Cell> {
+    static CELLS: Mutex<BTreeMap<TypeId, Arc<Cell>>> = Mutex::new(BTreeMap::new());
+
+    Arc::clone(lock(&CELLS).entry(function).or_default())
 }
 
-/// Lets another call try, where the one that made it did not come to the end.
-struct Unfinished<'a>(&'a Shared);
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        let mut slot = lock(self.0);
-        if matches!(*slot, Slot::Making(_)) {
-            wake(std::mem::take(&mut *slot));
-        }
-    }
-}
-
-fn wake(slot: Slot) {
-    if let Slot::Making(waiting) = slot {
-        waiting.into_iter().for_each(Waker::wake);
-    }
-}
-
-fn slot(function: TypeId) -> Shared {
-    static SLOTS: Mutex<Option<HashMap<TypeId, Shared>>> = Mutex::new(None);
-
-    let mut slots = SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
-    Arc::clone(slots.get_or_insert_default().entry(function).or_default())
-}
-
-fn lock(slot: &Shared) -> MutexGuard<'_, Slot> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

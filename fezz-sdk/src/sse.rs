@@ -1,4 +1,4 @@
-//! Server-sent events (WHATWG HTML, section 9.2).
+//! [`Sse`]: server-sent events (WHATWG HTML, section 9.2).
 
 use std::fmt::Write as _;
 use std::pin::Pin;
@@ -13,10 +13,10 @@ use serde::Serialize;
 use crate::body::BoxError;
 use crate::{Body, FezzHttpResponse, IntoFezzResponse};
 
-/// Tells nginx and its kin not to hold events back.
+/// Turns off response buffering in nginx and compatible proxies.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// An answer of events, each sent as soon as it is there. The stream is dropped when the client goes away.
+/// An event stream; each event is sent as soon as it is produced. Dropped when the client disconnects.
 ///
 /// ```
 /// use fezz_sdk::{Event, Sse, fezz_function};
@@ -31,7 +31,7 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 pub struct Sse(Body);
 
 impl Sse {
-    /// Events of a stream, which must not block. An error breaks the answer off, and the client connects anew.
+    /// Events of a stream, which must not block. An error closes the connection, and the client reconnects.
     pub fn new<S, E>(events: S) -> Self
     where
         S: Stream<Item = Result<Event, E>> + Send + 'static,
@@ -74,13 +74,13 @@ impl Event {
     /// An event with a value as JSON.
     ///
     /// # Errors
-    /// Where JSON cannot express it.
+    /// If the value cannot be serialized.
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
         Ok(Self::data(serde_json::to_string(value)?))
     }
 
-    /// An event of this name, with an id that the client sends again when it connects anew (`Last-Event-ID`). Of both,
-    /// only what stands before a line break is sent.
+    /// An event with a name, and an id that the client sends when it reconnects (`Last-Event-ID`). Both are cut at the
+    /// first line break.
     #[must_use]
     pub fn build(name: Option<&str>, id: Option<&str>, text: &str) -> Self {
         let mut event = String::with_capacity(text.len() + 16);
@@ -97,7 +97,7 @@ impl Event {
         Self(event.into())
     }
 
-    /// A comment, which clients pass over: it keeps proxies from closing a silent connection.
+    /// A comment, which clients ignore: it keeps proxies from closing an idle connection.
     #[must_use]
     pub const fn keep_alive() -> Self {
         Self(Bytes::from_static(b":\n\n"))

@@ -1,6 +1,6 @@
 //! Tests of functions: in-process with [`TestRequest`], and on the real host with [`TestHost`].
 //!
-//! Both need the feature `testing`, which belongs into `[dev-dependencies]`:
+//! Both need the feature `testing`, which belongs in `[dev-dependencies]`:
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -10,6 +10,7 @@
 mod host;
 mod request;
 
+pub use crate::entry::mock::CallError;
 pub use fezz_testkit::Response as TestResponse;
 pub use host::{RunningTestHost, TestHost};
-pub use request::{CallError, TestRequest};
+pub use request::TestRequest;

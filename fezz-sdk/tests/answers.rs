@@ -1,20 +1,20 @@
-//! Answers: what each becomes, and what of an error is told.
+//! Results of functions: their responses, and which part of an error the client sees.
 
 use std::borrow::Cow;
-use std::io;
+use std::io::{self, Read as _};
 
 use fezz_sdk::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use fezz_sdk::testing::{CallError, TestRequest, TestResponse};
 use fezz_sdk::{Body, Bytes, Event, FezzError, FezzHttpResponse, IntoFezzResponse, Json, Sse};
 use futures_util::stream;
 
-/// The answer of a function that answers so.
+/// The response of a function with this result.
 fn answer<R: IntoFezzResponse + 'static>(value: impl Fn() -> R + Send + Sync + 'static) -> TestResponse {
     TestRequest::get("/").call(move |_: Bytes| value())
 }
 
 #[test]
-fn values_are_answers() {
+fn values_become_responses() {
     let text = answer(|| "text");
     assert_eq!(
         text.assert_status(200).assert_text("text").header("content-type"),
@@ -51,7 +51,7 @@ fn tuples_change_status_and_headers() {
 }
 
 #[test]
-fn options_and_results_are_answers() {
+fn options_and_results_become_responses() {
     answer(|| Some("there")).assert_status(200).assert_text("there");
     answer(|| None::<&str>).assert_problem(404);
     answer(|| Ok::<_, FezzError>("fine")).assert_text("fine");
@@ -63,7 +63,7 @@ fn options_and_results_are_answers() {
 struct Database(#[source] io::Error);
 
 #[test]
-fn an_error_is_a_problem_whose_causes_stay_inside() {
+fn an_error_is_a_problem_document_without_its_causes() {
     fn read() -> Result<String, FezzError> {
         Err(Database(io::Error::other("password hunter2 is wrong")))?
     }
@@ -86,9 +86,9 @@ fn an_error_is_a_problem_whose_causes_stay_inside() {
 }
 
 #[test]
-fn bodies_are_made_while_they_are_sent() {
+fn bodies_are_streamed() {
     answer(|| Body::from_chunks(["a", "b"])).assert_text("ab");
-    answer(|| Body::from_reader(io::repeat(b'x').take_bytes(200_000))).assert_status(200);
+    answer(|| Body::from_reader(io::repeat(b'x').take(200_000))).assert_status(200);
     answer(|| Body::from_stream(stream::iter(["a", "b"].map(Ok::<_, io::Error>)))).assert_text("ab");
     let events = answer(|| {
         Sse::from_events([Event::data("a"), Event::build(Some("e"), Some("7"), "b\nc"), Event::keep_alive()])
@@ -103,16 +103,8 @@ fn bodies_are_made_while_they_are_sent() {
     );
 }
 
-trait TakeBytes: io::Read + Sized {
-    fn take_bytes(self, count: u64) -> io::Take<Self> {
-        self.take(count)
-    }
-}
-
-impl<R: io::Read> TakeBytes for R {}
-
 #[test]
-fn panics_are_told_to_the_test() {
+fn panics_are_errors_of_a_test_call() {
     let panicked = TestRequest::get("/").try_call(|_: Bytes| -> &'static str { panic!("on purpose") });
     assert!(matches!(&panicked, Err(CallError::Panicked(message)) if message.starts_with("on purpose (at ")));
     async fn later() -> &'static str {

@@ -1,6 +1,6 @@
-//! The C entry points, called as a host would: with structs of its own and counts of what it gave and got back.
+//! The C entry points, called as a host would, with reference counts checked.
 
-#![expect(unsafe_code, reason = "plays the host's part")]
+#![expect(unsafe_code, reason = "acts as the host")]
 
 use std::ffi::c_void;
 use std::ptr;
@@ -12,7 +12,7 @@ use fezz_sdk::abi::{
 };
 use fezz_sdk::{Bytes, FezzHttpRequest, FezzHttpResponse, Function, entry};
 
-/// Retains that have not been taken back yet. Each test thread counts its own.
+/// References that have not been released yet.
 static RETAINED: AtomicI32 = AtomicI32::new(0);
 static NEVER: AtomicU32 = AtomicU32::new(0);
 
@@ -24,7 +24,7 @@ unsafe extern "C" fn release(_: *const FezzRequest) {
     RETAINED.fetch_sub(1, Ordering::SeqCst);
 }
 
-/// One call of `function` with this method and body, its answer copied and released.
+/// One call of `function` with this method and body. Copies the response and releases it.
 fn call<F, M>(method: &str, body: &[u8], function: F) -> (u32, u32, String)
 where
     F: Function<M> + Copy,
@@ -52,9 +52,9 @@ where
         release,
     };
     let mut response = FezzResponse::EMPTY;
-    // SAFETY: both live until the call returns, and nothing in these tests keeps the request for longer.
+    // SAFETY: both outlive the call, and these tests do not keep the request beyond it.
     unsafe { (entry::entries(&function).fetch)(&raw const request, &raw mut response) };
-    // SAFETY: the answer is valid until its release.
+    // SAFETY: the response is valid until its release.
     let text = String::from_utf8_lossy(unsafe { response.body.as_bytes() }).into_owned();
     if let Some(release) = response.release {
         // SAFETY: once.
@@ -76,11 +76,11 @@ fn describe(req: FezzHttpRequest) -> FezzHttpResponse {
     std::thread::spawn(move || FezzHttpResponse::ok().bytes(body)).join().expect("joined")
 }
 
-/// One test, so that nobody else counts meanwhile.
+/// One test, so that no other one changes the count.
 #[test]
 fn calls_keep_the_contract() {
     assert_eq!(call("POST", b"the body", describe), (OUTCOME_RETURNED, 200, "the body".to_owned()));
-    assert_eq!(RETAINED.load(Ordering::SeqCst), 0, "the request was not given back");
+    assert_eq!(RETAINED.load(Ordering::SeqCst), 0, "the request was not released");
 
     let (outcome, _, text) =
         call("GET", b"", |_: FezzHttpRequest| -> FezzHttpResponse { panic!("on {}", "purpose") });
@@ -99,12 +99,12 @@ fn calls_keep_the_contract() {
         panic!("with {} byte in hand", body.len())
     });
     assert_eq!(outcome, OUTCOME_PANICKED);
-    assert_eq!(RETAINED.load(Ordering::SeqCst), 0, "a request of a panicking call was not given back");
+    assert_eq!(RETAINED.load(Ordering::SeqCst), 0, "the request of a panicking call was not released");
 }
 
 #[test]
-fn an_older_host_gets_no_more_than_it_has_room_for() {
-    // Room for the size and the outcome alone; the bytes behind them are somebody else's.
+fn nothing_is_written_beyond_an_older_hosts_response() {
+    // Room for the size and the outcome alone.
     let mut memory = [0xAA_u8; size_of::<FezzResponse>()];
     let room = std::mem::offset_of!(FezzResponse, status);
     memory[..size_of::<usize>()].copy_from_slice(&room.to_ne_bytes());
@@ -137,7 +137,7 @@ fn table(version: &'static str) -> &'static FezzHost {
     }))
 }
 
-/// What a function sees of its host after a load with this table.
+/// The function's host after a load with this table.
 fn load(table: &'static FezzHost) -> &'static fezz_sdk::Host {
     let options = entry::Options { threads: 1, init: || Ok(()) };
     // SAFETY: it lives as long as the process.
@@ -149,8 +149,8 @@ fn load(table: &'static FezzHost) -> &'static fezz_sdk::Host {
 fn a_load_with_the_same_table_makes_no_new_host() {
     let (first, second) = (table("1.0.0"), table("2.0.0"));
     let host = load(first);
-    assert!(ptr::eq(host, load(first)), "each load leaks one");
+    assert!(ptr::eq(host, load(first)), "a reload leaks a second one");
     assert_eq!(load(second).function_version(), "2.0.0");
-    assert_eq!(host.function_version(), "1.0.0", "what was kept is as it was");
+    assert_eq!(host.function_version(), "1.0.0", "an earlier host does not change");
     assert_eq!(load(first).function_version(), "1.0.0");
 }

@@ -1,4 +1,4 @@
-//! Arguments: what is read, and what is refused with which problem.
+//! Extractors: their values, and the problem document of each rejection.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -120,14 +120,14 @@ fn a_document_is_400_415_or_422_and_names_its_field() {
 }
 
 #[test]
-fn bodies_come_as_bytes_text_or_pieces() {
+fn bodies_are_bytes_text_or_streams() {
     let body = || TestRequest::post("/").body(&b"\xffbody"[..]);
     assert_eq!(body().call(|body: Bytes| body).body, b"\xffbody");
     assert_eq!(body().call(|body: Vec<u8>| body).body, b"\xffbody");
     assert!(body().call(|body: String| body).assert_problem(400).text().contains("not UTF-8"));
     TestRequest::post("/").body("text").call(|body: String| body).assert_text("text");
 
-    // A stream is one of one piece where the whole is there, and there once.
+    // A buffered body is a stream of one chunk. A stream can be taken once.
     fn read(mut body: BodyStream) -> Result<String, FezzError> {
         let mut text = String::new();
         std::io::Read::read_to_string(&mut body, &mut text)?;
@@ -136,12 +136,12 @@ fn bodies_come_as_bytes_text_or_pieces() {
     TestRequest::post("/").body("whole").call(read).assert_text("whole");
     TestRequest::post("/").body_stream(["a", "b", "c"]).call(read).assert_text("abc");
     async fn count(mut body: BodyStream) -> Result<String, FezzError> {
-        let mut pieces = 0;
-        while let Some(piece) = body.next().await {
-            piece?;
-            pieces += 1;
+        let mut chunks = 0;
+        while let Some(chunk) = body.next().await {
+            chunk?;
+            chunks += 1;
         }
-        Ok(pieces.to_string())
+        Ok(chunks.to_string())
     }
     TestRequest::post("/").body_stream(["a", "b", "c"]).call(count).assert_text("3");
     let twice = |_: BodyStream, _: BodyStream| "both";
@@ -150,8 +150,8 @@ fn bodies_come_as_bytes_text_or_pieces() {
 }
 
 #[test]
-fn arguments_stand_in_any_order() {
-    #[expect(clippy::too_many_arguments, reason = "as many as there may be")]
+fn arguments_may_be_in_any_order() {
+    #[expect(clippy::too_many_arguments, reason = "the maximum")]
     async fn all(
         request: FezzHttpRequest,
         method: Method,
@@ -180,7 +180,7 @@ fn arguments_stand_in_any_order() {
 }
 
 #[test]
-fn a_context_has_all_that_is_not_http() {
+fn a_context_has_everything_besides_http() {
     #[expect(clippy::needless_pass_by_value, reason = "arguments are the function's own")]
     fn about(context: Context) -> String {
         let left = context.time_left().expect("a deadline");
@@ -213,7 +213,7 @@ fn a_context_has_all_that_is_not_http() {
 }
 
 #[test]
-fn a_call_that_is_not_done_in_time_is_cancelled() {
+fn a_call_is_cancelled_at_its_deadline() {
     async fn slow() -> &'static str {
         tokio_sleep(Duration::from_secs(60)).await;
         "done"
@@ -227,7 +227,7 @@ fn a_call_that_is_not_done_in_time_is_cancelled() {
     TestRequest::get("/").call(quick).assert_text("done");
 }
 
-/// A timer of the runtime that the call is polled in.
+/// A timer of the call's runtime.
 async fn tokio_sleep(time: Duration) {
     fezz_sdk::runtime().spawn(async move { tokio::time::sleep(time).await }).await.expect("it sleeps");
 }

@@ -1,4 +1,4 @@
-//! What can be built, and what is remembered where it cannot.
+//! The response builder, and the SDK outside a host.
 
 use fezz_sdk::FezzHttpResponse;
 use fezz_sdk::http::{Response, StatusCode};
@@ -24,7 +24,7 @@ fn headers_repeat() {
 }
 
 #[test]
-fn a_response_of_the_http_crate_is_taken() {
+fn a_response_of_the_http_crate_is_converted() {
     let response =
         Response::builder().status(StatusCode::ACCEPTED).header("x-a", "b").body("hi").expect("valid");
     let response = FezzHttpResponse::from(response);
@@ -38,5 +38,5 @@ fn outside_a_host_there_is_no_host() {
     assert!(fezz_sdk::host().is_none());
     assert_eq!(fezz_sdk::variable("PATH"), None);
     assert_eq!(fezz_sdk::data_dir(), None);
-    fezz_sdk::log(fezz_sdk::Level::Error, "nobody hears this");
+    fezz_sdk::log(fezz_sdk::Level::Error, "dropped");
 }

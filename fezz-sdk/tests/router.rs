@@ -1,4 +1,4 @@
-//! A whole axum application as a function: state, extractors, nesting, layers, fallbacks and streamed bodies.
+//! An axum application as a function: state, extractors, nesting, layers, fallbacks and streamed bodies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -62,9 +62,9 @@ async fn stream() -> impl IntoResponse {
     axum::body::Body::from_stream(pieces)
 }
 
-/// One test, so that nobody else counts meanwhile.
+/// One test, so that no other one changes the counts.
 #[test]
-fn an_application_moves_as_it_is() {
+fn an_axum_application_works_unchanged() {
     TestRequest::get("/count").call(app).assert_text("0");
     TestRequest::get("/count").call(app).assert_text("1");
     TestRequest::get("/todos/7").call(app).assert_text("7 by /todos/{id}");
@@ -88,10 +88,10 @@ fn an_application_moves_as_it_is() {
     TestRequest::get("/any").call(|| Plain).assert_text("GET /any");
 }
 
-/// What has to wait before it can be made is made once as well, however many calls come first; a call that panics or is
-/// dropped in the middle leaves it to the next.
+/// An async constructor runs once too, even with concurrent first calls. If its call panics or is cancelled, the next
+/// one tries again.
 #[test]
-fn an_application_may_take_its_time() {
+fn an_async_constructor_runs_once() {
     static MADE: AtomicU32 = AtomicU32::new(0);
     async fn app() -> Router {
         fezz_sdk::runtime()
@@ -112,7 +112,7 @@ fn an_application_may_take_its_time() {
     });
 }
 
-/// A service of tower's, and no router.
+/// A tower service that is not a router.
 #[derive(Clone)]
 struct Plain;
 

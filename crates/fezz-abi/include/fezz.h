@@ -1,8 +1,8 @@
 /*
  * The C contract between the fezz host and its functions, version 1.
  *
- * The twin of the Rust crate `fezz-abi`: the same structs, the same constants, the same symbols. `docs/abi.md` tells
- * how to use them. Needs C11 or C++17 and the compiler's `__atomic` builtins (GCC, Clang); links against nothing.
+ * The twin of the Rust crate `fezz-abi`: the same structs, constants and symbols. `docs/abi.md` explains how to use
+ * them. Needs C11 or C++17 and the compiler's `__atomic` builtins (GCC, Clang); links against nothing.
  *
  * Four rules hold everywhere:
  *
@@ -11,7 +11,7 @@
  * 3. A struct begins with its own `size`, as the side that filled it knows it, so that a minor version can append
  *    fields; a reader must not look beyond it (see FEZZ_HAS). FezzSlice, FezzPair, FezzPairs and FezzWaker have no size
  *    and never change.
- * 4. Pointers are valid for as long as the item says, and no longer.
+ * 4. A pointer is valid as long as its item says, and no longer.
  */
 #ifndef FEZZ_H
 #define FEZZ_H
@@ -41,12 +41,12 @@
 /* What `fezz_abi_version` returns: `major << 16 | minor`. */
 #define FEZZ_ABI_VERSION (FEZZ_ABI_MAJOR << 16 | FEZZ_ABI_MINOR)
 
-/* Whether the side that filled `*pointer`, a `type`, knows `field`: `if (FEZZ_HAS(FezzRequest, request, body))`. All
- * fields of minor version 0 are always there; ask before you read one that came later. */
+/* Whether the side that filled `*pointer`, a `type`, knows `field`: `if (FEZZ_HAS(FezzRequest, request, body))`. Fields
+ * of minor version 0 are always present; check before you read a later one. */
 #define FEZZ_HAS(type, pointer, field) \
     ((pointer)->size >= offsetof(type, field) + sizeof((pointer)->field))
 
-/* ---- Borrowed bytes: the one currency of the contract -------------------------------------------------- */
+/* ---- Borrowed bytes ------------------------------------------------------------------------------------ */
 
 /* Borrowed bytes. `ptr` may be NULL when `len` is 0. Text is UTF-8 where the field says so, and never
  * NUL-terminated. */
@@ -73,23 +73,23 @@ typedef struct FezzPairs {
     size_t len;
 } FezzPairs;
 
-/* ---- Wakers: safe to use from any thread, after the call and after an eviction ------------------------- */
+/* ---- Wakers: usable from any thread, after the call and after an eviction ------------------------------ */
 
-/* What can be done with a FezzWaker; every function may be called from any thread. None of them may be NULL. */
+/* The functions of a FezzWaker; each may be called from any thread. None may be NULL. */
 typedef struct FezzWakerVtable {
     /* `sizeof(FezzWakerVtable)` in the side that filled it. */
     size_t size;
-    /* One more handle to the same task, to be ended by `wake` or `drop`. */
+    /* Returns one more handle to the same task, to be freed by `wake` or `drop`. */
     const void *(*clone)(const void *ctx);
-    /* Wakes the task and ends this handle. */
+    /* Wakes the task and frees this handle. */
     void (*wake)(const void *ctx);
     /* Wakes the task and keeps this handle. */
     void (*wake_by_ref)(const void *ctx);
-    /* Ends this handle. */
+    /* Frees this handle. */
     void (*drop)(const void *ctx);
 } FezzWakerVtable;
 
-/* A handle that wakes a task of the other side. Passed borrowed: a side that keeps it calls `clone` first. */
+/* A handle that wakes a task of the other side. Passed borrowed: call `clone` to keep it. */
 typedef struct FezzWaker {
     /* Given to each of the table's functions. */
     const void *ctx;
@@ -97,23 +97,23 @@ typedef struct FezzWaker {
     const FezzWakerVtable *vtable;
 } FezzWaker;
 
-/* ---- Streams: bodies in pieces, the same in both directions -------------------------------------------- */
+/* ---- Streams: bodies in chunks, the same type for requests and responses ------------------------------- */
 
-/* Answer of `next_chunk`: a chunk was written; pull again. */
+/* Result of `next_chunk`: a chunk was written; pull again. */
 #define FEZZ_STREAM_READY 0u
-/* Answer of `next_chunk`: nothing yet; the waker will be woken. */
+/* Result of `next_chunk`: no chunk yet; the waker will be woken. */
 #define FEZZ_STREAM_PENDING 1u
-/* Answer of `next_chunk`: the body is complete. */
+/* Result of `next_chunk`: the body is complete. */
 #define FEZZ_STREAM_END 2u
-/* Answer of `next_chunk`: the body broke off; the chunk holds the reason as text. The receiver must not take what came
- * for a whole body. */
+/* Result of `next_chunk`: the body was cut off; the chunk holds the reason as text. The receiver must treat the body as
+ * incomplete. */
 #define FEZZ_STREAM_ERROR 3u
 
 /* Flag of FezzStream: `next_chunk` may block, so it is called with a NULL waker on a thread that may block. */
 #define FEZZ_STREAM_BLOCKING 1u
 
-/* One piece of a body, owned by the side that produced it until `release`. The reader hands over a zeroed struct with
- * `size` set. */
+/* One chunk of a body, owned by the side that produced it until `release`. The reader passes a zeroed struct with `size`
+ * set. */
 typedef struct FezzChunk {
     /* `sizeof(FezzChunk)` in the side that reads it, set before the call. */
     size_t size;
@@ -121,7 +121,7 @@ typedef struct FezzChunk {
     FezzSlice data;
     /* Given to `release`. */
     void *ctx;
-    /* Frees the bytes; called exactly once, from any thread. NULL where nothing is to be freed. */
+    /* Frees the bytes; called exactly once, from any thread. NULL if nothing is to be freed. */
     void (*release)(void *ctx);
 } FezzChunk;
 
@@ -131,13 +131,13 @@ typedef struct FezzStream {
     size_t size;
     /* Given to `next_chunk`. */
     void *ctx;
-    /* Writes the next chunk. With a waker: answers FEZZ_STREAM_PENDING rather than block, and wakes it later. With a
-     * NULL waker: blocks until it has an answer. Not called again after FEZZ_STREAM_END or FEZZ_STREAM_ERROR. Must not
+    /* Writes the next chunk. With a waker: returns FEZZ_STREAM_PENDING instead of blocking, and wakes it later. With a
+     * NULL waker: blocks until it has a result. Not called again after FEZZ_STREAM_END or FEZZ_STREAM_ERROR. Must not
      * be NULL. */
     uint32_t (*next_chunk)(void *ctx, const FezzWaker *waker, FezzChunk *chunk);
     /* 0 or FEZZ_STREAM_BLOCKING. */
     uint32_t flags;
-    /* 0. Here so that a field which is appended makes the struct larger, and not just less padded. */
+    /* 0. Padding made explicit, so that an appended field makes the struct larger. */
     uint32_t reserved;
 } FezzStream;
 
@@ -158,31 +158,31 @@ struct FezzRequest {
     FezzSlice method;
     /* Path below the function's own prefix, percent-encoded as sent: `/todos/7`. */
     FezzSlice path;
-    /* Query without its `?`, as sent; empty where there is none. */
+    /* Query without its `?`, as sent; empty if there is none. */
     FezzSlice query;
     /* The route of `fezz.json` that matched: `/todos/{id}`. */
     FezzSlice route;
     /* Path parameters in the order of the route, percent-decoded UTF-8. */
     FezzPairs params;
-    /* Headers: lower-case names that may repeat, values of any bytes. Hop-by-hop headers are gone. */
+    /* Headers: lower-case names that may repeat, values of any bytes. Hop-by-hop headers are removed. */
     FezzPairs headers;
-    /* The whole body, or empty where `body_stream` is set. */
+    /* The whole body; empty if `body_stream` is set. */
     FezzSlice body;
-    /* The body as a stream, for a function that asked for one; else NULL. `next_chunk` is the function's to call. */
+    /* The body as a stream, if the function asked for one; else NULL. Read by the function. */
     const FezzStream *body_stream;
     /* Id of the request (`x-request-id`), visible ASCII. */
     FezzSlice request_id;
-    /* W3C `traceparent` as sent; empty where there is none. */
+    /* W3C `traceparent` as sent; empty if there is none. */
     FezzSlice traceparent;
     /* The client's address as text, `127.0.0.1:51234`. */
     FezzSlice client_addr;
-    /* Nanoseconds left until the deadline, counted from the moment the call began; 0 where there is no deadline. */
+    /* Nanoseconds from the start of the call to its deadline; 0 if there is no deadline. */
     uint64_t time_left_ns;
-    /* Becomes 1 when nobody waits for the answer any more (deadline, client gone); read it with fezz_is_cancelled. */
+    /* Becomes 1 when the response is no longer wanted (deadline, client gone); read it with fezz_is_cancelled. */
     const uint32_t *cancelled;
-    /* Keeps this request, and all that it points to, valid until one more `release`. */
+    /* Adds a reference: this request, and all that it points to, stays valid until one more `release`. */
     void (*retain)(const FezzRequest *request);
-    /* Takes one `retain` back; the request must not be used after the last. */
+    /* Drops a reference of `retain`; the request must not be used after the last. */
     void (*release)(const FezzRequest *request);
 };
 
@@ -198,8 +198,8 @@ struct FezzRequest {
 /*
  * One response, owned by the function until the host calls `release`.
  *
- * The host hands over a zeroed struct with `size` set; the function fills it in. A struct that is left as it came
- * (status 0) is answered with 502.
+ * The host passes a zeroed struct with `size` set; the function fills it in. A struct left unchanged (status 0) becomes
+ * a 502.
  */
 typedef struct FezzResponse {
     /* `sizeof(FezzResponse)` in the host, set before the call; fields beyond it must not be written. */
@@ -210,35 +210,34 @@ typedef struct FezzResponse {
     uint32_t status;
     /* Headers; names may repeat. */
     FezzPairs headers;
-    /* The whole body, where `stream` is NULL. */
+    /* The whole body, if `stream` is NULL. */
     FezzSlice body;
     /* The body as a pull stream; else NULL. Points at memory that lives until `release`. */
     const FezzStream *stream;
     /* Given to `release`. */
     void *ctx;
     /* Frees all that this response points to. Called exactly once, from any thread, when the body has been sent or the
-     * client is gone. NULL where nothing is to be freed. */
+     * client is gone. NULL if nothing is to be freed. */
     void (*release)(void *ctx);
 } FezzResponse;
 
 /* ---- Asynchronous calls -------------------------------------------------------------------------------- */
 
-/* Answer of `poll`: the response was written; the task must not be polled again. */
+/* Result of `poll`: the response was written; the task must not be polled again. */
 #define FEZZ_TASK_READY 0u
-/* Answer of `poll`: not yet; the waker will be woken. */
+/* Result of `poll`: no response yet; the waker will be woken. */
 #define FEZZ_TASK_PENDING 1u
 
-/* A running asynchronous call. The host hands over a zeroed struct with `size` set; the function fills it in. */
+/* A running asynchronous call. The host passes a zeroed struct with `size` set; the function fills it in. */
 typedef struct FezzTask {
     /* `sizeof(FezzTask)` in the host, set before the call. */
     size_t size;
     /* Given to `poll` and `drop`. */
     void *ctx;
-    /* Makes progress without blocking: writes the response and answers FEZZ_TASK_READY, or keeps a clone of the waker
-     * and answers FEZZ_TASK_PENDING. One caller at a time, from any thread. NULL where the call could not be
-     * started. */
+    /* Makes progress without blocking: writes the response and returns FEZZ_TASK_READY, or keeps a clone of the waker
+     * and returns FEZZ_TASK_PENDING. One caller at a time, from any thread. NULL if the call could not be started. */
     uint32_t (*poll)(void *ctx, const FezzWaker *waker, FezzResponse *response);
-    /* Frees the task; called exactly once, from any thread, finished or not. An unfinished task is cancelled by it. */
+    /* Frees the task; called exactly once, from any thread. Cancels an unfinished task. */
     void (*drop)(void *ctx);
 } FezzTask;
 
@@ -255,7 +254,7 @@ typedef struct FezzTask {
 /* Level of a log record: the finest. */
 #define FEZZ_LOG_TRACE 5u
 
-/* One log record, borrowed for the time of the call. All text is UTF-8. */
+/* One log record, borrowed for the call. All text is UTF-8. */
 typedef struct FezzLogRecord {
     /* `sizeof(FezzLogRecord)` in the function. */
     size_t size;
@@ -263,20 +262,20 @@ typedef struct FezzLogRecord {
     uint32_t level;
     /* Line in `file`; 0 where unknown. */
     uint32_t line;
-    /* Where it comes from: a module path. */
+    /* Its source: a module path. */
     FezzSlice target;
     /* The message. */
     FezzSlice message;
     /* Source file; may be empty. */
     FezzSlice file;
-    /* Id of the request that it belongs to; may be empty. */
+    /* Id of its request; may be empty. */
     FezzSlice request_id;
-    /* Further fields. */
+    /* Structured fields. */
     FezzPairs fields;
 } FezzLogRecord;
 
-/* The host's table. It and all that it points to stay as they are for the life of the process, evictions included: where
- * a later load hands over the same pointer, nothing has changed. */
+/* The host's table. It and all that it points to are immutable and live as long as the process, evictions included: the
+ * same pointer at a later load means that nothing has changed. */
 typedef struct FezzHost {
     /* `sizeof(FezzHost)` in the host. */
     size_t size;
@@ -290,7 +289,7 @@ typedef struct FezzHost {
     FezzSlice function_id;
     /* Version of the function, UTF-8. */
     FezzSlice function_version;
-    /* A directory that is this function id's own and survives its versions; a path as bytes. */
+    /* A directory for this function id alone, kept across its versions; a path as bytes. */
     FezzSlice data_dir;
     /* The function's variables and secrets, UTF-8. */
     FezzPairs variables;
@@ -300,15 +299,15 @@ typedef struct FezzHost {
 
 /* ---- Flags --------------------------------------------------------------------------------------------- */
 
-/* Flag of `fezz_flags`: request bodies come as a stream and are not gathered first. */
+/* Flag of `fezz_flags`: request bodies come as a stream and are not buffered first. */
 #define FEZZ_FLAG_BODY_STREAM 1u
-/* Flag of `fezz_flags`: calls go to `fezz_fetch`, on a thread that may block, even though `fezz_fetch_async` is there. */
+/* Flag of `fezz_flags`: calls go to `fezz_fetch`, on a thread that may block, even if `fezz_fetch_async` is exported. */
 #define FEZZ_FLAG_BLOCKING 2u
 
 /* ---- The symbols that a function library exports ------------------------------------------------------- */
 
-/* In C++ these are `noexcept`, and so must be their definitions: an exception that would cross the boundary ends the
- * process in std::terminate. Catch it before that. */
+/* In C++ these are `noexcept`, and their definitions must be too: an exception that leaves them calls std::terminate.
+ * Catch it before that. */
 
 /* Required. The contract that the library was built for: `return FEZZ_ABI_VERSION;`. */
 FEZZ_EXPORT uint32_t fezz_abi_version(void) FEZZ_NOEXCEPT;
@@ -395,7 +394,7 @@ static inline const FezzPair *fezz_find(FezzPairs pairs, const char *name) {
     return NULL;
 }
 
-/* The first value of this name; empty where there is none. fezz_find tells an empty value from a missing one. */
+/* The first value of this name; empty if there is none. fezz_find tells an empty value from a missing one. */
 static inline FezzSlice fezz_value(FezzPairs pairs, const char *name) {
     const FezzPair *pair = fezz_find(pairs, name);
     return pair ? pair->value : fezz_slice(NULL, 0);
@@ -416,12 +415,12 @@ static inline FezzSlice fezz_variable(const FezzHost *host, const char *name) {
     return fezz_value(host->variables, name);
 }
 
-/* Whether nobody waits for the answer any more; cheap, to be asked now and then by long work, from any thread. */
+/* Whether the response is no longer wanted. Cheap: long work should check it regularly, from any thread. */
 static inline bool fezz_is_cancelled(const FezzRequest *request) {
     return request->cancelled && __atomic_load_n(request->cancelled, __ATOMIC_RELAXED) != 0;
 }
 
-/* Answers with headers and a body that are never freed: literals, constants. For others set `ctx` and `release` too. */
+/* Responds with headers and a body that are never freed: literals, constants. For others set `ctx` and `release` too. */
 static inline void fezz_respond_static(FezzResponse *response, uint32_t status, FezzPairs headers, FezzSlice body) {
     response->outcome = FEZZ_OUTCOME_RETURNED;
     response->status = status;
@@ -429,7 +428,7 @@ static inline void fezz_respond_static(FezzResponse *response, uint32_t status, 
     response->body = body;
 }
 
-/* Answers that the response could not be built. The reason goes to the host's log and is never freed: a literal. */
+/* Reports that the response could not be built. The reason goes to the host's log and is never freed: a literal. */
 static inline void fezz_respond_failed(FezzResponse *response, FezzSlice reason) {
     response->outcome = FEZZ_OUTCOME_FAILED;
     response->body = reason;

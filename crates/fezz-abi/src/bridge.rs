@@ -1,8 +1,8 @@
-//! Wakers on their way across the boundary: Rust's as the contract's, and the contract's as Rust's.
+//! Conversion between [`Waker`] and [`FezzWaker`], in both directions.
 //!
-//! Both sides need both ways. Whoever polls or pulls lends its waker with [`lend`]; whoever is polled reads it with
-//! [`Lent`]. A clone is a box on each side, freed by the side that made it, so that a waker may outlive the call, the
-//! task and the eviction of the library that it was given to.
+//! The side that polls or pulls passes its waker with [`lend`]; the side that is polled reads it with [`Lent`]. A clone
+//! is a box on each side, freed by the side that made it. So a waker may outlive the call, the task and the eviction of
+//! the library that received it.
 
 #![expect(unsafe_code, reason = "wakers are pointers with a table of functions, in Rust as in C")]
 
@@ -18,13 +18,13 @@ use core::task::{RawWaker, RawWakerVTable, Waker};
 
 use crate::{FezzWaker, FezzWakerVtable};
 
-/// A waker of this side as the other side sees it, for as long as `waker` is borrowed.
+/// A waker of this side as the other side sees it. Valid while `waker` is borrowed.
 #[must_use]
 pub const fn lend(waker: &Waker) -> FezzWaker {
     FezzWaker { ctx: ptr::from_ref(waker).cast(), vtable: &raw const OURS }
 }
 
-/// What the other side may do with a waker of ours. `ctx` is a `&Waker` that is lent, or a box that `clone` made.
+/// The functions of our own wakers. `ctx` is a borrowed `&Waker`, or a box that `clone` made.
 static OURS: FezzWakerVtable = FezzWakerVtable {
     size: size_of::<FezzWakerVtable>(),
     clone: Some(clone_ours),
@@ -34,13 +34,13 @@ static OURS: FezzWakerVtable = FezzWakerVtable {
 };
 
 unsafe extern "C" fn clone_ours(ctx: *const c_void) -> *const c_void {
-    // SAFETY: a waker that is lent, or a handle that has not ended.
+    // SAFETY: a borrowed waker, or a handle that has not been dropped.
     let waker = unsafe { &*ctx.cast::<Waker>() };
     Box::into_raw(Box::new(waker.clone())).cast_const().cast()
 }
 
 unsafe extern "C" fn wake_ours(ctx: *const c_void) {
-    // SAFETY: a handle that `clone_ours` made; it ends here.
+    // SAFETY: a handle that `clone_ours` made; this call consumes it.
     let waker = unsafe { Box::from_raw(ctx.cast_mut().cast::<Waker>()) };
     waker.wake();
 }
@@ -56,10 +56,10 @@ unsafe extern "C" fn drop_ours(ctx: *const c_void) {
     drop(unsafe { Box::from_raw(ctx.cast_mut().cast::<Waker>()) });
 }
 
-/// A waker of the other side, for the time that it is lent. Its clones are handles of their own.
+/// A borrowed waker of the other side. Its clones are handles of their own.
 #[derive(Debug)]
 pub struct Lent<'a> {
-    /// Dropping a waker ends a handle, and what is lent is none.
+    /// Never dropped: a borrowed waker is not a handle to free.
     waker: ManuallyDrop<Waker>,
     lent: PhantomData<&'a FezzWaker>,
 }
@@ -85,18 +85,18 @@ impl Deref for Lent<'_> {
     }
 }
 
-/// For a `FezzWaker` that is lent: nothing ends, and a clone goes into a box.
+/// For a borrowed `FezzWaker`: `wake` and `drop` free nothing, and a clone is a box.
 static LENT: RawWakerVTable =
     RawWakerVTable::new(clone_theirs, wake_theirs_by_ref, wake_theirs_by_ref, |_| ());
-/// For a boxed handle.
+/// For a boxed handle, which `wake` and `drop` free.
 static HELD: RawWakerVTable = RawWakerVTable::new(clone_theirs, wake_theirs, wake_theirs_by_ref, drop_theirs);
 
-/// Their waker and its table; none where the table is missing, which the contract forbids and a reader forgives.
+/// Their waker and its table. The contract forbids a null table; a reader tolerates one.
 ///
 /// # Safety
-/// `data` is a lent or boxed `FezzWaker`.
+/// `data` is a borrowed or boxed `FezzWaker`.
 unsafe fn theirs<'a>(data: *const ()) -> (&'a FezzWaker, Option<&'a FezzWakerVtable>) {
-    // SAFETY: says the caller.
+    // SAFETY: the caller guarantees it.
     let waker = unsafe { &*data.cast::<FezzWaker>() };
     // SAFETY: null, or valid for the life of the process.
     (waker, unsafe { waker.vtable.as_ref() })
@@ -113,12 +113,12 @@ unsafe fn clone_theirs(data: *const ()) -> RawWaker {
 }
 
 unsafe fn wake_theirs(data: *const ()) {
-    // SAFETY: a boxed handle, which ends here.
+    // SAFETY: a boxed handle; this call consumes it.
     let waker = unsafe { Box::from_raw(data.cast_mut().cast::<FezzWaker>()) };
     // SAFETY: null, or valid for the life of the process.
     let table = unsafe { waker.vtable.as_ref() };
     if let Some(wake) = table.and_then(|table| table.wake) {
-        // SAFETY: their function and context; the handle ends with it.
+        // SAFETY: their function and context, which is not used again.
         unsafe { wake(waker.ctx) };
     }
 }
@@ -133,17 +133,17 @@ unsafe fn wake_theirs_by_ref(data: *const ()) {
 }
 
 unsafe fn drop_theirs(data: *const ()) {
-    // SAFETY: a boxed handle, which ends here.
+    // SAFETY: a boxed handle; this call consumes it.
     let waker = unsafe { Box::from_raw(data.cast_mut().cast::<FezzWaker>()) };
     // SAFETY: null, or valid for the life of the process.
     let table = unsafe { waker.vtable.as_ref() };
     if let Some(drop) = table.and_then(|table| table.drop) {
-        // SAFETY: their function and context; the handle ends with it.
+        // SAFETY: their function and context, which is not used again.
         unsafe { drop(waker.ctx) };
     }
 }
 
-/// A waker that wakes nobody.
+/// A waker that does nothing.
 const fn nothing() -> RawWaker {
     static NOTHING: RawWakerVTable = RawWakerVTable::new(|_| nothing(), |_| (), |_| (), |_| ());
     RawWaker::new(ptr::null(), &NOTHING)

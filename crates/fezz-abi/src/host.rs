@@ -1,4 +1,4 @@
-//! What the host offers a function, once after each load.
+//! The host's table, passed to `fezz_init`: settings, data directory and log.
 
 use core::ffi::c_void;
 
@@ -15,8 +15,8 @@ pub const LOG_DEBUG: u32 = 4;
 /// Level of a log record: the finest.
 pub const LOG_TRACE: u32 = 5;
 
-/// The host's table. It and all that it points to stay as they are for the life of the process, evictions included: where
-/// a later load hands over the same pointer, nothing has changed.
+/// The host's table. It and all that it points to are immutable and live as long as the process, evictions included: the
+/// same pointer at a later load means that nothing has changed.
 #[repr(C)]
 #[derive(Debug)]
 pub struct FezzHost {
@@ -32,7 +32,7 @@ pub struct FezzHost {
     pub function_id: FezzSlice,
     /// Version of the function, UTF-8.
     pub function_version: FezzSlice,
-    /// A directory that is this function id's own and survives its versions; a path as bytes.
+    /// A directory for this function id alone, kept across its versions; a path as bytes.
     pub data_dir: FezzSlice,
     /// The function's variables and secrets, UTF-8.
     pub variables: FezzPairs,
@@ -40,7 +40,7 @@ pub struct FezzHost {
     pub log: unsafe extern "C" fn(ctx: *mut c_void, record: *const FezzLogRecord),
 }
 
-/// One log record, borrowed for the time of the call. All text is UTF-8.
+/// One log record, borrowed for the call. All text is UTF-8.
 #[repr(C)]
 #[derive(Debug)]
 pub struct FezzLogRecord {
@@ -50,14 +50,14 @@ pub struct FezzLogRecord {
     pub level: u32,
     /// Line in `file`; 0 where unknown.
     pub line: u32,
-    /// Where it comes from: a module path.
+    /// Its source: a module path.
     pub target: FezzSlice,
     /// The message.
     pub message: FezzSlice,
     /// Source file; may be empty.
     pub file: FezzSlice,
-    /// Id of the request that it belongs to; may be empty.
+    /// Id of its request; may be empty.
     pub request_id: FezzSlice,
-    /// Further fields.
+    /// Structured fields.
     pub fields: FezzPairs,
 }

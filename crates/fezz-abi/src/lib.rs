@@ -1,8 +1,7 @@
 //! The C contract between the fezz host and its functions, version 1.
 //!
-//! Every type here is `#[repr(C)]` and has its twin in `include/fezz.h`; `docs/abi.md` tells how to use them from
-//! any language. The crate holds no behaviour beyond reading borrowed slices and handing wakers over ([`bridge`]), has no
-//! dependencies and needs no `std`.
+//! Every type here is `#[repr(C)]` and has its twin in `include/fezz.h`; `docs/abi.md` explains how to use them from any
+//! language. The only code is for reading borrowed slices and converting wakers ([`bridge`]). No dependencies, no `std`.
 //!
 //! Four rules hold everywhere:
 //! 1. Bytes are freed by the side that allocated them, through the `release` that came with them.
@@ -10,7 +9,7 @@
 //! 3. A struct begins with its own `size`, as the side that filled it knows it, so that a minor version can append
 //!    fields; a reader must not look beyond it. `FezzSlice`, `FezzPair`, `FezzPairs` and `FezzWaker` have no size: they
 //!    never change.
-//! 4. Pointers are valid for as long as the item says, and no longer.
+//! 4. A pointer is valid as long as its item says, and no longer.
 
 #![no_std]
 
@@ -40,9 +39,9 @@ pub const ABI_MINOR: u32 = 0;
 /// What `fezz_abi_version` returns: `major << 16 | minor`.
 pub const ABI_VERSION: u32 = ABI_MAJOR << 16 | ABI_MINOR;
 
-/// Flag of `fezz_flags`: request bodies come as a stream and are not gathered first.
+/// Flag of `fezz_flags`: request bodies come as a stream and are not buffered first.
 pub const FLAG_BODY_STREAM: u32 = 1;
-/// Flag of `fezz_flags`: calls go to `fezz_fetch`, on a thread that may block, even though `fezz_fetch_async` is there.
+/// Flag of `fezz_flags`: calls go to `fezz_fetch`, on a thread that may block, even if `fezz_fetch_async` is exported.
 pub const FLAG_BLOCKING: u32 = 2;
 
 /// Names of the symbols that a function library exports.

@@ -1,4 +1,4 @@
-//! What a function answers.
+//! The response of one call.
 
 use core::ffi::c_void;
 
@@ -13,8 +13,8 @@ pub const OUTCOME_FAILED: u32 = 2;
 
 /// One response, owned by the function until the host calls `release`.
 ///
-/// The host hands over a zeroed struct with `size` set; the function fills it in. A struct that is left as it came
-/// (status 0) is answered with 502.
+/// The host passes a zeroed struct with `size` set; the function fills it in. A struct left unchanged (status 0) becomes
+/// a 502.
 #[repr(C)]
 #[derive(Debug)]
 pub struct FezzResponse {
@@ -26,19 +26,19 @@ pub struct FezzResponse {
     pub status: u32,
     /// Headers; names may repeat.
     pub headers: FezzPairs,
-    /// The whole body, where `stream` is null.
+    /// The whole body, if `stream` is null.
     pub body: FezzSlice,
     /// The body as a pull stream; else null. Points at memory that lives until `release`.
     pub stream: *const FezzStream,
     /// Given to `release`.
     pub ctx: *mut c_void,
     /// Frees all that this response points to. Called exactly once, from any thread, when the body has been sent or
-    /// the client is gone. Null where nothing is to be freed.
+    /// the client is gone. Null if nothing is to be freed.
     pub release: Option<unsafe extern "C" fn(ctx: *mut c_void)>,
 }
 
 impl FezzResponse {
-    /// The struct as a host hands it over: all zero but `size`.
+    /// The struct as a host passes it: all zero but `size`.
     pub const EMPTY: Self = Self {
         size: size_of::<Self>(),
         outcome: OUTCOME_RETURNED,

@@ -1,4 +1,4 @@
-//! Borrowed bytes: the one currency of the contract.
+//! Borrowed bytes, and name-value pairs of them.
 
 /// Borrowed bytes. `ptr` may be null when `len` is 0. Text is UTF-8 where the field says so, and never NUL-terminated.
 #[repr(C)]
@@ -14,19 +14,19 @@ impl FezzSlice {
     /// No bytes.
     pub const EMPTY: Self = Self { ptr: core::ptr::null(), len: 0 };
 
-    /// Borrows `bytes`; the caller keeps them alive for as long as the contract of the field asks.
+    /// Borrows `bytes`; the caller keeps them alive as long as the field's contract says.
     #[must_use]
     pub const fn new(bytes: &[u8]) -> Self {
         Self { ptr: bytes.as_ptr(), len: bytes.len() }
     }
 
-    /// Whether these bytes cannot exist: a null pointer with a length, or a length over `isize::MAX`.
+    /// Whether the slice is invalid: a null pointer with a length, or a length over `isize::MAX`.
     #[must_use]
     pub const fn is_malformed(&self) -> bool {
         (self.ptr.is_null() && self.len != 0) || self.len > isize::MAX as usize
     }
 
-    /// The bytes; empty where the slice is null or malformed.
+    /// The bytes; empty if the slice is null or malformed.
     ///
     /// # Safety
     /// A slice that is not malformed points at `len` initialised bytes, which stay unchanged for `'a`.
@@ -36,7 +36,7 @@ impl FezzSlice {
         if self.ptr.is_null() || self.is_malformed() {
             return &[];
         }
-        // SAFETY: not null, and the caller vouches for `len` bytes that live for 'a.
+        // SAFETY: not null, and the caller guarantees `len` bytes that live for 'a.
         unsafe { core::slice::from_raw_parts(self.ptr, self.len) }
     }
 }
@@ -65,20 +65,20 @@ impl FezzPairs {
     /// No pairs.
     pub const EMPTY: Self = Self { ptr: core::ptr::null(), len: 0 };
 
-    /// Borrows `pairs`; the caller keeps them alive for as long as the contract of the field asks.
+    /// Borrows `pairs`; the caller keeps them alive as long as the field's contract says.
     #[must_use]
     pub const fn new(pairs: &[FezzPair]) -> Self {
         Self { ptr: pairs.as_ptr(), len: pairs.len() }
     }
 
-    /// Whether these pairs cannot exist: null or misaligned with a length, or longer than memory.
+    /// Whether the array is invalid: null or misaligned with a length, or larger than `isize::MAX` bytes.
     #[must_use]
     pub fn is_malformed(&self) -> bool {
         (self.len != 0 && (self.ptr.is_null() || !self.ptr.is_aligned()))
             || self.len > isize::MAX as usize / size_of::<FezzPair>()
     }
 
-    /// The pairs; empty where the array is null or malformed.
+    /// The pairs; empty if the array is null or malformed.
     ///
     /// # Safety
     /// An array that is not malformed points at `len` initialised pairs, which stay unchanged for `'a`.
@@ -88,7 +88,7 @@ impl FezzPairs {
         if self.ptr.is_null() || self.is_malformed() {
             return &[];
         }
-        // SAFETY: not null and aligned, and the caller vouches for `len` pairs that live for 'a.
+        // SAFETY: not null and aligned, and the caller guarantees `len` pairs that live for 'a.
         unsafe { core::slice::from_raw_parts(self.ptr, self.len) }
     }
 }

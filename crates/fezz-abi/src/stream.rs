@@ -1,4 +1,4 @@
-//! Bodies in pieces: a pull stream, the same in both directions.
+//! Streamed bodies: a pull stream of chunks, the same type for requests and responses.
 
 use core::ffi::c_void;
 
@@ -6,11 +6,11 @@ use crate::{FezzSlice, FezzWaker};
 
 /// A chunk was written; pull again.
 pub const STREAM_READY: u32 = 0;
-/// Nothing yet; the waker will be woken.
+/// No chunk yet; the waker will be woken.
 pub const STREAM_PENDING: u32 = 1;
 /// The body is complete.
 pub const STREAM_END: u32 = 2;
-/// The body broke off; the chunk holds the reason as text. The receiver must not take what came for a whole body.
+/// The body was cut off; the chunk holds the reason as text. The receiver must treat the body as incomplete.
 pub const STREAM_ERROR: u32 = 3;
 
 /// Flag of [`FezzStream`]: `next_chunk` may block, so it is called with a null waker on a thread that may block.
@@ -24,18 +24,18 @@ pub struct FezzStream {
     pub size: usize,
     /// Given to `next_chunk`.
     pub ctx: *mut c_void,
-    /// Writes the next chunk. With a waker: answers `STREAM_PENDING` rather than block, and wakes it later. With a
-    /// null waker: blocks until it has an answer. Not called again after `STREAM_END` or `STREAM_ERROR`. Never null;
-    /// a reader checks all the same.
+    /// Writes the next chunk. With a waker: returns `STREAM_PENDING` instead of blocking, and wakes it later. With a
+    /// null waker: blocks until it has a result. Not called again after `STREAM_END` or `STREAM_ERROR`. Must not be
+    /// null; a reader checks it anyway.
     pub next_chunk:
         Option<unsafe extern "C" fn(ctx: *mut c_void, waker: *const FezzWaker, chunk: *mut FezzChunk) -> u32>,
     /// 0 or [`STREAM_BLOCKING`].
     pub flags: u32,
-    /// 0. Here so that a field which is appended makes the struct larger, and not just less padded.
+    /// 0. Padding made explicit, so that an appended field makes the struct larger.
     pub reserved: u32,
 }
 
-/// One piece of a body, owned by the side that produced it until `release`.
+/// One chunk of a body, owned by the side that produced it until `release`.
 #[repr(C)]
 #[derive(Debug)]
 pub struct FezzChunk {
@@ -45,12 +45,12 @@ pub struct FezzChunk {
     pub data: FezzSlice,
     /// Given to `release`.
     pub ctx: *mut c_void,
-    /// Frees the bytes; called exactly once, from any thread. Null where nothing is to be freed.
+    /// Frees the bytes; called exactly once, from any thread. Null if nothing is to be freed.
     pub release: Option<unsafe extern "C" fn(ctx: *mut c_void)>,
 }
 
 impl FezzChunk {
-    /// The struct as a reader hands it over: all zero but `size`.
+    /// The struct as a reader passes it: all zero but `size`.
     pub const EMPTY: Self =
         Self { size: size_of::<Self>(), data: FezzSlice::EMPTY, ctx: core::ptr::null_mut(), release: None };
 }

@@ -1,8 +1,8 @@
-//! A waker that crosses the boundary: safe to use from any thread, after the call and after an eviction.
+//! A waker across the C boundary: usable from any thread, after the call and after an eviction.
 
 use core::ffi::c_void;
 
-/// A handle that wakes a task of the other side. Passed borrowed: a side that keeps it calls `clone` first.
+/// A handle that wakes a task of the other side. Passed borrowed: call `clone` to keep it.
 #[repr(C)]
 #[derive(Debug)]
 pub struct FezzWaker {
@@ -12,19 +12,18 @@ pub struct FezzWaker {
     pub vtable: *const FezzWakerVtable,
 }
 
-/// What can be done with a [`FezzWaker`]; every function may be called from any thread. None is null; a
-/// reader checks all the same.
+/// The functions of a [`FezzWaker`]; each may be called from any thread. None may be null; a reader checks it anyway.
 #[repr(C)]
 #[derive(Debug)]
 pub struct FezzWakerVtable {
     /// `sizeof(FezzWakerVtable)` in the side that filled it.
     pub size: usize,
-    /// One more handle to the same task, to be ended by `wake` or `drop`.
+    /// Returns one more handle to the same task, to be freed by `wake` or `drop`.
     pub clone: Option<unsafe extern "C" fn(ctx: *const c_void) -> *const c_void>,
-    /// Wakes the task and ends this handle.
+    /// Wakes the task and frees this handle.
     pub wake: Option<unsafe extern "C" fn(ctx: *const c_void)>,
     /// Wakes the task and keeps this handle.
     pub wake_by_ref: Option<unsafe extern "C" fn(ctx: *const c_void)>,
-    /// Ends this handle.
+    /// Frees this handle.
     pub drop: Option<unsafe extern "C" fn(ctx: *const c_void)>,
 }

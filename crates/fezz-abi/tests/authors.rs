@@ -1,4 +1,4 @@
-//! What the documents promise to authors: the header compiles everywhere, and the examples do as they say.
+//! The header compiles as C and C++, and the examples of the documentation work.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs;
@@ -9,7 +9,7 @@ mod support;
 
 use support::{Scratch, compile, repository, run};
 
-/// More than authors use, so that the header is quiet under their flags too.
+/// More warnings than authors enable, so that the header is quiet under their flags too.
 const PICKY: [&str; 6] =
     ["-fsyntax-only", "-Wshadow", "-Wconversion", "-Wcast-qual", "-Wundef", "-Wfloat-equal"];
 
@@ -71,7 +71,7 @@ fn installed(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
-/// Compiles a library as the documents tell authors to.
+/// Compiles a library with the flags that the documentation recommends.
 fn library(scratch: &Scratch, source: &str) -> PathBuf {
     let file = scratch.write("function.c", source);
     let library = scratch.path(&format!("{DLL_PREFIX}function{DLL_SUFFIX}"));
@@ -83,7 +83,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(repository(path)).expect("a file of this repository can be read")
 }
 
-/// A host of a hundred lines, which makes one call and prints what comes.
+/// A minimal host, which makes one call and prints the response.
 fn curl(scratch: &Scratch) -> PathBuf {
     let curl = scratch.path("curl");
     compile("cc", &["-std=c11"], &repository("crates/fezz-abi/tests/support/curl.c"), &curl);

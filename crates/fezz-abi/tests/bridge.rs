@@ -1,4 +1,4 @@
-//! Wakers that cross the boundary, counted: none is lost, none is freed twice, and none wakes after its end.
+//! Reference counts of wakers across the boundary: none is leaked, freed twice or used after its end.
 
 #![expect(unsafe_code, reason = "plays both sides of the contract")]
 
@@ -20,39 +20,39 @@ impl Wake for Count {
 }
 
 #[test]
-fn a_waker_goes_there_and_comes_back() {
+fn a_waker_makes_the_round_trip() {
     let count = Arc::new(Count::default());
     let waker = Waker::from(Arc::clone(&count));
-    let there = lend(&waker);
+    let lent = lend(&waker);
     // SAFETY: our own waker, which lives until the end of this test.
-    let back = unsafe { Lent::new(&there) };
-    back.wake_by_ref();
-    let kept = back.clone();
+    let read = unsafe { Lent::new(&lent) };
+    read.wake_by_ref();
+    let kept = read.clone();
     let other = kept.clone();
     kept.wake();
     thread::spawn(move || other.wake_by_ref()).join().expect("joined");
     assert_eq!(count.0.load(Ordering::SeqCst), 3);
     drop(waker);
-    assert_eq!(Arc::strong_count(&count), 1, "every handle has ended");
+    assert_eq!(Arc::strong_count(&count), 1, "every handle is freed");
 }
 
 #[test]
-fn a_handle_outlives_what_it_was_cloned_from() {
+fn a_clone_outlives_its_original() {
     let count = Arc::new(Count::default());
     let kept = {
         let waker = Waker::from(Arc::clone(&count));
-        let there = lend(&waker);
+        let lent = lend(&waker);
         // SAFETY: as above.
-        unsafe { Lent::new(&there) }.clone()
+        unsafe { Lent::new(&lent) }.clone()
     };
     kept.wake_by_ref();
     kept.wake();
     assert_eq!((count.0.load(Ordering::SeqCst), Arc::strong_count(&count)), (2, 1));
 }
 
-/// The contract forbids such tables; a reader must not crash all the same.
+/// The contract forbids null functions and tables; a reader must not crash anyway.
 #[test]
-fn a_table_with_holes_wakes_nobody() {
+fn null_functions_are_tolerated() {
     let empty = FezzWakerVtable {
         size: size_of::<FezzWakerVtable>(),
         clone: None,

@@ -1,7 +1,7 @@
-//! `include/fezz.h` and this crate are twins: the same structs, fields, order, types, constants and symbols.
+//! `include/fezz.h` and this crate agree: the same structs, fields, order, types, constants and symbols.
 //!
-//! The tables below are the third witness. Both compilers check their column of each row, a C program prints what its
-//! compiler made of the header, and the sources of both sides are read for names that the tables do not know.
+//! The tables below list both. Each compiler checks its column, a C program prints the layout of the header, and both
+//! sources are searched for names that are missing from the tables.
 
 use core::ffi::c_void;
 use core::sync::atomic::AtomicU32;
@@ -175,7 +175,7 @@ const SYMBOLS: [(&str, &str); 6] = [
     (symbol::SHUTDOWN, "void (*)(void)"),
 ];
 
-/// The same types again, for Rust's compiler to compare with the aliases of the crate.
+/// The types of the symbols once more, compared with the crate's aliases by the Rust compiler.
 const _: fn() = || {
     let _: Option<unsafe extern "C" fn() -> u32> = None::<AbiVersionFn>;
     let _: Option<unsafe extern "C" fn(*const FezzRequest, *mut FezzResponse)> = None::<FetchFn>;
@@ -194,7 +194,7 @@ fn both_compilers_agree() {
     assert_eq!(run(&mut Command::new(program)), rust_answers());
 }
 
-/// What the C program has to print.
+/// The expected output of the C program.
 fn rust_answers() -> String {
     let mut text = String::new();
     for Struct { name, size, align, fields } in structs() {
@@ -209,7 +209,7 @@ fn rust_answers() -> String {
     text
 }
 
-/// A program that prints what the C compiler made of the header, and does not compile where a type is another.
+/// A program that prints the layout of the header, and does not compile if a type differs.
 fn c_program() -> String {
     let mut text = "#include <fezz.h>\n#include <stdio.h>\n\n".to_owned();
     let mut same_type = |what: &str, value: &str, c_type: &str| {
@@ -246,7 +246,7 @@ fn c_program() -> String {
     text
 }
 
-/// A field that Rust has and the table has not would leave a hole; so would padding that nobody asked for.
+/// A field missing from the table would leave a gap; so would implicit padding.
 #[test]
 fn fields_cover_their_structs() {
     for Struct { name, size, align, fields } in structs() {
@@ -259,7 +259,7 @@ fn fields_cover_their_structs() {
     }
 }
 
-/// Appended fields are found by `size`; a struct without one can never grow.
+/// Appended fields are detected by `size`; a struct without one can never grow.
 #[test]
 fn structs_begin_with_their_size() {
     let without: Vec<_> = structs()
@@ -270,7 +270,7 @@ fn structs_begin_with_their_size() {
     assert_eq!(without, ["FezzSlice", "FezzPair", "FezzPairs", "FezzWaker"]);
 }
 
-/// A field that only the header has may hide in padding, where no size shows it.
+/// A field that only the header has may hide in padding, where the size does not show it.
 #[test]
 fn the_header_has_nothing_else() {
     let header = without_comments(&read("crates/fezz-abi/include/fezz.h"));
@@ -307,13 +307,13 @@ fn the_header_has_nothing_else() {
     assert_eq!(sorted(found), sorted(SYMBOLS.map(|(name, _)| name).into()), "symbols");
 }
 
-/// A struct or constant that only Rust has.
+/// Finds structs and constants that only Rust has.
 #[test]
 fn the_crate_has_nothing_else() {
     let folder = fs::read_dir(repository("crates/fezz-abi/src")).expect("the crate's sources can be read");
     let source: String = folder
         .map(|entry| entry.expect("a file").path())
-        // Rust's wakers and no part of the contract.
+        // Conversion of wakers, not part of the contract.
         .filter(|path| !path.ends_with("bridge.rs"))
         .map(|path| fs::read_to_string(path).expect("a source file is text"))
         .collect();
@@ -330,14 +330,14 @@ fn the_crate_has_nothing_else() {
     assert_eq!(sorted(items("pub const ", ": &str")), known, "symbols");
 }
 
-/// Name of what a C declaration declares: `void (*release)(void *ctx)` or `const uint8_t *ptr`.
+/// The name in a C declaration: `void (*release)(void *ctx)` or `const uint8_t *ptr`.
 fn c_name(declaration: &str) -> &str {
     let pointer = declaration.split_once("(*").and_then(|(_, rest)| rest.split_once(')'));
     let name = pointer.map_or(declaration, |(name, _)| name);
     name.rsplit([' ', '*', '\n']).next().unwrap_or_default()
 }
 
-/// Whether a macro stands for a number: `3u`, or an expression over such, `(A << 16 | B)`.
+/// Whether a macro is a number: `3u`, or an expression of numbers, `(A << 16 | B)`.
 fn is_number(value: &str) -> bool {
     value.starts_with('(') || value.trim_end_matches('u').parse::<u32>().is_ok()
 }

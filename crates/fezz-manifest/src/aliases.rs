@@ -1,4 +1,4 @@
-//! `aliases.json`: names for versions, and how the calls of one name are shared out between them.
+//! `aliases.json`: aliases for versions, with a weighted traffic split between them.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ pub const MAX_WEIGHT: u32 = 1_000_000;
 
 pub(crate) const NAME_PATTERN: &str = "^[a-z][a-z0-9_-]{0,62}$";
 
-/// The aliases of all functions, as `aliases.json` has them: function id, alias, shares.
+/// The aliases of all functions: function id, alias, shares.
 ///
-/// An alias is a name that a request uses in place of a version, and stands for one version or several:
+/// An alias is a name that a request uses in place of a version. It stands for one version or several:
 ///
 /// ```
 /// use fezz_manifest::Aliases;
@@ -33,35 +33,35 @@ pub struct Aliases(BTreeMap<String, Named>);
 /// The aliases of one function.
 type Named = BTreeMap<String, Vec<Share>>;
 
-/// One version of an alias, and its part of the calls.
+/// One version of an alias, and its weight.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Share {
-    /// The version that is called.
+    /// The version to call.
     pub version: Version,
-    /// How often, next to the other versions of the alias: 90 and 10 are the same as 9 and 1. At most
-    /// [`MAX_WEIGHT`], and above 0 in at least one version of an alias. Add weights up as `u64`: a file has room
-    /// for so many versions that `u32` overflows.
+    /// Its share of the calls, relative to the other weights of the alias: 90 and 10 are the same as 9 and 1. At most
+    /// [`MAX_WEIGHT`], and above 0 in at least one version of an alias. Sum weights as `u64`: a large file can overflow
+    /// `u32`.
     pub weight: u32,
 }
 
 impl Aliases {
-    /// Reads an `aliases.json`; the error holds everything that is wrong with it.
+    /// Parses an `aliases.json`; the error holds all of its problems.
     pub fn parse(text: &[u8]) -> Result<Self, Problems> {
         let json = json::read(text, "a JSON object, which is {} where there are no aliases")?;
         let mut problems = Vec::new();
-        let aliases = judge(&json, &mut problems);
+        let aliases = check(&json, &mut problems);
         Problems::check(problems)?;
         Ok(aliases)
     }
 
-    /// Every alias with its id and its shares; ids, aliases and versions are each in order.
+    /// Every alias with its id and its shares, sorted by id, alias and version.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &[Share])> {
         self.0.iter().flat_map(|(id, named)| {
             named.iter().map(|(alias, shares)| (id.as_str(), alias.as_str(), shares.as_slice()))
         })
     }
 
-    /// One problem for each version that is named and does not exist, whatever its weight.
+    /// One problem for each version that does not exist, even with weight 0.
     pub fn check(&self, exists: impl Fn(&str, &Version) -> bool) -> Vec<Problem> {
         let versions = self
             .iter()
@@ -77,7 +77,7 @@ impl Aliases {
     }
 }
 
-fn judge(json: &Json, problems: &mut Vec<Problem>) -> Aliases {
+fn check(json: &Json, problems: &mut Vec<Problem>) -> Aliases {
     let root = At::root();
     let mut aliases = BTreeMap::new();
     for (id, value) in object(json, &root, problems).unwrap_or_default() {
@@ -107,7 +107,7 @@ fn named(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Named {
     named
 }
 
-/// The problem with the name of an alias. A letter comes first, so that it is never taken for a version.
+/// The problem with an alias's name, if any. A letter comes first, so that it is not mistaken for a version.
 fn name_message(alias: &str) -> Option<&'static str> {
     let inner = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
     let first = alias.starts_with(|c: char| c.is_ascii_lowercase());
@@ -130,8 +130,8 @@ fn shares(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Vec<Share> {
     }
     let Some(entries) = object(json, at, problems) else { return Vec::new() };
     let before = problems.len();
-    let judged = entries.iter().map(|(version, weight)| share(version, weight, &at.key(version), problems));
-    let mut shares: Vec<_> = judged.collect::<Vec<_>>().into_iter().flatten().collect();
+    let checked = entries.iter().map(|(version, weight)| share(version, weight, &at.key(version), problems));
+    let mut shares: Vec<_> = checked.collect::<Vec<_>>().into_iter().flatten().collect();
     if entries.is_empty() {
         problems.push(at.problem("names no version; add one, as in {\"1.2.0\": 1}, or remove the alias"));
     } else if problems.len() == before && shares.iter().all(|share| share.weight == 0) {

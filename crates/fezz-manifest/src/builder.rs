@@ -1,4 +1,4 @@
-//! Builds the route table, and says which earlier route is in the way of one that cannot be placed.
+//! Builds the route table, and reports conflicts between routes.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::path::{self, Pattern};
 use crate::problem::{At, Problem};
 use crate::table::{Accepted, Endpoint, RouteTable};
 
-/// The problem with a number of routes.
+/// The problem with the number of routes, if any.
 pub(crate) fn check_count(count: usize) -> Option<String> {
     match count {
         0 => Some("must have a route; add {\"path\": \"/\", \"method\": \"GET\"}".to_owned()),
@@ -20,7 +20,7 @@ pub(crate) fn check_count(count: usize) -> Option<String> {
     }
 }
 
-/// How routes that are sound each alone get in each other's way; each comes with its position in the file.
+/// The conflicts between valid routes, each given with its position in the file.
 pub(crate) fn conflicts<'r>(routes: impl Iterator<Item = (usize, &'r Route)>) -> Vec<Problem> {
     let mut builder = Builder::default();
     for (i, route) in routes {
@@ -29,7 +29,7 @@ pub(crate) fn conflicts<'r>(routes: impl Iterator<Item = (usize, &'r Route)>) ->
     builder.problems
 }
 
-/// A table in the making, with what is needed to say which earlier route is in the way.
+/// A partial table, with what is needed to name the earlier route of a conflict.
 #[derive(Default)]
 pub(crate) struct Builder {
     pub(crate) table: RouteTable,
@@ -43,19 +43,19 @@ impl Builder {
     pub(crate) fn add(&mut self, position: usize, route: &Route) {
         let at = At::route(position);
         let method_problems = method::check(&route.methods);
-        let sound = method_problems.is_empty();
+        let is_valid = method_problems.is_empty();
         self.problems.extend(method_problems.into_iter().map(|message| at.key("method").problem(message)));
         match path::check(&route.path) {
-            Ok(pattern) if sound => self.place(position, route, pattern),
+            Ok(pattern) if is_valid => self.insert(position, route, pattern),
             Ok(_) => {}
             Err(messages) => self.problems.extend(messages.into_iter().map(|m| at.key("path").problem(m))),
         }
     }
 
-    fn place(&mut self, position: usize, route: &Route, pattern: Pattern) {
+    fn insert(&mut self, position: usize, route: &Route, pattern: Pattern) {
         match self.endpoint(&route.path, pattern) {
             Ok(index) => {
-                self.refuse_duplicates(position, index, route);
+                self.report_duplicates(position, index, route);
                 self.table.endpoints[index].accepted.methods.push(route.methods.clone());
                 self.table.routes.push((index, route.methods.clone()));
                 self.positions.push(position);
@@ -64,7 +64,7 @@ impl Builder {
         }
     }
 
-    /// The endpoint of a path: the one it has already, or a new one.
+    /// The endpoint of a path, added if it is new.
     fn endpoint(&mut self, path: &str, pattern: Pattern) -> Result<usize, String> {
         if let Some(&index) = self.endpoints.get(path) {
             return Ok(index);
@@ -84,7 +84,7 @@ impl Builder {
         Ok(index)
     }
 
-    /// Names the earliest route that a path cannot stand beside; matchit's own error only shows a pattern.
+    /// Names the earliest route that a path conflicts with; matchit's own error only shows a pattern.
     fn conflict(&self, path: &str, error: &matchit::InsertError) -> String {
         let earlier = self.table.routes.iter().zip(&self.positions);
         let found = earlier
@@ -103,7 +103,7 @@ impl Builder {
         }
     }
 
-    fn refuse_duplicates(&mut self, position: usize, index: usize, route: &Route) {
+    fn report_duplicates(&mut self, position: usize, index: usize, route: &Route) {
         let at = At::route(position);
         let earlier = self.table.routes.iter().zip(&self.positions);
         for ((_, methods), earlier) in earlier.filter(|((i, _), _)| *i == index) {
@@ -118,7 +118,7 @@ impl Builder {
     }
 }
 
-/// What two routes of one path both claim. ANY beside a name is no clash: the name wins.
+/// The methods that two routes of one path share. ANY and a name do not conflict: the name has precedence.
 fn shared<'m>(a: &'m Methods, b: &'m Methods) -> Vec<&'m str> {
     match (a, b) {
         (Methods::Any, Methods::Any) => vec!["ANY"],

@@ -1,4 +1,4 @@
-//! The judge: turns raw JSON into a [`Manifest`], or into every problem that it has.
+//! Validation of `fezz.json`: raw JSON to a [`Manifest`], or to all of its problems.
 
 use std::ops::RangeInclusive;
 
@@ -10,7 +10,7 @@ use crate::problem::{At, Problem, Problems};
 use crate::version::Version;
 use crate::{builder, entry, method, path, variables};
 
-/// The largest `fezz.json` or `aliases.json` that is read, in bytes.
+/// The largest accepted `fezz.json` or `aliases.json`, in bytes.
 pub const MAX_FILE_BYTES: usize = 256 * 1024;
 /// The largest `timeout_ms`: one hour.
 pub const MAX_TIMEOUT_MS: u64 = 3_600_000;
@@ -26,7 +26,7 @@ pub(crate) const ID_RULE: &str = "use 1 to 63 of `a-z`, `0-9`, `_` and `-`, with
 
 pub(crate) const SHA256_PATTERN: &str = "^[0-9a-f]{64}$";
 
-/// The keys of the file, in the order in which the documentation has them.
+/// The keys of the file, in the order of the documentation.
 pub(crate) const KEYS: [Key; 18] = [
     Key::optional("$schema"),
     Key::required("id", r#""todos""#),
@@ -52,13 +52,13 @@ pub(crate) const KEYS: [Key; 18] = [
 pub(crate) const ROUTE_KEYS: [Key; 2] =
     [Key::required("path", r#""/hello""#), Key::required("method", r#""GET""#)];
 
-/// Judges a whole file.
-pub(crate) fn judge(json: &Json) -> Result<Manifest, Problems> {
+/// Validates a whole file.
+pub(crate) fn manifest(json: &Json) -> Result<Manifest, Problems> {
     let mut problems = Vec::new();
     let manifest = Fields::open(json, &At::root(), &KEYS, &mut problems)
-        .and_then(|fields| Judge { fields, problems: &mut problems }.manifest());
+        .and_then(|fields| Checker { fields, problems: &mut problems }.manifest());
     Problems::check(problems)?;
-    // A judge that gives nothing has said why; this line only spares a panic if one ever forgets to.
+    // Without a manifest there is a problem, so this error is never returned; it avoids a panic.
     manifest.ok_or_else(|| Problems::from(At::root().problem("is not a manifest")))
 }
 
@@ -68,13 +68,13 @@ pub(crate) fn is_id(text: &str) -> bool {
     (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with(['_', '-'])
 }
 
-struct Judge<'j, 'p> {
+struct Checker<'j, 'p> {
     fields: Fields<'j>,
     problems: &'p mut Vec<Problem>,
 }
 
-impl<'j> Judge<'j, '_> {
-    /// Judges every key before it gives up on any.
+impl<'j> Checker<'j, '_> {
+    /// Checks all keys before it returns, to report all problems.
     fn manifest(mut self) -> Option<Manifest> {
         self.text("$schema");
         let id = self.text("id").and_then(|text| self.id(text));
@@ -90,14 +90,14 @@ impl<'j> Judge<'j, '_> {
         let timeout_ms = self.number("timeout_ms", 1..=MAX_TIMEOUT_MS);
         let max_body_bytes = self.number("max_body_bytes", 0..=MAX_BODY_BYTES);
         let max_concurrency = self.number("max_concurrency", 1..=MAX_CONCURRENCY.into());
-        let isolation = self.judged("isolation", isolation::isolation);
-        let workers = self.judged("workers", isolation::workers);
+        let isolation = self.check_with("isolation", isolation::isolation);
+        let workers = self.check_with("workers", isolation::workers);
         let worker_concurrency = self.number("worker_concurrency", 1..=MAX_WORKER_CONCURRENCY.into());
         let memory_max_bytes = self.number("memory_max_bytes", MIN_MEMORY_BYTES..=MAX_MEMORY_BYTES);
-        let sandbox = self.judged("sandbox", isolation::sandbox);
+        let sandbox = self.check_with("sandbox", isolation::sandbox);
         let ports = self.fields.get("ports").map(|(at, json)| isolation::ports(json, &at, self.problems));
         let ports = ports.unwrap_or_default();
-        isolation::agree(sandbox, &ports, self.problems);
+        isolation::check_ports_match(sandbox, &ports, self.problems);
         Some(Manifest {
             id: id?,
             version: version?,
@@ -152,17 +152,17 @@ impl<'j> Judge<'j, '_> {
         whole(json, &at, range, self.problems)
     }
 
-    /// The value of a key that has a judge of its own.
-    fn judged<T>(
+    /// The value of a key that has its own check.
+    fn check_with<T>(
         &mut self,
         key: &str,
-        judge: impl FnOnce(&Json, &At, &mut Vec<Problem>) -> Option<T>,
+        check: impl FnOnce(&Json, &At, &mut Vec<Problem>) -> Option<T>,
     ) -> Option<T> {
         let (at, json) = self.fields.get(key)?;
-        judge(json, &at, self.problems)
+        check(json, &at, self.problems)
     }
 
-    /// Puts a problem down for one key, in place of its value.
+    /// Records a problem with a key's value.
     fn refuse<T>(&mut self, key: &str, message: String) -> Option<T> {
         self.problems.push(At::root().key(key).problem(message));
         None
@@ -179,18 +179,18 @@ fn routes(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Option<Vec<Route
         problems.push(at.problem(message));
         return None;
     }
-    let judged: Vec<_> =
+    let routes: Vec<_> =
         items.iter().enumerate().map(|(i, item)| route(item, &At::route(i), problems)).collect();
-    let sound = judged.iter().enumerate().filter_map(|(i, route)| Some((i, route.as_ref()?)));
-    problems.extend(builder::conflicts(sound));
-    judged.into_iter().collect()
+    let valid = routes.iter().enumerate().filter_map(|(i, route)| Some((i, route.as_ref()?)));
+    problems.extend(builder::conflicts(valid));
+    routes.into_iter().collect()
 }
 
-/// One route on its own; how it gets along with the others is the table's business.
+/// One route on its own; conflicts with others are found by the builder of the table.
 fn route(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Option<Route> {
     let fields = Fields::open(json, at, &ROUTE_KEYS, problems)?;
     let path = fields.get("path").and_then(|(at, json)| route_path(json, &at, problems));
-    let methods = fields.get("method").and_then(|(at, json)| method::judge(json, &at, problems));
+    let methods = fields.get("method").and_then(|(at, json)| method::methods(json, &at, problems));
     Some(Route { path: path?, methods: methods? })
 }
 

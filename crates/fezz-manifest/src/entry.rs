@@ -1,14 +1,14 @@
-//! `entry`: the library of a function, as a file name or as a bare library name.
+//! The key `entry`: the library of a function, as a file name or a bare library name.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 
 /// Leaves room for the prefix and suffix of a library in a file name of 255 bytes.
 const MAX_LENGTH: usize = 200;
 
-/// What the schema can say of an entry: no path separators and no control characters.
+/// The schema's part of the rules: no path separators and no control characters.
 pub(crate) const PATTERN: &str = r"^[^/\\\u0000-\u001F\u007F]+$";
 
-/// Refuses what is not the name of one file directly in the function's folder.
+/// Accepts only the name of a file directly in the function's folder.
 pub(crate) fn check(entry: &str) -> Result<(), String> {
     let hint =
         "write the name of the library in this folder, such as `libtodos.so`, or the bare name `todos`";
@@ -31,8 +31,7 @@ pub(crate) fn check(entry: &str) -> Result<(), String> {
     Err(format!("{fault}; {hint}"))
 }
 
-/// The file that an entry means on this platform: a bare name (one without a dot) becomes `libNAME.so` or
-/// `libNAME.dylib`.
+/// The file name on this platform: a bare name (without a dot) becomes `libNAME.so` or `libNAME.dylib`.
 pub(crate) fn file_name(entry: &str) -> String {
     if entry.contains('.') { entry.to_owned() } else { format!("{DLL_PREFIX}{entry}{DLL_SUFFIX}") }
 }

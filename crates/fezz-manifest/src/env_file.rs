@@ -1,22 +1,21 @@
-//! `.env` files: one variable a line.
+//! A parser for `.env` files: one variable a line.
 //!
-//! The usual crates stop at the first error, show the line that it is in, and put variables into values. Here every
-//! problem is reported at once, none shows any part of a line (it may be a secret), and `$` is a character like any
-//! other.
+//! Existing crates stop at the first error, show the line in it, and substitute variables. This parser reports all
+//! problems at once, shows no part of a line (it may be a secret), and takes `$` literally.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::problem::{Problem, Problems};
 use crate::variables::{NAME_RULE, is_name};
 
-/// The largest `.env` file that is read, in bytes.
+/// The largest accepted `.env` file, in bytes.
 pub const MAX_ENV_FILE_BYTES: usize = 256 * 1024;
 
-/// The space within a line.
+/// White space within a line.
 const BLANK: [char; 2] = [' ', '\t'];
 
-/// Reads a `.env` file; the error holds everything that is wrong with it, with `line 3` for a path, and nothing of
-/// what the file holds.
+/// Parses a `.env` file. The error holds all of its problems, each with `line 3` as its path, and no part of the file's
+/// text.
 ///
 /// ```
 /// let variables = fezz_manifest::parse_env_file(br#"
@@ -35,8 +34,8 @@ pub fn parse_env_file(text: &[u8]) -> Result<BTreeMap<String, String>, Problems>
         return Err(problem(1, message).into());
     }
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
-    let mut found = foreign_bytes(text);
-    // What is not UTF-8 is in `found` already; the rest of the file still has its say.
+    let mut found = invalid_bytes(text);
+    // Invalid UTF-8 is in `found` already; the rest of the file is still checked.
     let text = String::from_utf8_lossy(text).replace("\r\n", "\n");
     let mut reader = Reader { rest: &text, line: 1, found: Vec::new() };
     let variables = reader.variables();
@@ -58,8 +57,8 @@ fn not_worth_parsing(text: &[u8]) -> Option<String> {
     utf16.then(|| "the file is in UTF-16; save it as UTF-8".to_owned())
 }
 
-/// The bytes that stand nowhere in a `.env` file, whether in a value or not: one problem of each kind a line.
-fn foreign_bytes(text: &[u8]) -> Vec<(usize, String)> {
+/// Bytes that are invalid anywhere in a `.env` file: one problem of each kind a line.
+fn invalid_bytes(text: &[u8]) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (i, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let line = line.strip_suffix(b"\r\n").unwrap_or(line);
@@ -77,11 +76,13 @@ fn foreign_bytes(text: &[u8]) -> Vec<(usize, String)> {
     found
 }
 
-/// What is left of a file, and what has been wrong so far.
+/// The state of the parser.
 struct Reader<'t> {
+    /// The unread part of the file.
     rest: &'t str,
-    /// The number of the line that `rest` begins in.
+    /// The number of the line in which `rest` begins.
     line: usize,
+    /// Problems so far, with their lines.
     found: Vec<(usize, String)>,
 }
 
@@ -102,8 +103,8 @@ impl<'t> Reader<'t> {
         variables
     }
 
-    /// Reads one line, or more where a quoted value goes on. A value that is a problem counts as read, so that its
-    /// name can be a problem too.
+    /// Reads one line, or more for a quoted value that spans lines. A variable with an invalid value is returned too, so
+    /// that a duplicate of its name is reported.
     fn variable(&mut self) -> Option<(&'t str, String)> {
         let number = self.line;
         let line = self.rest.split('\n').next().unwrap_or_default();
@@ -118,13 +119,13 @@ impl<'t> Reader<'t> {
             return None;
         };
         let name = without_export(line[..equals].trim_matches(BLANK));
-        let sound = is_name(name);
-        if !sound {
+        let is_valid = is_name(name);
+        if !is_valid {
             self.refuse(number, format!("what stands before the `=` {NAME_RULE}"));
         }
         self.take(equals + 1);
         let value = self.value();
-        sound.then_some((name, value))
+        is_valid.then_some((name, value))
     }
 
     /// Reads what follows the `=`, to the end of its last line.
@@ -135,7 +136,7 @@ impl<'t> Reader<'t> {
         };
         let opened = self.line;
         let Some(length) = closing(&text[1..], quote) else {
-            // Most often the rest of the file is meant as lines of their own, so it is judged as that.
+            // Most likely the quote is the mistake, so the following lines are parsed as usual.
             self.refuse(opened, "opens a quote that is never closed; close it, or use the other kind");
             self.take_line();
             return String::new();
@@ -154,7 +155,7 @@ impl<'t> Reader<'t> {
         if quote == '"' { self.unescape(inner, opened) } else { inner.to_owned() }
     }
 
-    /// Resolves the escapes of a value in double quotes that begins in `line`.
+    /// Resolves the escapes of a double-quoted value that begins in `line`.
     fn unescape(&mut self, text: &str, mut line: usize) -> String {
         let mut value = String::with_capacity(text.len());
         let mut chars = text.chars();
@@ -179,7 +180,7 @@ impl<'t> Reader<'t> {
         value
     }
 
-    /// Takes the rest of the line, and its end.
+    /// Takes the rest of the line, with its end.
     fn take_line(&mut self) -> &'t str {
         let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
         self.rest = rest;
@@ -187,7 +188,7 @@ impl<'t> Reader<'t> {
         line
     }
 
-    /// Takes so many bytes.
+    /// Takes `length` bytes.
     fn take(&mut self, length: usize) -> &'t str {
         let (taken, rest) = self.rest.split_at(length);
         self.rest = rest;
@@ -200,7 +201,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// The name without the `export` that makes the file one for a shell too.
+/// The name without `export`, which allows the file to be sourced by a shell.
 fn without_export(name: &str) -> &str {
     match name.strip_prefix("export") {
         Some(rest) if rest.starts_with(BLANK) => rest.trim_start_matches(BLANK),
@@ -208,13 +209,13 @@ fn without_export(name: &str) -> &str {
     }
 }
 
-/// A value without quotes: no comment, and no space around it.
+/// An unquoted value, without comment and surrounding white space.
 fn unquoted(text: &str) -> String {
     let comment = text.match_indices('#').map(|(i, _)| i).find(|i| text[..*i].ends_with(BLANK));
     text[..comment.unwrap_or(text.len())].trim_matches(BLANK).to_owned()
 }
 
-/// Where the quote stands that closes a value.
+/// The position of the closing quote.
 fn closing(text: &str, quote: char) -> Option<usize> {
     let mut escaped = false;
     text.find(|c| {

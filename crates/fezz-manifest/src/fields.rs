@@ -1,5 +1,4 @@
-//! The keys of one JSON object: which are known, which are missing, which stand there twice; and the simple
-//! values that stand behind them.
+//! Validation of a JSON object's keys (unknown, missing, duplicate) and of simple values.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -8,10 +7,10 @@ use crate::json::Json;
 use crate::problem::{At, Problem};
 use crate::suggest::nearest_key;
 
-/// A key that an object may have.
+/// A known key of an object.
 pub(crate) struct Key {
     pub(crate) name: &'static str,
-    /// For a key that must be there: an example of it, as JSON.
+    /// For a required key, an example value as JSON.
     pub(crate) required: Option<&'static str>,
 }
 
@@ -25,14 +24,14 @@ impl Key {
     }
 }
 
-/// An object whose keys have been judged; its values have not.
+/// An object whose keys have been checked; its values have not.
 pub(crate) struct Fields<'j> {
     at: At,
     entries: &'j [(String, Json)],
 }
 
 impl<'j> Fields<'j> {
-    /// Judges the keys: each known and there once, and none missing that is required.
+    /// Checks the keys: all known, none duplicate, no required one missing.
     pub(crate) fn open(json: &'j Json, at: &At, keys: &[Key], problems: &mut Vec<Problem>) -> Option<Self> {
         let entries = object(json, at, problems)?;
         let names: Vec<_> = keys.iter().map(|key| key.name).collect();
@@ -48,14 +47,14 @@ impl<'j> Fields<'j> {
         Some(Self { at: at.clone(), entries })
     }
 
-    /// The value of a key, where it has one; of a repeated key, the first.
+    /// The value of a key, if present; of a duplicate key, the first.
     pub(crate) fn get(&self, name: &str) -> Option<(At, &'j Json)> {
         let (_, value) = self.entries.iter().find(|(entry, _)| entry == name)?;
         Some((self.at.key(name), value))
     }
 }
 
-/// The entries of an object; repeated keys are problems, since readers disagree on which of them counts.
+/// The entries of an object. Duplicate keys are problems, since JSON parsers disagree on which one to use.
 pub(crate) fn object<'j>(
     json: &'j Json,
     at: &At,

@@ -1,50 +1,49 @@
-//! What a look-up in the route table gives. Everything in here borrows from the table or from the request.
+//! The result of a look-up in the route table. All types borrow from the table or from the request.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
-/// The answer of a [`RouteTable`](crate::RouteTable) to a path and a method.
+/// The result of [`RouteTable::find`](crate::RouteTable::find) for a path and a method.
 #[derive(Debug, Clone)]
 pub enum Found<'t, 'p> {
-    /// A route takes it.
+    /// A route matches.
     Route(Match<'t, 'p>),
-    /// Routes have the path, but none of them the method.
+    /// Routes match the path, but none of them the method.
     MethodNotAllowed {
-        /// The methods they do have, for the `Allow` header.
+        /// The path's methods, for the `Allow` header.
         allow: &'t str,
     },
-    /// The method is OPTIONS, and no route takes it: the host answers by itself.
+    /// The method is OPTIONS, and no route has it: the host responds itself.
     Options {
-        /// The methods that the path has, for the `Allow` header.
+        /// The path's methods, for the `Allow` header.
         allow: &'t str,
     },
-    /// A route takes it, but a parameter is not UTF-8 once it is percent-decoded.
+    /// A route matches, but a parameter is not UTF-8 after percent-decoding.
     BadParameter {
         /// The parameter.
         name: &'t str,
     },
-    /// No route has the path.
+    /// No route matches the path.
     NotFound,
 }
 
-/// The route that takes a request.
+/// The route that matches a request.
 #[derive(Debug, Clone)]
 pub struct Match<'t, 'p> {
     /// The position of the pattern in [`RouteTable::patterns`](crate::RouteTable::patterns): small and
     /// stable, for the labels of metrics.
     pub index: usize,
-    /// The path as `fezz.json` has it, such as `/todos/{id}`.
+    /// The pattern of `fezz.json`, such as `/todos/{id}`.
     pub pattern: &'t str,
-    /// What the parameters of the pattern stand for in this request.
+    /// The path parameters.
     pub params: Params<'t, 'p>,
-    /// The request is a HEAD that a GET route answers: the body is to be dropped.
+    /// The request is a HEAD that a GET route answers: the response's body must be dropped.
     pub head_from_get: bool,
 }
 
-/// The parameters of a match, percent-decoded on the way out; a value without escapes is borrowed from the
-/// request.
+/// The parameters of a match, percent-decoded when they are read; a value without escapes is borrowed from the request.
 #[derive(Clone, Default)]
 pub struct Params<'t, 'p>(Option<matchit::Params<'t, 'p>>);
 
@@ -68,12 +67,12 @@ impl<'t, 'p> Params<'t, 'p> {
         self.0.as_ref()?.get(name).map(decode)
     }
 
-    /// Names and values, in the order of the path.
+    /// Names and values, in the order of the pattern.
     pub fn iter(&self) -> ParamsIter<'_, 't, 'p> {
         ParamsIter(self.0.as_ref().map(matchit::Params::iter))
     }
 
-    /// The first parameter that is not UTF-8 once it is decoded.
+    /// The first parameter that is not UTF-8 after decoding.
     pub(crate) fn undecodable(&self) -> Option<&'t str> {
         self.0.as_ref()?.iter().find(|(_, value)| !is_decodable(value)).map(|(name, _)| name)
     }
@@ -94,7 +93,7 @@ impl<'a, 't, 'p> IntoIterator for &'a Params<'t, 'p> {
     }
 }
 
-/// Goes over the parameters of a match, see [`Params::iter`].
+/// An iterator over the parameters of a match, see [`Params::iter`].
 pub struct ParamsIter<'a, 't, 'p>(Option<matchit::ParamsIter<'a, 't, 'p>>);
 
 impl<'t, 'p> Iterator for ParamsIter<'_, 't, 'p> {
@@ -113,13 +112,12 @@ impl<'t, 'p> Iterator for ParamsIter<'_, 't, 'p> {
 
 impl ExactSizeIterator for ParamsIter<'_, '_, '_> {}
 
-/// Never replaces anything: the table gives out no match whose parameters are not decodable.
+/// Never lossy: the table returns no match with an undecodable parameter.
 fn decode(value: &str) -> Cow<'_, str> {
     percent_decode_str(value).decode_utf8_lossy()
 }
 
-/// Only an escape that is not ASCII can spoil a value, so that the usual ones are checked without being
-/// decoded.
+/// Only escapes of non-ASCII bytes can be invalid UTF-8, so that common values are checked without decoding.
 fn is_decodable(value: &str) -> bool {
     !value.contains('%')
         || percent_decode_str(value).all(|byte| byte.is_ascii())

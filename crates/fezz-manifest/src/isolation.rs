@@ -1,4 +1,4 @@
-//! Isolation: whether a function runs in worker processes, and what those may do.
+//! The keys of isolation: whether a function runs in worker processes, and the sandbox of those.
 
 use schemars::JsonSchema;
 
@@ -11,7 +11,7 @@ use crate::suggest::nearest;
 pub const MAX_WORKERS: u32 = 1024;
 /// The largest `worker_concurrency`.
 pub const MAX_WORKER_CONCURRENCY: u32 = 128;
-/// The smallest `memory_max_bytes`: 16 MiB, below which hardly a library starts.
+/// The smallest `memory_max_bytes`: 16 MiB, the minimum with which most libraries start.
 pub const MIN_MEMORY_BYTES: u64 = 16 << 20;
 /// The largest `memory_max_bytes`: 1 TiB.
 pub const MAX_MEMORY_BYTES: u64 = 1 << 40;
@@ -22,35 +22,35 @@ pub const MAX_PORTS: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema)]
 #[schemars(rename_all = "lowercase", inline)]
 pub enum Isolation {
-    /// In the host's own process: fastest, for code that is trusted not to crash.
+    /// In the host's process: fastest, for code that is trusted not to crash.
     None,
-    /// In worker processes: a crash costs the request that it happened in.
+    /// In worker processes: a crash fails only the calls of its worker.
     Process,
 }
 
-/// What a worker process may do.
+/// The sandbox of a worker process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema)]
 #[schemars(rename_all = "lowercase", inline)]
 pub enum Sandbox {
-    /// No network, no processes, no files but what libraries need and the data directory.
+    /// No network, no child processes, no files except those that libraries need and the data directory.
     Strict,
-    /// As `strict`, with connections to the TCP ports in `ports`.
+    /// As `strict`, plus connections to the TCP ports in `ports`.
     Net,
-    /// Whatever the host itself may do.
+    /// No sandbox: the permissions of the host.
     Off,
 }
 
-/// How many worker processes a function has.
+/// The number of worker processes of a function.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Workers {
-    /// Workers that are kept however long nobody calls.
+    /// The minimum number of workers, kept without calls too.
     #[schemars(range(min = 0, max = MAX_WORKERS))]
     pub min: Option<u32>,
-    /// The most workers at once.
+    /// The maximum number of workers.
     #[schemars(range(min = 1, max = MAX_WORKERS))]
     pub max: Option<u32>,
-    /// Idle workers that are kept ready for the next call while there are calls.
+    /// The number of idle workers kept ready while there are calls.
     #[schemars(range(min = 0, max = MAX_WORKERS))]
     pub spare: Option<u32>,
 }
@@ -58,18 +58,18 @@ pub struct Workers {
 /// The keys of `workers`.
 const WORKERS_KEYS: [Key; 3] = [Key::optional("min"), Key::optional("max"), Key::optional("spare")];
 
-/// Judges `isolation`.
+/// Checks `isolation`.
 pub(crate) fn isolation(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Option<Isolation> {
     one_of(json, at, &[("none", Isolation::None), ("process", Isolation::Process)], problems)
 }
 
-/// Judges `sandbox`.
+/// Checks `sandbox`.
 pub(crate) fn sandbox(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Option<Sandbox> {
     let words = [("strict", Sandbox::Strict), ("net", Sandbox::Net), ("off", Sandbox::Off)];
     one_of(json, at, &words, problems)
 }
 
-/// Judges `workers`.
+/// Checks `workers`.
 pub(crate) fn workers(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Option<Workers> {
     let fields = Fields::open(json, at, &WORKERS_KEYS, problems)?;
     let mut number = |key, low: u64| {
@@ -85,7 +85,7 @@ pub(crate) fn workers(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Opti
     Some(workers)
 }
 
-/// Judges `ports`.
+/// Checks `ports`.
 pub(crate) fn ports(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Vec<u16> {
     let Json::Array(items) = json else {
         problems.push(at.problem(format!("must be a list of ports, not {}; write [5432]", json.kind())));
@@ -110,8 +110,8 @@ pub(crate) fn ports(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Vec<u1
     ports
 }
 
-/// Ports mean something under `net` alone, and `net` nothing without them.
-pub(crate) fn agree(sandbox: Option<Sandbox>, ports: &[u16], problems: &mut Vec<Problem>) {
+/// Checks that there are ports with the sandbox `net`, and with it alone.
+pub(crate) fn check_ports_match(sandbox: Option<Sandbox>, ports: &[u16], problems: &mut Vec<Problem>) {
     let at = At::root().key("ports");
     match sandbox {
         Some(Sandbox::Net) if ports.is_empty() => {

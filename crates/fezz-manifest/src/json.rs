@@ -1,5 +1,4 @@
-//! JSON as it stands in the file, without judgement: an object keeps its keys in order, and the repeated ones
-//! too, which `serde_json::Value` would swallow.
+//! The JSON value of a file. Unlike `serde_json::Value`, an object keeps duplicate keys, and the order of keys.
 
 use std::fmt;
 
@@ -12,9 +11,9 @@ use crate::problem::{At, Problem};
 pub(crate) enum Json {
     Null,
     Bool(bool),
-    /// A whole number that is not negative: the only kind that a file here has a use for.
+    /// A non-negative integer: the only kind of number that these files use.
     Whole(u64),
-    /// Any other number, as a message shows it.
+    /// Any other number, as shown in messages.
     Number(String),
     String(String),
     Array(Vec<Self>),
@@ -22,7 +21,7 @@ pub(crate) enum Json {
 }
 
 impl Json {
-    /// How a message names the type of this value.
+    /// The name of this value's type in messages.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -35,17 +34,17 @@ impl Json {
     }
 }
 
-/// Reads a whole file; what is not JSON is one problem, since nothing after it can be trusted. `holds` is what the
-/// message about an empty file asks for.
+/// Parses a whole file. A syntax error is the only problem, since the text after it cannot be trusted. `holds` is the
+/// expected content in the message about an empty file.
 pub(crate) fn read(bytes: &[u8], holds: &str) -> Result<Json, Problem> {
     if let Some(message) = not_worth_parsing(bytes, holds) {
         return Err(At::root().problem(message));
     }
-    // serde_json stops at 128 levels, so that a deeply nested file cannot overflow the stack.
+    // serde_json's recursion limit is 128, so that a deeply nested file cannot overflow the stack.
     serde_json::from_slice(bytes).map_err(|error| At::root().problem(syntax_message(&error)))
 }
 
-/// Refuses what serde_json would refuse with a message that leads nowhere.
+/// Refuses files for which serde_json's message would not help.
 fn not_worth_parsing(bytes: &[u8], holds: &str) -> Option<String> {
     if bytes.len() > MAX_FILE_BYTES {
         return Some(format!("the file has {} bytes; at most {MAX_FILE_BYTES} are read", bytes.len()));

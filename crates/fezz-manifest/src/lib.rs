@@ -1,17 +1,16 @@
-//! The files that people write for the host: [`fezz.json`](Manifest), what a function's folder says about itself
-//! and the routes that follow from it; [`aliases.json`](Aliases), how calls are shared out between versions; and
-//! [`.env`](parse_env_file), variables.
+//! The configuration files of functions: [`fezz.json`](Manifest), the manifest with its routes;
+//! [`aliases.json`](Aliases), the traffic split between versions; and [`.env`](parse_env_file), variables.
 //!
 //! A `fezz.json` goes through three steps, each with its own module:
 //!
-//! 1. `json` reads the bytes without judgement; only what is not JSON at all is refused here.
-//! 2. `check` judges the result into a [`Manifest`] and reports **every** problem at once, each with its JSON
-//!    path (`$.routes[1].method`) and what to do about it. `version`, `entry`, `method` and `path` hold the
-//!    rules for one kind of value each, `variables` those for `env` and `secrets`.
-//! 3. [`RouteTable`] turns the routes into something that answers a request without allocating.
+//! 1. `json` parses the bytes; only syntax errors are reported here.
+//! 2. `check` validates the result, and returns a [`Manifest`] or **all** problems at once, each with its JSON path
+//!    (`$.routes[1].method`) and what to do about it. `version`, `entry`, `method` and `path` have the rules of one kind
+//!    of value each, `variables` those of `env` and `secrets`.
+//! 3. [`RouteTable`] is built from the routes, and finds the route of a request.
 //!
-//! `aliases` judges what `json` reads in the same way, and `env_file` has a reader of its own.
-//! Nothing here does I/O, knows HTTP statuses or loads a library.
+//! `aliases` validates the output of `json` in the same way; `env_file` has its own parser. The crate does no I/O and
+//! loads no library.
 //!
 //! ```
 //! use fezz_manifest::{Found, Manifest, RouteTable};

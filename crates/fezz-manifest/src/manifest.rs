@@ -1,5 +1,5 @@
-//! The manifest and its parts, as the host sees them. The JSON Schema is derived from the same types, so that
-//! their documentation is what an editor shows to the author of a `fezz.json`.
+//! [`Manifest`]: the content of a `fezz.json`. The JSON Schema is derived from these types, so their documentation is
+//! what editors show to authors.
 
 use std::collections::BTreeMap;
 
@@ -18,36 +18,35 @@ use crate::schema;
 use crate::variables::{self, MAX_SECRETS};
 use crate::version::Version;
 
-/// What a function's folder says about itself: its identity, its library, its routes and its limits.
+/// The manifest of a function: its identity, library, routes, settings and limits.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
 #[schemars(title = "fezz.json", deny_unknown_fields, transform = schema::finish)]
 pub struct Manifest {
-    /// The name of the function: a small letter or digit, then up to 62 of `a-z`, `0-9`, `_` and `-`. With
-    /// the version it names the folder and the URL, `id@version`.
+    /// The name of the function: a lower-case letter or digit, then up to 62 of `a-z`, `0-9`, `_` and `-`. With
+    /// the version it is the name of the folder and part of the URL, `id@version`.
     #[schemars(regex(pattern = check::ID_PATTERN), example = &"todos")]
     pub id: String,
 
     /// `latest`, or a semver version without build metadata.
     pub version: Version,
 
-    /// The library: the name of a file in this folder (`libtodos.so`), or a bare library name (`todos`) that
-    /// becomes the platform's own file name.
+    /// The library: the name of a file in this folder (`libtodos.so`), or a bare library name (`todos`), which is
+    /// expanded to the platform's file name.
     #[schemars(regex(pattern = entry::PATTERN), example = &"todos", example = &"libtodos.so")]
     pub entry: String,
 
-    /// The SHA-256 of the library, as 64 small hex digits. A library that has another one is refused: it was damaged
-    /// on its way, or is not the one that this file is about.
+    /// The SHA-256 of the library, as 64 lower-case hex digits. A library with another digest is refused.
     #[schemars(regex(pattern = check::SHA256_PATTERN))]
     pub sha256: Option<String>,
 
-    /// What the function answers to, at least one route. Nothing else reaches it.
+    /// The routes of the function, at least one. Other requests are answered by the host.
     #[schemars(length(min = 1, max = MAX_ROUTES))]
     pub routes: Vec<Route>,
 
-    /// What the function is for, in the words of its author.
+    /// A description for people.
     pub description: Option<String>,
 
-    /// Settings for the function, which reads them through the SDK; the process environment is not touched.
+    /// Variables of the function, which reads them through the SDK; the process environment is not changed.
     /// Every value is a string.
     #[schemars(default, extend(
         "propertyNames" = { "pattern": variables::NAME_PATTERN },
@@ -55,8 +54,8 @@ pub struct Manifest {
     ))]
     pub env: BTreeMap<String, String>,
 
-    /// The names of the secrets that the function needs. The host takes their values from its secrets, and the
-    /// function reads them as it reads `env`; a name cannot be in both.
+    /// The names of the secrets that the function needs. The host has their values, and the function reads them like
+    /// `env`; a name cannot be in both.
     #[schemars(
         default,
         length(max = MAX_SECRETS),
@@ -65,36 +64,36 @@ pub struct Manifest {
     )]
     pub secrets: Vec<String>,
 
-    /// The time that one call may take, in milliseconds. Without it, the host's setting holds.
+    /// The timeout of a call, in milliseconds. Default: the host's setting.
     #[schemars(range(min = 1, max = MAX_TIMEOUT_MS))]
     pub timeout_ms: Option<u64>,
 
-    /// The largest request body that the function takes, in bytes. Without it, the host's setting holds.
+    /// The largest accepted request body, in bytes. Default: the host's setting.
     #[schemars(range(min = 0, max = MAX_BODY_BYTES))]
     pub max_body_bytes: Option<u64>,
 
-    /// How many calls of the function may run at the same time. Without it, the host's setting holds.
+    /// The maximum number of concurrent calls. Default: the host's setting.
     #[schemars(range(min = 1, max = MAX_CONCURRENCY))]
     pub max_concurrency: Option<u32>,
 
-    /// Where the function runs: `none`, in the host's own process, or `process`, in worker processes of its own.
-    /// Without it, the host's setting holds.
+    /// Where the function runs: `none`, in the host's process, or `process`, in its own worker processes. Default: the
+    /// host's setting.
     pub isolation: Option<Isolation>,
 
-    /// How many worker processes an isolated function has. What is not given, the host's settings say.
+    /// The number of worker processes of an isolated function. Defaults: the host's settings.
     #[schemars(default)]
     pub workers: Workers,
 
-    /// How many calls one worker process runs at the same time, each on a thread of its own; 1 where it is not
-    /// given. A crash costs all calls of its worker.
+    /// The maximum number of concurrent calls of a worker process, each on its own thread. Default: 1. A crash fails all
+    /// calls of its worker.
     #[schemars(range(min = 1, max = MAX_WORKER_CONCURRENCY))]
     pub worker_concurrency: Option<u32>,
 
-    /// The memory that one worker process may take, in bytes. Without it, the host's setting holds.
+    /// The memory limit of a worker process, in bytes. Default: the host's setting.
     #[schemars(range(min = MIN_MEMORY_BYTES, max = MAX_MEMORY_BYTES))]
     pub memory_max_bytes: Option<u64>,
 
-    /// What a worker process may do: `strict`, `net` or `off`. Without it, the host's setting holds.
+    /// The sandbox of the worker processes: `strict`, `net` or `off`. Default: the host's setting.
     pub sandbox: Option<Sandbox>,
 
     /// The TCP ports that a worker process with the sandbox `net` may connect to.
@@ -102,7 +101,7 @@ pub struct Manifest {
     pub ports: Vec<u16>,
 }
 
-/// One path and the methods that are answered there.
+/// A path and its methods.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Route {
@@ -117,14 +116,14 @@ pub struct Route {
     )]
     pub path: String,
 
-    /// One method, a list of methods, or `ANY`. GET answers HEAD too, and OPTIONS is answered by the host
-    /// unless a route takes it.
+    /// A method, a list of methods, or `ANY`. GET includes HEAD, and OPTIONS is answered by the host unless a route has
+    /// it.
     #[schemars(rename = "method")]
     pub methods: Methods,
 }
 
 impl Manifest {
-    /// Reads a `fezz.json`; the error holds everything that is wrong with it.
+    /// Parses a `fezz.json`; the error holds all of its problems.
     ///
     /// ```
     /// # use fezz_manifest::Manifest;
@@ -135,16 +134,15 @@ impl Manifest {
     /// assert_eq!(paths, ["$.routs", "$.routes", "$.id", "$.version"]);
     /// ```
     pub fn parse(json: &[u8]) -> Result<Self, Problems> {
-        check::judge(&json::read(json, "a JSON object with id, version, entry and routes")?)
+        check::manifest(&json::read(json, "a JSON object with id, version, entry and routes")?)
     }
 
-    /// The name of the library's file in the folder; a bare [`entry`](Self::entry) becomes the platform's own
-    /// name.
+    /// The library's file name in the folder; a bare [`entry`](Self::entry) becomes the platform's file name.
     pub fn library_file_name(&self) -> String {
         entry::file_name(&self.entry)
     }
 
-    /// What is wrong with the name of the folder that the manifest was found in; it must be `id@version`.
+    /// The problems with the name of the manifest's folder, which must be `id@version`.
     pub fn check_folder(&self, folder: &str) -> Vec<Problem> {
         let at = At::root();
         let expected = format!("{}@{}", self.id, self.version);

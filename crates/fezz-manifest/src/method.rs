@@ -1,4 +1,4 @@
-//! `method`: which methods a route takes.
+//! The key `method`: the HTTP methods of a route.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,19 +14,19 @@ use crate::suggest::nearest;
 /// More methods than HTTP and WebDAV have together.
 const MAX_METHODS: usize = 64;
 
-/// The methods that every HTTP user knows, and the word for all of them.
+/// The common methods, and the word for all of them.
 const KNOWN: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", ANY];
 const ANY: &str = "ANY";
 
 /// A token of RFC 9110 without small letters.
 const PATTERN: &str = "^[A-Z0-9!#$%&'*+.^_`|~-]+$";
 
-/// The methods a route takes.
+/// The methods of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Methods {
     /// Every method but `CONNECT` and `TRACE`; written `"ANY"`.
     Any,
-    /// These, in the order of the file.
+    /// These methods, in the order of the file.
     Only(Vec<Method>),
 }
 
@@ -43,18 +43,18 @@ impl fmt::Display for Methods {
     }
 }
 
-/// Whether a server of functions must not serve this method: CONNECT asks for a tunnel, TRACE shows a page
-/// the headers that its browser sent. Not even `ANY` takes them.
+/// Whether functions are never called with this method, not even for `ANY`: CONNECT asks for a tunnel, and TRACE can
+/// reveal credentials in headers to scripts.
 pub(crate) fn is_refused(method: &Method) -> bool {
     *method == Method::CONNECT || *method == Method::TRACE
 }
 
-/// Judges the value of `method`: one string, or a list of them.
-pub(crate) fn judge(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Option<Methods> {
+/// Checks the value of `method`: one string, or a list of them.
+pub(crate) fn methods(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Option<Methods> {
     match json {
         Json::String(text) if text == ANY => Some(Methods::Any),
-        Json::Array(items) => judge_list(items, at, problems),
-        Json::String(_) => Some(Methods::Only(vec![judge_name(json, at, problems)?])),
+        Json::Array(items) => list(items, at, problems),
+        Json::String(_) => Some(Methods::Only(vec![name(json, at, problems)?])),
         other => {
             let kind = other.kind();
             problems.push(
@@ -65,7 +65,7 @@ pub(crate) fn judge(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Option
     }
 }
 
-fn judge_list(items: &[Json], at: &At, problems: &mut Vec<Problem>) -> Option<Methods> {
+fn list(items: &[Json], at: &At, problems: &mut Vec<Problem>) -> Option<Methods> {
     if let Some(message) = check_count(items.len()) {
         problems.push(at.problem(message));
         return None;
@@ -76,7 +76,7 @@ fn judge_list(items: &[Json], at: &At, problems: &mut Vec<Problem>) -> Option<Me
         let at = at.index(i);
         if matches!(item, Json::String(text) if text == ANY) {
             problems.push(at.problem("ANY stands alone and not in a list; write \"method\": \"ANY\""));
-        } else if let Some(method) = judge_name(item, &at, problems) {
+        } else if let Some(method) = name(item, &at, problems) {
             methods.push(method);
         }
     }
@@ -86,12 +86,12 @@ fn judge_list(items: &[Json], at: &At, problems: &mut Vec<Problem>) -> Option<Me
     (problems.len() == before).then_some(Methods::Only(methods))
 }
 
-fn judge_name(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Option<Method> {
+fn name(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Option<Method> {
     let checked = check_name(string(json, at, problems)?);
     checked.map_err(|message| problems.push(at.problem(message))).ok()
 }
 
-/// A method by its name; a near miss of a well-known one is taken for a slip, not for an extension.
+/// A method by its name. A name close to a common method is taken for a typo, not for an extension method.
 fn check_name(text: &str) -> Result<Method, String> {
     if text == "*" || text == "ALL" {
         return Err(format!("`{text}` is not a method; did you mean `{ANY}`?"));
@@ -123,13 +123,13 @@ fn check_count(count: usize) -> Option<String> {
     }
 }
 
-/// The methods that stand in a list more than once, each but for its first place.
+/// The duplicates in a list, without each first occurrence.
 fn repeated(methods: &[Method]) -> impl Iterator<Item = (usize, String)> {
     let again = methods.iter().enumerate().filter(|(i, method)| methods[..*i].contains(method));
     again.map(|(i, method)| (i, format!("`{method}` is in the list already; remove it")))
 }
 
-/// What is wrong with methods that were not read from a file.
+/// The problems of methods that do not come from a file.
 pub(crate) fn check(methods: &Methods) -> Vec<String> {
     let Methods::Only(list) = methods else {
         return Vec::new();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn every_registered_method_but_two_is_taken() {
+    fn every_registered_method_but_two_is_accepted() {
         let registered = "ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY DELETE GET HEAD LABEL LINK LOCK \
             MERGE MKACTIVITY MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE OPTIONS ORDERPATCH PATCH POST \
             PRI PROPFIND PROPPATCH PUT QUERY REBIND REPORT SEARCH UNBIND UNCHECKOUT UNLINK UNLOCK \
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn slips_are_answered_with_the_method_that_was_meant() {
+    fn typos_get_a_suggestion() {
         refused("get", "did you mean `GET`?");
         refused("Post", "did you mean `POST`?");
         refused("GTE", "did you mean `GET`?");
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
+    fn invalid_tokens_are_refused() {
         for text in ["", "GET POST", "GET,POST", "MK COL", "MKCOL\n", "É"] {
             refused(text, "is not a method");
         }

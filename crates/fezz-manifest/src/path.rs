@@ -1,20 +1,19 @@
-//! The rules for a route's path: axum 0.8's syntax, in the one spelling that a request can match.
+//! The key `path`: a route's pattern in the syntax of axum 0.8, restricted to paths that a request can match.
 //!
-//! A path that passes here means the same to this module and to matchit; a property test holds them together.
+//! A valid path means the same to this module and to matchit; a property test checks that.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// More than any URL needs, and few enough that matchit cannot run out of the letters it names parameters
-/// with (it panics at 26).
+/// More than any URL needs, and below the 26 at which matchit panics: it names parameters with letters.
 const MAX_PARAMS: usize = 16;
 
 /// Longest path, in bytes.
 pub(crate) const MAX_LENGTH: usize = 1024;
 
-/// What the schema can say of a path; dot segments and repeated names are left to the parser.
+/// The schema's part of the rules; dot segments and duplicate names are left to the parser.
 ///
-/// A literal is a `pchar` of RFC 3986 or an escaped brace; a segment begins with neither `:` nor `*`, and
-/// only its end can be a parameter; only the last one can be a wildcard.
+/// A literal is a `pchar` of RFC 3986 or an escaped brace. A segment begins with neither `:` nor `*`. Only the end of a
+/// segment can be a parameter, and only that of the last one a wildcard.
 pub(crate) const PATTERN: &str = concat!(
     r"^(/([A-Za-z0-9._~!$&'()+,;=@-]|%[0-9A-F]{2}|\{\{|\}\})",
     r"([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-F]{2}|\{\{|\}\})*",
@@ -24,14 +23,14 @@ pub(crate) const PATTERN: &str = concat!(
     r"(\{\*[A-Za-z_][A-Za-z0-9_-]*\})?)?$",
 );
 
-/// A path that passed.
+/// A valid path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pattern {
-    /// The request path that it matches, where it has no parameters.
+    /// The request path that it matches, if it has no parameters.
     pub(crate) literal: Option<String>,
 }
 
-/// Judges a path; every problem it has is one message.
+/// Checks a path; each problem is one message.
 pub(crate) fn check(path: &str) -> Result<Pattern, Vec<String>> {
     let Some(segments) = path.strip_prefix('/') else {
         return Err(vec![format!("must start with `/`; write `/{path}`")]);
@@ -67,7 +66,7 @@ impl<'p> Parser<'p> {
         Ok(Pattern { literal: self.params.is_empty().then_some(self.literal) })
     }
 
-    /// The same slip twice in a path is one problem.
+    /// Records a problem, unless it is a repetition.
     fn problem(&mut self, message: impl Into<String>) {
         let message = message.into();
         if !self.problems.contains(&message) {
@@ -91,11 +90,11 @@ impl<'p> Parser<'p> {
             let name = if is_name(name) { name } else { "rest" };
             return self.problem(format!("`{segment}` is the syntax of axum 0.7; write `{{*{name}}}`"));
         }
-        self.pieces(segment, last);
+        self.parts(segment, last);
     }
 
-    /// Literals and escaped braces, then at most one parameter.
-    fn pieces(&mut self, segment: &'p str, last: bool) {
+    /// Literal text and escaped braces, then at most one parameter.
+    fn parts(&mut self, segment: &'p str, last: bool) {
         let mut rest = segment;
         while let Some(brace) = rest.find(['{', '}']) {
             self.plain(&rest[..brace]);
@@ -150,12 +149,12 @@ impl<'p> Parser<'p> {
                 '%' => self.percent(&text[i..]),
                 'A'..='Z' | 'a'..='z' | '0'..='9' => {}
                 _ if "-._~!$&'()*+,;=:@".contains(c) => {}
-                _ => self.problem(stray(c)),
+                _ => self.problem(invalid(c)),
             }
         }
     }
 
-    /// An escape must be the one spelling of something that needs it, or no request would ever match it.
+    /// An escape must be necessary and in the normal form, or no request would match it.
     fn percent(&mut self, text: &str) {
         let digits = text.get(1..3).unwrap_or_default();
         // `from_str_radix` alone would take `%+1`.
@@ -182,8 +181,8 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
-/// A character that never stands in a URL's path.
-fn stray(c: char) -> String {
+/// The problem with a character that is invalid in a URL's path.
+fn invalid(c: char) -> String {
     match c {
         '?' => "holds `?`; a route is a path only, the function gets the query with the request".to_owned(),
         '#' => "holds `#`; a fragment never reaches a server, remove it".to_owned(),

@@ -1,12 +1,11 @@
-//! What is wrong with a file: a list of problems, each with the place in the file and what to do.
+//! [`Problems`]: the errors of a file, each with its place and what to do.
 
 use std::fmt;
 
-/// One thing that is wrong, and where.
+/// One error, and its place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Problem {
-    /// The JSON path of the value that is at fault: `$` is the whole file, `$.routes[1].method` a value in
-    /// it. In a `.env` file, which has no such paths, `line 3`.
+    /// The JSON path of the value: `$` is the whole file, `$.routes[1].method` a value in it. For a `.env` file, `line 3`.
     pub path: String,
     /// What is wrong, and what to do about it.
     pub message: String,
@@ -18,14 +17,12 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a file; never empty.
-///
-/// It displays one problem a line, in the order in which they were found.
+/// All errors of a file; never empty. Displays one problem a line, in the order in which they were found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// Ok for an empty list, so that "never empty" holds for every value of this type.
+    /// Ok for an empty list, so that a value of this type is never empty.
     ///
     /// ```
     /// # use fezz_manifest::{Problem, Problems};
@@ -79,7 +76,7 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// A place in the file, as a JSON path that grows while the checks descend.
+/// A place in the file, as a JSON path.
 #[derive(Debug, Clone)]
 pub(crate) struct At(String);
 
@@ -88,12 +85,12 @@ impl At {
         Self("$".to_owned())
     }
 
-    /// Where the route with this position in the file stands.
+    /// The route at this position.
     pub(crate) fn route(index: usize) -> Self {
         Self::root().key("routes").index(index)
     }
 
-    /// A key of the object here; one that is not a plain word is quoted: `$.env["my key"]`.
+    /// A key of this object. A key that is not an identifier is quoted: `$.env["my key"]`.
     pub(crate) fn key(&self, key: &str) -> Self {
         let plain = key.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '$'))
             && key[1..].bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -120,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_quote_what_is_not_a_word() {
+    fn paths_quote_keys_that_are_not_identifiers() {
         let at = At::root();
         assert_eq!(at.key("routes").index(1).key("method").to_string(), "$.routes[1].method");
         assert_eq!(at.key("$schema").to_string(), "$.$schema");

@@ -1,6 +1,6 @@
-//! The JSON Schemas of `fezz.json`, derived from the types of the manifest, and of `aliases.json`, whose keys are
-//! all names, so that a derive would have nothing to go by. They are committed as `docs/fezz.schema.json` and
-//! `docs/aliases.schema.json`, and tests hold them to what is here.
+//! The JSON Schemas of `fezz.json`, derived from the manifest's types, and of `aliases.json`, written by hand since all
+//! of its keys are free names. They are committed as `docs/fezz.schema.json` and `docs/aliases.schema.json`; tests
+//! compare them.
 
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
@@ -13,8 +13,8 @@ use crate::version;
 
 /// The JSON Schema (draft 2020-12) of `fezz.json`, as text that ends with a line break.
 ///
-/// It accepts every manifest that [`Manifest::parse`] accepts. It cannot say everything: conflicting routes,
-/// repeated names, near misses and dot segments are left to the parser.
+/// It accepts every manifest that [`Manifest::parse`] accepts. Some rules are left to the parser: conflicting routes,
+/// duplicate names, typos and dot segments.
 pub fn json_schema() -> String {
     let generator =
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true).into_generator();
@@ -64,8 +64,8 @@ fn schema_key() -> Value {
     json!({ "type": "string", "description": description })
 }
 
-/// Corrects what the derive gets wrong for a file that people write: `null` is no way to leave a key out, and
-/// `uint64` is a format that strict validators refuse. Adds `$schema`, which is no field of the manifest.
+/// Corrects the derived schema: an optional key is omitted and not `null`, and `uint64` is a format that strict
+/// validators refuse. Adds `$schema`, which is not a field of the manifest.
 pub(crate) fn finish(schema: &mut Schema) {
     let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
         return;
@@ -82,7 +82,7 @@ fn correct(property: &mut Value) {
         let kept = types.iter().find(|kind| *kind != "null").cloned().unwrap_or_default();
         property.insert("type".to_owned(), kept);
     }
-    // An optional enum: one of its own words, or null. The key's description says more than the type's.
+    // An optional enum: drop the choice `null`. The key's description takes precedence over the type's.
     let is_null = |choice: &Value| choice["type"] == "null";
     if let Some(Value::Array(choices)) = property.get("anyOf")
         && choices.iter().any(is_null)
@@ -99,7 +99,7 @@ fn correct(property: &mut Value) {
     }
 }
 
-/// Descriptions come from doc comments, whose line breaks mean nothing to an editor.
+/// Removes line breaks from descriptions, which come from doc comments.
 fn unwrap_descriptions(value: &mut Value) {
     match value {
         Value::Object(entries) => {

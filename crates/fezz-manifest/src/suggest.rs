@@ -1,28 +1,29 @@
-//! "Did you mean": the nearest of a few words to one that was mistyped.
+//! "Did you mean" suggestions for mistyped words.
 
-/// The candidate that `word` most likely stands for: the same but for its case, or one slip away (two in a
-/// word of five letters or more), where two swapped letters are one slip.
+/// The candidate closest to `word`, ignoring case: at a Damerau-Levenshtein distance of at most 1, or 2 for a word of
+/// five letters or more.
 pub(crate) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str> {
-    let slips = if word.chars().count() >= 5 { 2 } else { 1 };
+    let max_distance = if word.chars().count() >= 5 { 2 } else { 1 };
     let lower = word.to_ascii_lowercase();
     candidates
         .iter()
         .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_ascii_lowercase()), *candidate))
-        .filter(|(distance, _)| *distance <= slips)
+        .filter(|(distance, _)| *distance <= max_distance)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
-/// As [`nearest`], but for keys: `timeoutMs`, `max-concurrency` and `timeout` find their way too.
+/// As [`nearest`], but for keys: also ignores separators, and accepts a prefix (`timeoutMs`, `max-concurrency`,
+/// `timeout`).
 pub(crate) fn nearest_key<'c>(word: &str, keys: &[&'c str]) -> Option<&'c str> {
-    let squeezed = squeeze(word);
-    let starts_alike = |key: &&&str| squeezed.len() >= 4 && squeeze(key).starts_with(&squeezed);
+    let normalized = normalize(word);
+    let has_prefix = |key: &&&str| normalized.len() >= 4 && normalize(key).starts_with(&normalized);
     nearest(word, keys)
-        .or_else(|| keys.iter().find(|key| squeeze(key) == squeezed).copied())
-        .or_else(|| keys.iter().find(starts_alike).copied())
+        .or_else(|| keys.iter().find(|key| normalize(key) == normalized).copied())
+        .or_else(|| keys.iter().find(has_prefix).copied())
 }
 
-fn squeeze(word: &str) -> String {
+fn normalize(word: &str) -> String {
     word.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
@@ -31,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nearest_allows_one_slip_and_two_in_long_words() {
+    fn nearest_allows_a_distance_of_one_or_two_for_long_words() {
         let methods = ["GET", "POST", "DELETE"];
         assert_eq!(nearest("GTE", &methods), Some("GET"));
         assert_eq!(nearest("psot", &methods), Some("POST"));

@@ -1,9 +1,8 @@
-//! The route table: built once from the routes of a manifest, then asked for every request.
+//! [`RouteTable`]: built once from the routes of a manifest, then used for every request.
 //!
-//! Two kinds of pattern, two structures. A pattern without parameters matches exactly one path, so a hash map
-//! finds it; matchit has the others. Asking the map first changes nothing (matchit prefers literals too), but
-//! a hit there never allocates, while matchit keeps a list of the parameters that it skipped on its way to a
-//! literal.
+//! Patterns without parameters are in a hash map, the others in a matchit router. The order of the look-ups does not
+//! change the result, since matchit prefers literals too. But a hit in the map never allocates, while matchit allocates
+//! for the parameters that it skips on the way to a literal.
 
 use std::collections::HashMap;
 
@@ -25,14 +24,14 @@ pub struct RouteTable {
     pub(crate) router: matchit::Router<usize>,
     /// Endpoint and methods of every route, in file order.
     pub(crate) routes: Vec<(usize, Methods)>,
-    /// Endpoint of `/`, where there is one.
+    /// Endpoint of `/`, if any.
     slash: Option<usize>,
-    /// What a request without any further path can do where there is no `/` route.
+    /// The methods of a request without further path, if there is no `/` route.
     root: Accepted,
 }
 
 impl RouteTable {
-    /// Builds the table; the error holds everything that is wrong with the routes, each alone and together.
+    /// Builds the table; the error holds all problems of the routes and between them.
     pub fn new(routes: &[Route]) -> Result<Self, Problems> {
         if let Some(message) = check_count(routes.len()) {
             return Err(At::root().key("routes").problem(message).into());
@@ -55,16 +54,16 @@ impl RouteTable {
             return self.answer(index, Params::default(), method);
         }
         match self.router.at(path) {
-            // matchit 0.8 takes an empty parameter before a `/`, as in `//x` for `/{a}/x`, but none at the end; 0.9
-            // takes neither, and nor do we.
+            // matchit 0.8 accepts an empty parameter before a `/`, as in `//x` for `/{a}/x`, but not at the end. Like
+            // matchit 0.9, accept neither.
             Ok(hit) if hit.params.iter().any(|(_, value)| value.is_empty()) => Found::NotFound,
             Ok(hit) => self.answer(*hit.value, Params::new(hit.params), method),
             Err(matchit::MatchError::NotFound) => Found::NotFound,
         }
     }
 
-    /// Finds the route for a request that names the function and nothing below it: the `/` route if there is
-    /// one, else the first route in file order that has no parameters and takes the method.
+    /// Finds the route for a request without a path below the function's prefix: the `/` route if there is one, else the
+    /// first route in file order without parameters that has the method.
     pub fn find_root(&self, method: &Method) -> Found<'_, 'static> {
         if let Some(index) = self.slash {
             return self.answer(index, Params::default(), method);
@@ -76,7 +75,7 @@ impl RouteTable {
         if self.root.methods.is_empty() { Found::NotFound } else { self.root.refuse(method) }
     }
 
-    /// Every route, in file order; a pattern comes once for each route that has it.
+    /// Every route with its pattern, in file order.
     pub fn routes(&self) -> impl Iterator<Item = (&str, &Methods)> {
         self.routes.iter().map(|(index, methods)| (self.endpoints[*index].pattern.as_str(), methods))
     }
@@ -99,7 +98,7 @@ impl RouteTable {
         }
     }
 
-    /// Writes every `Allow` down, once all routes are in.
+    /// Computes every `Allow`, once all routes are added.
     fn seal(&mut self) {
         for endpoint in &mut self.endpoints {
             endpoint.accepted.seal();
@@ -111,7 +110,7 @@ impl RouteTable {
     }
 }
 
-/// A pattern and what it takes, whatever the number of routes that it is made of.
+/// A pattern and the methods of all its routes.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     pub(crate) pattern: String,
@@ -126,7 +125,7 @@ pub(crate) struct Accepted {
     allow: String,
 }
 
-/// How a request's method is taken, the best way first.
+/// How a request's method matches, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Taken {
     ByName,
@@ -155,7 +154,7 @@ impl Accepted {
         if *method == Method::OPTIONS { Found::Options { allow } } else { Found::MethodNotAllowed { allow } }
     }
 
-    /// The well-known methods in their usual order, then the others by name.
+    /// Computes `Allow`: the common methods in their usual order, then the others by name.
     fn seal(&mut self) {
         use Method as M;
         let known = [M::GET, M::HEAD, M::POST, M::PUT, M::PATCH, M::DELETE, M::OPTIONS];
@@ -167,7 +166,7 @@ impl Accepted {
             named.flatten().filter(|method| !known.contains(method)).map(M::as_str).collect();
         others.sort_unstable();
         others.dedup();
-        // OPTIONS is always there: where no route takes it, the host does.
+        // OPTIONS is always allowed: without a route for it, the host responds.
         let taken = known.iter().filter(|method| **method == M::OPTIONS || self.take(method).is_some());
         self.allow = taken.map(M::as_str).chain(others).collect::<Vec<_>>().join(", ");
     }

@@ -1,4 +1,4 @@
-//! The names and values of variables: `env` and `secrets`.
+//! The keys `env` and `secrets`: names and values of variables.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -6,7 +6,7 @@ use crate::fields::{object, string};
 use crate::json::Json;
 use crate::problem::{At, Problem};
 
-/// The most secrets that a function can ask for.
+/// The most secrets of a function.
 pub const MAX_SECRETS: usize = 256;
 
 pub(crate) const NAME_PATTERN: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
@@ -14,13 +14,13 @@ pub(crate) const VALUE_PATTERN: &str = r"^[^\u0000]*$";
 pub(crate) const NAME_RULE: &str =
     "is not a name of a variable; use letters, digits and `_`, with no digit first";
 
-/// Whether a text can be the name of a variable.
+/// Whether a text is a valid name of a variable.
 pub(crate) fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// Judges `env`.
+/// Checks `env`.
 pub(crate) fn env(json: &Json, at: &At, problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     for (key, value) in object(json, at, problems).unwrap_or_default() {
@@ -39,7 +39,7 @@ pub(crate) fn env(json: &Json, at: &At, problems: &mut Vec<Problem>) -> BTreeMap
     env
 }
 
-/// Judges `secrets`, beside the variables that the file sets itself.
+/// Checks `secrets`, which must not be in `env`.
 pub(crate) fn secrets(
     json: &Json,
     at: &At,
@@ -69,7 +69,7 @@ pub(crate) fn secrets(
     secrets
 }
 
-/// The problem with one secret. What is no name is not shown: it may be `API_KEY=` and the secret itself.
+/// The problem with one secret, if any. An invalid name is not shown: it may be `API_KEY=` and the secret itself.
 fn secret_message(name: &str, first: bool, env: &BTreeMap<String, String>) -> Option<String> {
     if !is_name(name) {
         Some(NAME_RULE.to_owned())

@@ -1,4 +1,4 @@
-//! A function's version: `latest`, or a release in semver.
+//! [`Version`]: `latest`, or a semver release.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 /// `id@version` names a folder, and file systems stop at 255 bytes.
 pub(crate) const MAX_LENGTH: usize = 128;
 
-/// `latest` or a semver release, as the schema can say it.
+/// `latest` or a semver release, for the schema.
 pub(crate) const PATTERN: &str = "^(latest|(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\
     (-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(\\.(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?)$";
 
@@ -18,7 +18,7 @@ pub(crate) const PATTERN: &str = "^(latest|(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(
 pub enum Version {
     /// A release, such as `1.4.0` or `2.0.0-rc.1`; never with build metadata.
     Release(semver::Version),
-    /// The moving version that a deploy replaces in place.
+    /// The version that a deploy replaces in place.
     Latest,
 }
 
@@ -26,13 +26,13 @@ impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Release(version) => version.fmt(f),
-            // `pad`, so that a width given by the caller holds for both.
+            // `pad`, so that the caller's format width applies to both.
             Self::Latest => f.pad("latest"),
         }
     }
 }
 
-/// Why a text is no version, and what would be one.
+/// Why a text is not a version, and what would be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VersionError {
     /// Longer than a folder name has room for.
@@ -47,7 +47,7 @@ pub enum VersionError {
     /// `1` or `1.2`.
     #[error("`{0}` is not a version; write all three numbers: `{1}`")]
     TooFewNumbers(String, semver::Version),
-    /// `1.2.3+4`: semver does not order build metadata, so two such releases could not be told old from new.
+    /// `1.2.3+4`: semver does not order build metadata, so it is undefined which of two such releases is newer.
     #[error(
         "`{0}` has build metadata, which does not order; drop it: `{1}`, or make it a pre-release: `{1}-{2}`"
     )]
@@ -77,7 +77,7 @@ impl FromStr for Version {
     }
 }
 
-/// Recognises the usual slips, so that the error can show the version that was meant.
+/// Recognizes common mistakes, so that the error can suggest a version.
 fn explain(text: &str, error: &semver::Error) -> VersionError {
     if text.eq_ignore_ascii_case("latest") {
         return VersionError::Capitals(text.to_owned());
@@ -87,7 +87,7 @@ fn explain(text: &str, error: &semver::Error) -> VersionError {
     }
     let padded = [format!("{text}.0"), format!("{text}.0.0")];
     match padded.iter().find_map(|padded| semver::Version::parse(padded).ok()) {
-        // `1.0.0-` and the like become semver by padding too, but were not meant like that.
+        // `1.0.0-` and the like become semver by padding too, but that is not what was meant.
         Some(version) if version.pre.is_empty() && version.build.is_empty() => {
             VersionError::TooFewNumbers(text.to_owned(), version)
         }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn slips_are_answered_with_the_version_that_was_meant() {
+    fn common_mistakes_get_a_suggestion() {
         assert_eq!(refusal("Latest"), "`Latest` is not a version; did you mean `latest`?");
         assert_eq!(refusal("v1.2.3"), "`v1.2.3` is not a version; leave out the `v`: `1.2.3`");
         assert_eq!(refusal("1.2"), "`1.2` is not a version; write all three numbers: `1.2.0`");

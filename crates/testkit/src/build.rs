@@ -1,6 +1,6 @@
-//! Builds what a test needs: the workspace's own packages with cargo, C functions with `cc`.
+//! Builds libraries and programs for tests: packages of the workspace with cargo, C functions with `cc`.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +15,7 @@ fn workspace() -> &'static Path {
         .expect("this crate lies in the workspace's `crates`")
 }
 
-/// The function library of a package of this workspace, built with the profile that the test itself was built with.
+/// The function library of a package of this workspace, built with the profile of the test.
 pub fn library(package: &str) -> PathBuf {
     library_in(workspace(), package)
 }
@@ -29,12 +29,12 @@ fn library_in(folder: &Path, package: &str) -> PathBuf {
     })
 }
 
-/// The program of a package of this workspace, built likewise.
+/// The program of a package of this workspace, built with the profile of the test.
 pub fn binary(package: &str) -> PathBuf {
     artifact(workspace(), package, |message| message["executable"].as_str().map(PathBuf::from))
 }
 
-/// The host's program: the one that `HHRF` names, or that of this checkout, or that of the `PATH`.
+/// The host's program: the one named by `HHRF`, else that of this checkout, else that in the `PATH`.
 #[track_caller]
 pub fn host_program() -> PathBuf {
     if let Some(program) = std::env::var_os("HHRF") {
@@ -43,13 +43,18 @@ pub fn host_program() -> PathBuf {
     if workspace().join("hhrf/Cargo.toml").exists() {
         return binary("hhrf");
     }
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let programs = std::env::split_paths(&folders).map(|folder| folder.join("hhrf"));
-    let found = programs.into_iter().find(|program| program.is_file());
-    found.expect("hhrf is in the PATH (`cargo install --locked hhrf`), or the variable HHRF names it")
+    find_program("hhrf", [])
+        .expect("hhrf is in the PATH (`cargo install --locked hhrf`), or the variable HHRF names it")
 }
 
-/// The library of the crate whose test this is, and its `fezz.json`.
+/// A program in the `PATH`, or in one of these folders.
+pub(crate) fn find_program(name: &str, more: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let programs = std::env::split_paths(&path).chain(more).map(|folder| folder.join(name));
+    programs.into_iter().find(|program| program.is_file())
+}
+
+/// The library of the crate under test, and its `fezz.json`.
 #[track_caller]
 pub fn own_function() -> (PathBuf, Value) {
     let variable = |name| std::env::var(name).expect("cargo runs the test");
@@ -61,11 +66,10 @@ pub fn own_function() -> (PathBuf, Value) {
     (library_in(&folder, &variable("CARGO_PKG_NAME")), manifest)
 }
 
-/// Builds each package once for a test process, and remembers where cargo put it.
+/// The path of a package's artifact. Builds each package once for a test process.
 fn artifact(folder: &Path, package: &str, pick: impl Fn(&Value) -> Option<PathBuf>) -> PathBuf {
-    static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
+    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    let built = built.get_or_insert_default();
     if let Some(path) = built.get(package) {
         return path.clone();
     }
@@ -87,14 +91,13 @@ fn artifact(folder: &Path, package: &str, pick: impl Fn(&Value) -> Option<PathBu
     path
 }
 
-/// Whether a message of cargo's is about this package; a package id ends in `/folder#name@version` or
-/// `/name#version`.
+/// Whether a cargo message is about this package. A package id ends in `/folder#name@version` or `/name#version`.
 fn is_of(message: &Value, package: &str) -> bool {
     let id = message["package_id"].as_str().unwrap_or_default();
     id.contains(&format!("#{package}@")) || id.contains(&format!("/{package}#"))
 }
 
-/// Compiles a function written in C against `fezz.h` into `folder`, and answers with the library's path.
+/// Compiles a function in C with `fezz.h` into `folder`, and returns the library's path.
 pub fn c_library(folder: &Path, name: &str, source: &str) -> PathBuf {
     let file = folder.join(format!("{name}.c"));
     std::fs::write(&file, source).expect("the C source can be written");

@@ -1,13 +1,13 @@
-//! The client that tests call the host with.
+//! The HTTP client of the tests.
 
 use std::net::SocketAddr;
 
 use ureq::http::{Method, Request};
 
 use crate::Response;
-use crate::running::PATIENCE;
+use crate::wait::PATIENCE;
 
-/// A client with connections of its own.
+/// A client with its own connections.
 pub(crate) fn new_agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -17,7 +17,7 @@ pub(crate) fn new_agent() -> ureq::Agent {
         .into()
 }
 
-/// Sends a request and reads the whole answer.
+/// Sends a request and reads the whole response.
 #[track_caller]
 pub(crate) fn request_with(
     agent: &ureq::Agent,

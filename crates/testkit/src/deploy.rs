@@ -1,14 +1,14 @@
-//! Deploys as people do: by renaming, by overwriting, by exchanging folders.
+//! Deploys to a running host: by renaming, by overwriting, by exchanging folders.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-/// The library's file name in the folders of these tests.
+/// The library's file name.
 const ENTRY: &str = "lib.so";
 
-/// A manifest for `id@version`, with one route for any method and further keys.
+/// A manifest for `id@version`, with one route for any method, and more keys.
 pub fn manifest(name: &str, more: &Value) -> String {
     let (id, version) = name.split_once('@').expect("a function's name is id@version");
     let routes = json!([{ "path": "/", "method": "ANY" }]);
@@ -19,7 +19,7 @@ pub fn manifest(name: &str, more: &Value) -> String {
     manifest.to_string()
 }
 
-/// A function's folder, in the functions folder of a host that may be running.
+/// A function's folder, in the functions folder of a host.
 #[derive(Clone, Debug)]
 pub struct Folder {
     functions: PathBuf,
@@ -42,31 +42,31 @@ impl Folder {
         self.path().join(ENTRY)
     }
 
-    /// Makes the folder and puts both files into it.
+    /// Creates the folder with both files.
     #[track_caller]
     pub fn create(&self, library: &[u8]) {
         self.create_with(library, &json!({}));
     }
 
-    /// The same, with further keys in `fezz.json`.
+    /// The same, with more keys in `fezz.json`.
     #[track_caller]
     pub fn create_with(&self, library: &[u8], more: &Value) {
         fill(&self.path(), &manifest(&self.name, more), library);
     }
 
-    /// Writes `fezz.json` anew.
+    /// Replaces the text of `fezz.json`.
     #[track_caller]
     pub fn write_manifest(&self, text: &str) {
         fs::write(self.path().join("fezz.json"), text).expect("fezz.json can be written");
     }
 
-    /// Opens the library as it lies there, cuts it to nothing and writes the new one, as `cp` does.
+    /// Truncates the library and writes the new one in place, as `cp` does.
     #[track_caller]
     pub fn overwrite(&self, library: &[u8]) {
         fs::write(self.library(), library).expect("the library can be overwritten");
     }
 
-    /// Writes the new library beside the old one, and renames it.
+    /// Writes the new library beside the old one, and renames it over that.
     #[track_caller]
     pub fn rename_over(&self, library: &[u8]) {
         let new = self.path().join(".lib.so.new");
@@ -74,7 +74,7 @@ impl Folder {
         fs::rename(new, self.library()).expect("the library can be renamed");
     }
 
-    /// Prepares a whole new folder and puts it in the old one's place.
+    /// Prepares a new folder and moves it to the old one's place.
     #[track_caller]
     pub fn exchange(&self, library: &[u8]) {
         let (new, old) = (self.hidden("new"), self.hidden("old"));

@@ -1,4 +1,4 @@
-//! [`Host`] prepares a functions folder and starts the host on it; [`Running`] talks to it and stops it.
+//! [`Host`]: the builder for a host with its functions folder. Starting it returns [`Running`].
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,16 +15,16 @@ pub struct Host {
     binary: PathBuf,
     variables: Vec<(String, String)>,
     arguments: Vec<String>,
-    /// What a shell does before it becomes the host.
+    /// A shell script that runs before the host, in the same process.
     before: Option<String>,
-    /// The size of the disk that its state lies on, where it has one of its own.
+    /// The size of a separate disk for the state folder, if any.
     disk: Option<String>,
 }
 
 impl Host {
     /// A host with an empty functions folder.
     #[track_caller]
-    #[expect(clippy::new_without_default, reason = "it builds a program and makes a folder")]
+    #[expect(clippy::new_without_default, reason = "builds a program and makes a folder")]
     pub fn new() -> Self {
         let root = tempfile::tempdir().expect("a temporary folder can be made");
         std::fs::create_dir(root.path().join("functions")).expect("the functions folder can be made");
@@ -32,13 +32,13 @@ impl Host {
         Self { root, binary, variables: Vec::new(), arguments: Vec::new(), before: None, disk: None }
     }
 
-    /// Deploys `library` as `id@version`, serving these methods and paths.
+    /// Deploys `library` as `id@version`, with these methods and paths as routes.
     #[track_caller]
     pub fn function(self, name: &str, library: &Path, routes: &[(&str, &str)]) -> Self {
         self.function_with(name, library, routes, json!({}))
     }
 
-    /// As [`function`](Self::function), with further keys of `fezz.json`.
+    /// As [`function`](Self::function), with more keys of `fezz.json`.
     #[track_caller]
     #[expect(clippy::needless_pass_by_value, reason = "callers write json!({…}) in place")]
     pub fn function_with(self, name: &str, library: &Path, routes: &[(&str, &str)], more: Value) -> Self {
@@ -52,7 +52,7 @@ impl Host {
         self.deploy(name, library, manifest)
     }
 
-    /// Deploys `library` as `id@version` with this `fezz.json`, whose `entry` is set.
+    /// Deploys `library` as `id@version` with this `fezz.json`, and sets its `entry`.
     #[track_caller]
     pub fn deploy(self, name: &str, library: &Path, mut manifest: Value) -> Self {
         let file = library.file_name().and_then(|file| file.to_str()).expect("a library has a name");
@@ -63,7 +63,7 @@ impl Host {
         self
     }
 
-    /// A folder below the functions folder, made if need be.
+    /// A folder below the functions folder, created if missing.
     #[track_caller]
     pub fn folder(&self, name: &str) -> PathBuf {
         let folder = self.functions().join(name);
@@ -76,7 +76,7 @@ impl Host {
         self.root.path().join("functions")
     }
 
-    /// The folder that all else of this host lies in; gone with the host.
+    /// The temporary folder with all files of this host; removed with it.
     pub fn root(&self) -> &Path {
         self.root.path()
     }
@@ -88,7 +88,7 @@ impl Host {
         self
     }
 
-    /// Starts this program instead of the host that was built.
+    /// Sets the program, instead of the host of this checkout.
     #[must_use]
     pub fn binary(mut self, program: &Path) -> Self {
         program.clone_into(&mut self.binary);
@@ -102,27 +102,26 @@ impl Host {
         self
     }
 
-    /// Starts it from a shell that has done this before, in the same process: `ulimit -n 100`.
+    /// Runs a shell script before the host, in the same process, such as `ulimit -n 100`.
     #[must_use]
     pub fn after(mut self, script: &str) -> Self {
         self.before = Some(script.to_owned());
         self
     }
 
-    /// Puts the state folder on a disk of its own, in memory and as small as this (`400k`), which only the host sees.
-    /// Linux only.
+    /// Puts the state folder on a tmpfs of this size (`400k`), in a mount namespace of the host's own. Linux only.
     #[must_use]
     pub fn state_on_a_disk_of(mut self, size: &str) -> Self {
         self.disk = Some(size.to_owned());
         self
     }
 
-    /// Where that disk is mounted, as the host sees it.
+    /// Where that disk is mounted, in the host's namespace.
     pub fn disk(&self) -> PathBuf {
         self.root.path().join("disk")
     }
 
-    /// The program that is started: the host, or what makes its disk and then becomes the host.
+    /// The program to start: the host, or a shell that prepares its environment and then executes the host.
     fn program(&self) -> Command {
         if let Some(script) = &self.before {
             let mut command = Command::new("sh");
@@ -141,7 +140,7 @@ impl Host {
         command
     }
 
-    /// The command that starts this host, for tests that want it not to start.
+    /// The command that starts this host, for tests in which it fails to start.
     pub fn command(&self) -> Command {
         let mut command = self.program();
         command
@@ -151,7 +150,7 @@ impl Host {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HHRF_LISTEN", "127.0.0.1:0")
             .env("HHRF_ADMIN", "127.0.0.1:0")
-            // No load balancer has to notice that a test ends.
+            // No load balancer needs time to notice the drain.
             .env("HHRF_DRAIN_DELAY_MS", "0")
             .env("HHRF_LOG_FORMAT", "json")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
@@ -168,7 +167,7 @@ impl Host {
         self.start_as(command)
     }
 
-    /// The same, by this command, which came from [`command`](Self::command) and was changed.
+    /// The same, with a modified [`command`](Self::command).
     #[track_caller]
     pub fn start_as(self, command: Command) -> Running {
         Running::start(self, command)

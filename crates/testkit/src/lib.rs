@@ -1,4 +1,4 @@
-//! Starts the real host binary, with real libraries, on a port that the kernel chose: for tests.
+//! Test fixtures: the real host on a port chosen by the kernel, real libraries, a load generator, PostgreSQL.
 //!
 //! Authors of functions use it through `fezz_sdk::testing`.
 //!
@@ -7,7 +7,7 @@
 //! host.get("/rpc/todos@latest/hello").assert_status(200);
 //! ```
 //!
-//! Everything in here panics where it cannot go on, at the caller's line: a test that cannot be set up has failed.
+//! Functions panic on failure, at the caller's line: a test that cannot be set up has failed.
 
 mod build;
 mod client;
@@ -20,6 +20,7 @@ mod postgres;
 mod response;
 mod running;
 mod stage;
+mod wait;
 
 pub use build::{binary, c_library, host_program, library, own_function};
 pub use deploy::{Folder, manifest};

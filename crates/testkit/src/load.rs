@@ -1,4 +1,7 @@
-//! Clients that call one path all the time, each on a connection of its own, while a test does something to the host.
+//! [`Load`]: a load generator whose clients call one path, each on its own connection, while a test changes the host.
+//!
+//! It has its own client: the pool of ureq silently replaces a connection that the host has closed, and such a close is
+//! one of the failures that these tests look for.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,14 +10,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How long a client rests after each answer: a constant load that leaves the host time for other work.
-const REST: Duration = Duration::from_millis(4);
-/// An answer that takes longer is a failure.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// A client that fails all the time has said enough.
+use crate::wait::PATIENCE;
+
+/// Pause of a client after each response: a constant load that leaves the host time for other work.
+const PAUSE: Duration = Duration::from_millis(4);
+/// A client stops after this many failures.
 const MAX_FAILURES: usize = 20;
 
-/// A load that runs.
+/// A running load.
 #[derive(Debug)]
 pub struct Load {
     shared: Arc<Shared>,
@@ -28,18 +31,18 @@ struct Shared {
     answers: AtomicU64,
 }
 
-/// What came of a load.
+/// The result of a load.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Answers that were as they should be.
+    /// The number of correct responses.
     pub answers: u64,
-    /// All else: broken connections, wrong statuses, wrong answers.
+    /// Broken connections, wrong statuses, wrong responses.
     pub failures: Vec<String>,
 }
 
 impl Load {
-    /// Starts `clients` that call `path`. Each answer with status 200 is given to `check`, with the floor that was set
-    /// when its request went out.
+    /// Starts `clients` that call `path`. `check` gets the body of each response with status 200, and the floor at the
+    /// time of its request.
     pub fn start(
         address: SocketAddr,
         path: &str,
@@ -61,12 +64,12 @@ impl Load {
         Self { shared, clients }
     }
 
-    /// Sets what later requests have for a floor.
+    /// Sets the floor of later requests.
     pub fn raise_floor(&self, floor: u64) {
         self.shared.floor.store(floor, Ordering::SeqCst);
     }
 
-    /// Waits until `count` more answers have come.
+    /// Waits for `count` more responses.
     #[track_caller]
     pub fn wait_for_answers(&self, count: u64) {
         let wanted = self.shared.answers.load(Ordering::SeqCst) + count;
@@ -76,7 +79,7 @@ impl Load {
         }
     }
 
-    /// Ends it.
+    /// Stops the clients, and returns their results together.
     #[track_caller]
     pub fn stop(self) -> Outcome {
         self.shared.stop.store(true, Ordering::SeqCst);
@@ -91,7 +94,7 @@ impl Load {
 }
 
 impl Outcome {
-    /// Fails unless there were answers and nothing but answers; hands back how many.
+    /// Fails if there was a failure or no response; returns the number of responses.
     #[track_caller]
     pub fn assert_flawless(&self) -> u64 {
         let failures = &self.failures[..self.failures.len().min(MAX_FAILURES)];
@@ -128,7 +131,7 @@ impl<C: Fn(u64, &[u8]) -> Result<(), String>> Client<C> {
                     outcome.failures.push(failure);
                 }
             }
-            thread::sleep(REST);
+            thread::sleep(PAUSE);
         }
         outcome
     }
@@ -162,11 +165,11 @@ fn connect(address: SocketAddr) -> io::Result<BufReader<TcpStream>> {
 struct Answer {
     status: u16,
     body: Vec<u8>,
-    /// Whether the host has said that it closes the connection.
+    /// Whether the host announced that it closes the connection.
     is_last: bool,
 }
 
-/// One answer, which has a length.
+/// Reads a response with a `content-length`.
 fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Answer> {
     let mut status = None;
     let mut length = 0;

@@ -1,4 +1,4 @@
-//! The host's log, as it writes it.
+//! The host's log, followed while the host runs.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -17,7 +17,7 @@ impl LogLine {
         self.field("message")
     }
 
-    /// A field as text; empty where it is absent.
+    /// A field as text; empty if it is absent.
     pub fn field(&self, name: &str) -> &str {
         self.0["fields"][name].as_str().unwrap_or_default()
     }
@@ -39,7 +39,7 @@ struct State {
 }
 
 impl Log {
-    /// Reads `source` to its end, in a thread of its own.
+    /// Reads `source` to its end, in a separate thread.
     pub(crate) fn follow(source: impl Read + Send + 'static) -> Self {
         let log = Self::default();
         let writer = log.clone();
@@ -56,7 +56,7 @@ impl Log {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner).lines.clone()
     }
 
-    /// Waits for a line; none where the host ended, or 20 s went by, without it.
+    /// Waits for a line; none if the host exits without it, or after 20 s.
     pub(crate) fn wait_for(&self, matches: impl Fn(&LogLine) -> bool) -> Option<LogLine> {
         let deadline = Instant::now() + Duration::from_secs(20);
         let (state, changed) = &*self.0;
@@ -76,7 +76,7 @@ impl Log {
     }
 }
 
-/// A line that is not JSON (a function's own print, a crash) becomes a message.
+/// Parses a line. One that is not JSON (a function's own output, a crash) becomes a message.
 fn parse(line: &str) -> LogLine {
     LogLine(
         serde_json::from_str(line).unwrap_or_else(|_| serde_json::json!({ "fields": { "message": line } })),

@@ -1,10 +1,10 @@
-//! Builds of one function that differ in a number, as many as a test needs.
+//! [`Numbered`]: builds of one function that differ in a number.
 
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-/// Answers with the numbers at both ends of its data, so that a mixture of two builds shows.
+/// Responds with the numbers at both ends of its data, so that a mix of two builds is detected.
 const SOURCE: &str = r#"
 #include "fezz.h"
 #include <string.h>
@@ -26,7 +26,7 @@ FEZZ_EXPORT void fezz_fetch(const FezzRequest *request, FezzResponse *response) 
 }
 "#;
 
-/// Compiled once; its builds are copies with another number.
+/// The compiled library; its builds are copies with the number replaced.
 #[derive(Clone, Debug)]
 pub struct Numbered(Vec<u8>);
 
@@ -37,7 +37,7 @@ impl Numbered {
         Self::from_library(&crate::c_library(folder, "numbered", SOURCE))
     }
 
-    /// Takes a library that was built elsewhere and has the same marks.
+    /// Uses another library with the same marks.
     #[track_caller]
     pub fn from_library(library: &Path) -> Self {
         Self(std::fs::read(library).expect("the library can be read"))
@@ -55,14 +55,14 @@ impl Numbered {
         library
     }
 
-    /// The number of the build that gave this answer; none where it is a mixture, or no answer of any build.
+    /// The number of the build that gave this response; none for a mix of two builds, or for anything else.
     pub fn number(answer: &[u8]) -> Option<u64> {
         let (head, tail) = std::str::from_utf8(answer).ok()?.split_once('-')?;
         (head == tail).then(|| head.parse().ok())?
     }
 }
 
-/// SHA-256, as the host shows it.
+/// The SHA-256 in hexadecimal, as the host shows it.
 pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

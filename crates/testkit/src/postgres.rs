@@ -1,4 +1,4 @@
-//! [`Postgres`]: a real PostgreSQL server, for tests of functions that use one.
+//! [`Postgres`]: a real PostgreSQL server for tests.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
@@ -6,18 +6,17 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
-use crate::running::PATIENCE;
+use crate::build::find_program;
+use crate::wait::until;
 
-/// Whom the server runs as where the test is run by root, for whom it refuses to run.
+/// The server refuses to run as root: a test that does starts it as this user and group.
 const NOBODY: u32 = 65_534;
 
-/// A running server on a loopback port of its own; it ends when this is dropped, and its data with it.
+/// A running server on a loopback port. Dropping it stops the server and removes its data.
 #[derive(Debug)]
 pub struct Postgres {
     folder: TempDir,
@@ -26,7 +25,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Makes an empty database, starts a server on it and waits until it takes connections.
+    /// Creates an empty database, starts a server on it and waits until it accepts connections.
     #[track_caller]
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -37,7 +36,7 @@ impl Postgres {
         let port = free_port();
         let child = spawn(folder.path(), port);
         let mut server = Self { folder, port, child };
-        // Another process may take the port before the server does: it ends then, and tries another one.
+        // If another process takes the port first, the server exits: try another one.
         for _ in 0..5 {
             if server.is_ready() {
                 return server;
@@ -45,20 +44,20 @@ impl Postgres {
             server.port = free_port();
             server.child = spawn(server.folder.path(), server.port);
         }
-        panic!("PostgreSQL does not start: {}", server.log());
+        panic!("PostgreSQL does not start: {}", log(server.folder.path()));
     }
 
-    /// The database, for a client: its user needs no password.
+    /// The database's URL; its user needs no password.
     pub fn url(&self) -> String {
         format!("postgres://fezz@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Where it listens.
+    /// The server's port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The answer of these statements as `psql` prints it: a line for each row, `|` between the columns.
+    /// The result of these statements as printed by `psql`: a line for each row, `|` between the columns.
     #[track_caller]
     pub fn query(&self, sql: &str) -> String {
         let output = Command::new(program("psql"))
@@ -71,56 +70,40 @@ impl Postgres {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// Asks until the answer is this one; fails after a while.
+    /// Waits until the result of these statements is this one.
     #[track_caller]
     pub fn until(&self, sql: &str, expected: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let answer = self.query(sql);
-            if answer == expected {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{sql}: still {answer}, and not {expected}");
-            thread::sleep(Duration::from_millis(5));
-        }
+        until(|| self.query(sql), |result| result == expected, || format!("{sql} to be {expected}"));
     }
 
-    /// Ends it, whoever is connected.
+    /// Stops it, and keeps its data.
     #[track_caller]
     pub fn stop(&mut self) {
-        // "Fast": who is connected is cut off, and what is written is kept.
+        // PostgreSQL's fast shutdown: disconnects clients.
         self.end(Signal::INT);
     }
 
-    /// Starts it again after [`stop`](Self::stop), on the same port and with the same data.
+    /// Restarts it after [`stop`](Self::stop), on the same port and with the same data.
     #[track_caller]
     pub fn start_again(&mut self) {
         self.child = spawn(self.folder.path(), self.port);
-        assert!(self.is_ready(), "PostgreSQL does not start again: {}", self.log());
+        assert!(self.is_ready(), "PostgreSQL does not start again: {}", log(self.folder.path()));
     }
 
-    /// Waits until it takes connections; false where it has ended instead.
+    /// Waits until it accepts connections; false if it exits instead.
     #[track_caller]
     fn is_ready(&mut self) -> bool {
-        let deadline = Instant::now() + PATIENCE;
-        let own_id = self.child.id().to_string();
-        loop {
-            // It writes its process id first and its state last.
-            let state =
-                fs::read_to_string(data(self.folder.path()).join("postmaster.pid")).unwrap_or_default();
-            if state.lines().next() == Some(&own_id) && state.trim_end().ends_with("ready") {
-                return true;
-            }
-            if self.child.try_wait().expect("PostgreSQL can be waited for").is_some() {
-                return false;
-            }
-            assert!(Instant::now() < deadline, "PostgreSQL is not ready: {}", self.log());
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(log_file(self.folder.path())).unwrap_or_default()
+        let folder = self.folder.path();
+        let id = self.child.id().to_string();
+        let status = || {
+            // Its first line is the process id, its last one the state.
+            let state = fs::read_to_string(data(folder).join("postmaster.pid")).unwrap_or_default();
+            let is_ready = state.lines().next() == Some(&id) && state.trim_end().ends_with("ready");
+            let has_exited = self.child.try_wait().expect("PostgreSQL can be waited for").is_some();
+            (is_ready, has_exited)
+        };
+        let is_decided = |(is_ready, has_exited): &(bool, bool)| *is_ready || *has_exited;
+        until(status, is_decided, || format!("PostgreSQL: {}", log(folder))).0
     }
 
     fn end(&mut self, signal: Signal) {
@@ -135,22 +118,19 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // "Immediate": nobody needs its data any more. It still ends its own processes, as SIGKILL would not let it.
+        // PostgreSQL's immediate shutdown: loses data, but, unlike SIGKILL, ends the server's child processes.
         self.end(Signal::QUIT);
     }
 }
 
-/// Where one of its programs is: in the `PATH`, or where Debian puts those of the newest version.
+/// The path of one of its programs: in the `PATH`, or in Debian's folder of the newest version.
 #[track_caller]
 fn program(name: &str) -> PathBuf {
-    let in_path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders: Vec<_> = std::env::split_paths(&in_path).collect();
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut versions: Vec<_> = versions.map(|version| version.path().join("bin")).collect();
     versions.sort();
-    folders.extend(versions.into_iter().rev());
-    let found = folders.into_iter().map(|folder| folder.join(name)).find(|file| file.is_file());
-    found.unwrap_or_else(|| panic!("PostgreSQL's {name} is not installed: apt-get install postgresql"))
+    find_program(name, versions.into_iter().rev())
+        .unwrap_or_else(|| panic!("PostgreSQL's {name} is not installed: apt-get install postgresql"))
 }
 
 fn data(folder: &Path) -> PathBuf {
@@ -159,6 +139,10 @@ fn data(folder: &Path) -> PathBuf {
 
 fn log_file(folder: &Path) -> PathBuf {
     folder.join("log")
+}
+
+fn log(folder: &Path) -> String {
+    fs::read_to_string(log_file(folder)).unwrap_or_default()
 }
 
 #[track_caller]
@@ -182,7 +166,7 @@ fn spawn(folder: &Path, port: u16) -> Child {
         .expect("PostgreSQL can be started")
 }
 
-/// One of its programs on the data in this folder, as somebody for whom it runs.
+/// One of its programs on the data in this folder, not as root.
 #[track_caller]
 fn command(name: &str, folder: &Path) -> Command {
     let mut command = Command::new(program(name));

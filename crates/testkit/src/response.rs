@@ -1,9 +1,9 @@
-//! An answer, with assertions that show it when they fail.
+//! [`Response`]: an HTTP response with assertions.
 
 use serde_json::Value;
 use ureq::http::{HeaderMap, StatusCode};
 
-/// One whole answer.
+/// A response with its whole body.
 #[derive(Debug)]
 pub struct Response {
     /// Status.
@@ -47,7 +47,7 @@ impl Response {
         self
     }
 
-    /// Fails unless this is a problem (RFC 9457) with this status and a request id.
+    /// Fails unless this is a problem document (RFC 9457) with this status and a request id.
     #[track_caller]
     pub fn assert_problem(&self, status: u16) -> &Self {
         self.assert_status(status);

@@ -1,21 +1,18 @@
-//! A host that runs.
+//! [`Running`]: a running host.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::client::{new_agent, request_with};
 use crate::log::Log;
+use crate::wait::{PATIENCE, until};
 use crate::{Host, LogLine, Response};
 
-/// No test waits for longer than this for any one thing.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A host that listens; killed when it is dropped.
+/// A listening host; killed when it is dropped.
 #[derive(Debug)]
 pub struct Running {
     host: Option<Host>,
@@ -30,7 +27,7 @@ impl Running {
     #[track_caller]
     pub(crate) fn start(host: Host, mut command: Command) -> Self {
         let mut child = command.spawn().expect("the host can be started");
-        // The command keeps what it hands over open.
+        // It holds the write end of the pipe open.
         drop(command);
         let log = Log::follow(child.stderr.take().expect("stderr is piped"));
         let Some(line) = log.wait_for(|line| line.message() == "listening") else {
@@ -43,12 +40,12 @@ impl Running {
         Self { host: Some(host), child, log, address, admin, agent: new_agent() }
     }
 
-    /// Where it listens.
+    /// The host's address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where its admin listener listens.
+    /// The address of its admin listener.
     #[track_caller]
     pub fn admin_address(&self) -> SocketAddr {
         self.admin.expect("the host has an admin listener")
@@ -60,7 +57,7 @@ impl Running {
         request_with(&self.agent, self.admin_address(), "GET", path, &[], b"")
     }
 
-    /// What the admin listener says of a function, `id@version`; null where it knows none of that name.
+    /// The admin listener's status of a function, `id@version`; null if it is unknown.
     #[track_caller]
     pub fn status(&self, name: &str) -> Value {
         let (id, version) = name.split_once('@').expect("a function's name is id@version");
@@ -70,29 +67,21 @@ impl Running {
         found.cloned().unwrap_or_default()
     }
 
-    /// Asks until the answer is as it is expected to be, and hands it back; fails after a while.
+    /// Polls `ask` until its result is as expected, and returns that.
     #[track_caller]
     pub fn until<T>(&self, ask: impl Fn(&Self) -> T, expected: impl Fn(&T) -> bool) -> T
     where
         T: std::fmt::Debug,
     {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let answer = ask(self);
-            if expected(&answer) {
-                return answer;
-            }
-            assert!(Instant::now() < deadline, "still {answer:?}; log: {:#?}", self.log());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        until(|| ask(self), expected, || format!("the host; log: {:#?}", self.log()))
     }
 
-    /// Its process id: that of the supervisor, where it has one.
+    /// Its process id: that of the supervisor, if it has one.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The id of the process that serves: the latest that the supervisor has started, or the host itself.
+    /// The id of the serving process: the latest that the supervisor has started, or the host itself.
     pub fn serving_pid(&self) -> u32 {
         let pid = self.pid();
         let children =
@@ -109,7 +98,7 @@ impl Running {
             .unwrap_or(pid)
     }
 
-    /// What it was started from.
+    /// The builder that it was started from.
     pub fn host(&self) -> &Host {
         self.host.as_ref().expect("taken only when it is stopped")
     }
@@ -120,7 +109,7 @@ impl Running {
         self.request("GET", path, &[], b"")
     }
 
-    /// `GET path` on a new connection: those that are kept may be to a process that is about to be gone.
+    /// `GET path` on a new connection: a pooled one may lead to a process that is about to exit.
     #[track_caller]
     pub fn get_anew(&self, path: &str) -> Response {
         request_with(&new_agent(), self.address, "GET", path, &[], b"")
@@ -132,7 +121,7 @@ impl Running {
         request_with(&self.agent, self.address, method, path, headers, body)
     }
 
-    /// Opens a plain connection, whose reads and writes fail after a while.
+    /// Opens a TCP connection with timeouts for reading and writing.
     #[track_caller]
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("the host accepts");
@@ -141,7 +130,7 @@ impl Running {
         stream
     }
 
-    /// Sends these bytes and answers with all that comes back until the host closes the connection.
+    /// Sends these bytes and returns all bytes until the host closes the connection.
     #[track_caller]
     pub fn raw(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect();
@@ -169,20 +158,14 @@ impl Running {
         kill_process(pid, signal).expect("the host can be signalled");
     }
 
-    /// Waits for its end.
+    /// Waits until it exits.
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("the host can be waited for") {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "the host did not end");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let status = || self.child.try_wait().expect("the host can be waited for");
+        until(status, Option::is_some, || "the host to exit".to_owned()).expect("it has exited")
     }
 
-    /// Asks it to end (SIGTERM), waits, and hands back what it was started from, to start it again.
+    /// Stops it with SIGTERM, waits until it exits, and returns its builder, to start it again.
     #[track_caller]
     pub fn stop(mut self) -> Host {
         self.signal(Signal::TERM);

@@ -1,14 +1,14 @@
-//! A function that serves while something happens to its folder, and what the admin listener says of it.
+//! [`Stage`]: a running host with one function, for tests that redeploy it.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::wait::until_within;
 use crate::{Folder, Host, Load, Numbered, Running, digest};
 
-/// Deploying a thousand folders on a busy machine takes its time.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Deploying a thousand folders on a busy machine takes long.
+const DEPLOY_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// `f@1.0.0`, build 1, on a host that runs.
+/// `f@1.0.0`, build 1, on a running host.
 #[derive(Debug)]
 pub struct Stage {
     /// The host.
@@ -20,13 +20,13 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// With a host as it comes, and builds in C.
+    /// With the default host, and builds in C.
     #[track_caller]
     pub fn start() -> Self {
         Self::start_with(|host| host)
     }
 
-    /// The same, on a host that is prepared in some way.
+    /// The same, with changes to the host.
     #[track_caller]
     pub fn start_with(prepare: impl FnOnce(Host) -> Host) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -47,7 +47,7 @@ impl Stage {
         Folder::new(&self.host.host().functions(), name)
     }
 
-    /// A constant load on `f`, whose answers must come from the build that was acknowledged last, or from a later one.
+    /// A constant load on `f`. Responses must come from the build that was acknowledged last, or from a later one.
     pub fn load(&self, clients: usize) -> Load {
         let load = Load::start(self.host.address(), "/rpc/f@1.0.0", clients, not_older);
         load.raise_floor(1);
@@ -62,35 +62,30 @@ impl Stage {
         self.until(|stage| stage.host.status("f@1.0.0")["digest"] == digest, &format!("build {build}"));
     }
 
-    /// Waits until a folder has an error that holds this text.
+    /// Waits until a folder has an error that contains this text.
     #[track_caller]
     pub fn until_error(&self, name: &str, text: &str) {
         let error = |stage: &Self| stage.host.status(name)["last_error"]["message"].to_string();
         self.until(|stage| error(stage).contains(text), &format!("the error `{text}` of {name}"));
     }
 
-    /// Waits until the folder as it is now serves.
+    /// Waits until a folder is in this state.
     #[track_caller]
     pub fn until_state(&self, name: &str, state: &str) {
         self.until(|stage| stage.host.status(name)["state"] == state, &format!("{name} is {state}"));
     }
 
-    /// Waits until this holds.
+    /// Waits until a condition is true.
     #[track_caller]
     pub fn until(&self, holds: impl Fn(&Self) -> bool, what: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !holds(self) {
-            assert!(
-                Instant::now() < deadline,
-                "waited in vain for {what}: {}; log: {:#?}",
-                self.host.admin("/functions").text(),
-                self.host.log()
-            );
-            thread::sleep(Duration::from_millis(5));
-        }
+        let details = || {
+            let functions = self.host.admin("/functions");
+            format!("{what}: {}; log: {:#?}", functions.text(), self.host.log())
+        };
+        until_within(DEPLOY_TIMEOUT, || holds(self), |holds| *holds, details);
     }
 
-    /// The one answer of `f` right now.
+    /// Fails unless `f` responds with this build.
     #[track_caller]
     pub fn assert_build(&self, build: u64) {
         let answer = self.host.get("/rpc/f@1.0.0");
@@ -102,6 +97,6 @@ fn not_older(floor: u64, answer: &[u8]) -> Result<(), String> {
     match Numbered::number(answer) {
         Some(build) if build >= floor => Ok(()),
         Some(build) => Err(format!("build {build} answered after {floor} had been acknowledged")),
-        None => Err(format!("a mixture answered: {}", String::from_utf8_lossy(answer))),
+        None => Err(format!("a mix of builds answered: {}", String::from_utf8_lossy(answer))),
     }
 }

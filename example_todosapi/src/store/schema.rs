@@ -1,17 +1,17 @@
-//! The steps that bring the database's schema up to date.
+//! Schema migrations.
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::StoreError;
 
-/// Each step leads from the schema of its position to the next. One that was released is never changed again.
+/// Each step migrates from the schema version of its index to the next. A released step is never changed.
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/1_todos.sql")];
 const LATEST: i64 = MIGRATIONS.len() as i64;
 
-/// Runs the steps that are still missing, all or none. Others may open the database at the same time: the version is
-/// read within the transaction, so that only the first of them migrates.
+/// Runs the missing steps in one transaction. It also reads the version, so that of several concurrent callers only the
+/// first migrates.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    // A file that was put here may be in WAL mode, which is not safe here: see `session`.
+    // An existing file may be in WAL mode, which is not safe with several copies of SQLite: see `session`.
     connection.pragma_update(None, "journal_mode", "delete")?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;

@@ -1,15 +1,14 @@
-//! A connection that other copies of SQLite in this process cannot disturb.
+//! [`Session`]: a SQLite connection with a file lock, safe with several copies of SQLite in one process.
 //!
-//! Each function library brings its own copy of SQLite, and the host may run several of them in one process: two
-//! versions of this function, or the old and the new code while it is being replaced. They share the database, but
-//! SQLite's locks do not hold between them: POSIX record locks tell processes apart and not libraries, and are lost
-//! when any of them closes the file ("How To Corrupt An SQLite Database File", section 2.2). Two such copies overwrite
-//! each other's commits.
+//! Each function library has its own copy of SQLite, and the host may load several into one process: two versions of
+//! this function, or the old and the new code during a deploy. They share the database, but SQLite's locks do not work
+//! between them: POSIX record locks belong to a process, not to a library, and are released when any copy closes the
+//! file ("How To Corrupt An SQLite Database File", section 2.2). Two copies would overwrite each other's commits.
 //!
-//! So each transaction takes a lock of its own first, on a file beside the database: `flock`, which belongs to the open
-//! file, tells all of them apart, threads and processes too, and ends with its holder. The database keeps its rollback
-//! journal, because that is not enough for WAL mode: there, a copy that opens the database takes itself for the first
-//! one, and cuts short the index that the others have mapped.
+//! So each transaction first takes an `flock` on a file beside the database. It belongs to the open file, so it works
+//! between threads, copies and processes, and is released when its holder exits. The database keeps its rollback
+//! journal, since the lock is not enough for WAL mode: there, a copy that opens the database believes to be the first,
+//! and truncates the shared-memory index that the others have mapped.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -21,60 +20,61 @@ use rusqlite::Connection;
 
 use super::StoreError;
 
-/// How long to wait between two tries for the lock. Threads in here do not try at the same time, see `Store`.
-const PAUSE: Duration = Duration::from_millis(1);
+/// Pause between two attempts to take the lock. Threads of this library do not compete for it, see `Store`.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// What a transaction is for.
+/// The kind of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Reading, along with others that read.
+    /// Shared with other readers.
     Read,
-    /// Writing, alone.
+    /// Exclusive.
     Write,
 }
 
-/// A connection and the file that guards it. The order counts: what is open is rolled back before the lock is dropped.
+/// A connection and its lock file. The order of fields matters: an open transaction is rolled back before the lock is
+/// released.
 #[derive(Debug)]
 pub(super) struct Session {
     connection: Connection,
-    gate: File,
+    lock_file: File,
 }
 
 impl Session {
-    /// Opens the database, and the file beside it. Commits are on disk when they return, which is SQLite's default.
-    pub(super) fn open(path: &Path, patience: Duration) -> Result<Self, StoreError> {
-        let gate_path = beside(path);
-        let gate = OpenOptions::new().create(true).truncate(false).write(true).open(&gate_path);
-        let gate = gate.map_err(|source| StoreError::Gate { path: gate_path, source })?;
+    /// Opens the database and its lock file. Commits are durable when they return, which is SQLite's default.
+    pub(super) fn open(path: &Path, timeout: Duration) -> Result<Self, StoreError> {
+        let lock_path = lock_path(path);
+        let lock_file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
+        let lock_file = lock_file.map_err(|source| StoreError::LockFile { path: lock_path, source })?;
         let connection =
-            connect(path, patience).map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
-        Ok(Self { connection, gate })
+            connect(path, timeout).map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+        Ok(Self { connection, lock_file })
     }
 
-    /// Does `work` while nobody else does what would disturb it.
+    /// Runs `work` under the file lock.
     pub(super) fn run<R>(
         &mut self,
         access: Access,
-        patience: Duration,
+        timeout: Duration,
         work: impl FnOnce(&mut Connection) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
-        self.lock(access, patience)?;
+        self.lock(access, timeout)?;
         let result = work(&mut self.connection);
-        self.gate.unlock().map_err(StoreError::Lock)?;
+        self.lock_file.unlock().map_err(StoreError::Lock)?;
         result
     }
 
-    fn lock(&self, access: Access, patience: Duration) -> Result<(), StoreError> {
-        let deadline = Instant::now() + patience;
+    fn lock(&self, access: Access, timeout: Duration) -> Result<(), StoreError> {
+        let deadline = Instant::now() + timeout;
         loop {
             let locked = match access {
-                Access::Read => self.gate.try_lock_shared(),
-                Access::Write => self.gate.try_lock(),
+                Access::Read => self.lock_file.try_lock_shared(),
+                Access::Write => self.lock_file.try_lock(),
             };
             match locked {
                 Ok(()) => return Ok(()),
                 Err(TryLockError::Error(error)) => return Err(StoreError::Lock(error)),
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(POLL_INTERVAL),
                 Err(TryLockError::WouldBlock) => {
                     return Err(StoreError::Lock(io::ErrorKind::WouldBlock.into()));
                 }
@@ -83,16 +83,16 @@ impl Session {
     }
 }
 
-fn connect(path: &Path, patience: Duration) -> rusqlite::Result<Connection> {
+fn connect(path: &Path, timeout: Duration) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
-    // For programs that know nothing of the file beside, such as sqlite3.
-    connection.busy_timeout(patience)?;
+    // For programs that do not use the lock file, such as sqlite3.
+    connection.busy_timeout(timeout)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
 }
 
 /// `todos.sqlite3.lock` for `todos.sqlite3`.
-fn beside(path: &Path) -> PathBuf {
+fn lock_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     name.into()

@@ -125,7 +125,7 @@ fn a_new_database_may_be_opened_by_many_at_once() {
 }
 
 #[test]
-fn what_is_stored_is_there_after_opening_again() {
+fn todos_are_kept_across_reopening() {
     let (folder, store) = store();
     let todo = store.create(&draft("stays", true)).unwrap();
     drop(store);
@@ -166,7 +166,7 @@ fn connections_are_set_up() {
 }
 
 #[test]
-fn a_database_of_a_newer_version_is_refused_and_left_alone() {
+fn a_database_with_a_newer_schema_is_refused_unchanged() {
     let (folder, store) = store();
     store.write(|transaction| transaction.pragma_update(None, "user_version", 9)).unwrap();
     drop(store);
@@ -182,7 +182,7 @@ fn a_database_that_cannot_be_opened_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_program_outside_that_writes_is_waited_for_and_then_told() {
+fn a_write_waits_for_another_program_until_its_timeout() {
     let (folder, store) = store();
     let other = Connection::open(folder.path().join("todos.sqlite3")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -192,18 +192,18 @@ fn a_program_outside_that_writes_is_waited_for_and_then_told() {
 }
 
 #[test]
-fn another_copy_at_work_is_waited_for_and_then_told() {
+fn a_write_waits_for_another_copy_until_its_timeout() {
     let (folder, store) = store();
-    let gate = File::options().write(true).open(folder.path().join("todos.sqlite3.lock")).unwrap();
-    gate.lock_shared().unwrap();
+    let lock_file = File::options().write(true).open(folder.path().join("todos.sqlite3.lock")).unwrap();
+    lock_file.lock_shared().unwrap();
     assert!(store.get(1).is_ok(), "both read");
     assert!(store.create(&draft("late", false)).unwrap_err().is_busy());
-    gate.unlock().unwrap();
+    lock_file.unlock().unwrap();
     assert!(store.create(&draft("in time", false)).is_ok());
 }
 
 #[test]
-fn a_database_in_wal_mode_is_brought_back() {
+fn a_database_in_wal_mode_is_converted() {
     let folder = tempfile::tempdir().unwrap();
     let other = Connection::open(folder.path().join("todos.sqlite3")).unwrap();
     other.pragma_update(None, "journal_mode", "wal").unwrap();

@@ -1,6 +1,6 @@
-//! Passes requests on to the server that the variable `UPSTREAM` names, bodies streaming in both directions.
+//! A reverse proxy: forwards requests to the server named by the variable `UPSTREAM`, streaming both bodies.
 //!
-//! The client lives in a static and keeps its connections from one call to the next, and over evictions.
+//! The client is in a static, so its connections are kept between calls and across evictions.
 
 use std::sync::OnceLock;
 
@@ -8,11 +8,11 @@ use fezz_sdk::http::{HeaderMap, HeaderName, Response, StatusCode, header};
 use fezz_sdk::{Body, BodyStream, FezzError, FezzHttpRequest, fezz_function};
 use reqwest::Client;
 
-/// What concerns one connection only, or is the client's to say.
-const OWN_HEADERS: [HeaderName; 4] =
+/// Headers that concern one connection, or that the HTTP client sets itself.
+const CONNECTION_HEADERS: [HeaderName; 4] =
     [header::HOST, header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
 
-/// One request, there and back.
+/// Forwards one request.
 #[fezz_function(stream)]
 pub async fn proxy(req: FezzHttpRequest, body: BodyStream) -> Result<Response<Body>, FezzError> {
     let upstream =
@@ -20,15 +20,15 @@ pub async fn proxy(req: FezzHttpRequest, body: BodyStream) -> Result<Response<Bo
     let target = format!("{upstream}{}?{}", req.path(), req.query_string());
     let mut request = client()
         .request(req.method().clone(), target.trim_end_matches('?'))
-        .headers(passed_on(req.headers()));
-    // Whoever sends no body is not made to send an empty one in chunks.
+        .headers(forwarded(req.headers()));
+    // A request without a body must not become one with an empty chunked body.
     if has_body(req.headers()) {
         request = request.body(reqwest::Body::wrap_stream(body));
     }
     let answer = request.send().await.map_err(|error| {
         FezzError::new(StatusCode::BAD_GATEWAY, "the upstream does not answer").caused_by(error)
     })?;
-    let (status, headers) = (answer.status(), passed_on(answer.headers()));
+    let (status, headers) = (answer.status(), forwarded(answer.headers()));
     let mut response = Response::new(Body::from_stream(answer.bytes_stream()));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -40,16 +40,16 @@ fn client() -> &'static Client {
     CLIENT.get_or_init(Client::new)
 }
 
-/// A body has a length other than 0, or a type where its length is not known.
+/// Whether the request has a body: a length other than 0 or, without a length, a content type.
 fn has_body(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_LENGTH)
         .map_or_else(|| headers.contains_key(header::CONTENT_TYPE), |length| length.as_bytes() != b"0")
 }
 
-fn passed_on(headers: &HeaderMap) -> HeaderMap {
+fn forwarded(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
-    for name in OWN_HEADERS {
+    for name in CONNECTION_HEADERS {
         headers.remove(name);
     }
     headers
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_upstream_that_is_not_there_is_502() {
+    fn an_unreachable_upstream_is_502() {
         let answer = TestRequest::get("/x").variable("UPSTREAM", "http://127.0.0.1:1").call(proxy);
         assert!(answer.assert_problem(502).text().contains("does not answer"));
     }

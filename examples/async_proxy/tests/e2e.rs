@@ -1,4 +1,4 @@
-//! The proxy on the real host, in front of a server of the test's own.
+//! The proxy on the real host, in front of a test server.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::thread;
 use fezz_sdk::testing::TestHost;
 
 #[test]
-fn requests_go_there_and_come_back() {
+fn requests_and_responses_are_forwarded() {
     let upstream = upstream();
     let host = TestHost::new().variable("UPSTREAM", &format!("http://{upstream}")).start();
     let answer = host.request("GET", "/a/b?c=d", &[("x-a", "1")], b"");
@@ -19,7 +19,7 @@ fn requests_go_there_and_come_back() {
     assert!(answer.assert_status(203).text().ends_with("300000 bytes of body"), "{answer:?}");
 }
 
-/// Answers each request with its head and the size of its body, and closes.
+/// A server that responds with the request's head and the size of its body, and closes the connection.
 fn upstream() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it has an address");

@@ -1,5 +1,5 @@
-//! An axum application as it would be anywhere: state, extractors, nesting, layers, a fallback and a streamed body. What
-//! makes it a function is the attribute, and that nobody listens.
+//! A usual axum application: state, extractors, nesting, layers, a fallback and a streamed body. To make it a function,
+//! the attribute replaces the listener.
 //!
 //! | request | answer |
 //! | --- | --- |
@@ -23,7 +23,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use notes::{Draft, Notes};
 
-/// The whole application, built at the first request and kept.
+/// The application, built at the first request.
 #[fezz_function]
 pub fn app() -> Router {
     let notes = Router::new().route("/", get(list).post(create)).route("/{id}", get(one));
@@ -56,7 +56,7 @@ async fn one(State(notes): State<Notes>, Path(id): Path<usize>) -> Result<impl I
     notes.get(id).map(Json).ok_or(StatusCode::NOT_FOUND)
 }
 
-/// A line for each note, made while they are sent.
+/// A line for each note, streamed.
 async fn export(State(notes): State<Notes>) -> Body {
     let lines = notes.containing("").into_iter().map(|note| format!("{}\t{}\n", note.id, note.text));
     Body::from_stream(futures_util::stream::iter(lines.map(Ok::<_, std::convert::Infallible>)))
@@ -66,7 +66,7 @@ async fn about(Extension(context): Extension<Context>) -> String {
     format!("{}@{}\n", context.function_id(), context.function_version())
 }
 
-/// A middleware: clients say who they are.
+/// A middleware: requires a user agent.
 async fn require_agent(request: Request, next: Next) -> Response {
     if request.headers().contains_key(header::USER_AGENT) {
         next.run(request).await
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_note_is_made_and_found() {
+    fn a_note_is_created_and_found() {
         let draft = json!({ "text": "water the plants" });
         let note = TestRequest::post("/notes").header("user-agent", "test").json(&draft).call(app);
         let id = note.assert_status(201).json()["id"].clone();
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_without_a_name_is_refused() {
+    fn a_client_without_a_user_agent_is_refused() {
         TestRequest::get("/notes").call(app).assert_status(400);
     }
 }

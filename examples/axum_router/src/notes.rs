@@ -1,4 +1,4 @@
-//! The application's state.
+//! The application's state: notes in memory.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +15,7 @@ pub(crate) struct Note {
     pub(crate) text: String,
 }
 
-/// A note that has no id yet.
+/// A note without an id.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Draft {
     text: String,

@@ -13,7 +13,7 @@ fn an_axum_application_works_unchanged() {
         let draft = format!(r#"{{"text":"{text}"}}"#);
         host.request("POST", "/notes", &[AGENT, JSON], draft.as_bytes()).assert_status(201);
     }
-    // State is there from one request to the next, and paths are the application's own.
+    // State is kept between requests, and paths are without the function's prefix.
     assert_eq!(get("/notes?contains=t").assert_status(200).json().as_array().map(Vec::len), Some(2));
     assert_eq!(get("/notes/1").assert_status(200).json()["text"], "two");
     get("/notes/9").assert_status(404);

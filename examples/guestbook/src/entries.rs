@@ -1,10 +1,10 @@
-//! The entries themselves: one statement each.
+//! The statements on entries.
 
 use fezz_sdk::FezzError;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
-/// What a guest sends.
+/// An entry as sent by a client.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewEntry {
@@ -12,7 +12,7 @@ pub(crate) struct NewEntry {
     message: String,
 }
 
-/// What is in the book.
+/// A stored entry.
 #[derive(Debug, Serialize)]
 pub(crate) struct Entry {
     id: i64,
@@ -22,7 +22,7 @@ pub(crate) struct Entry {
 }
 
 impl NewEntry {
-    /// Refuses what has no place in a guestbook, or in PostgreSQL, whose text holds no NUL.
+    /// Validates the entry. PostgreSQL's text cannot contain NUL.
     pub(crate) fn check(&self) -> Result<(), FezzError> {
         check("name", &self.name, 100)?;
         check("message", &self.message, 10_000)
@@ -46,7 +46,7 @@ impl From<Row> for Entry {
     }
 }
 
-/// Writes an entry.
+/// Inserts an entry.
 pub(crate) async fn add(pool: &PgPool, new: &NewEntry) -> sqlx::Result<Entry> {
     let row: Row = sqlx::query_as(
         "INSERT INTO guestbook (name, message) VALUES ($1, $2)

@@ -1,12 +1,12 @@
-//! A guestbook in PostgreSQL: an `async fn`, and a sqlx pool in a `OnceLock`.
+//! A guestbook in PostgreSQL: an `async fn`, and a sqlx pool in a `OnceCell`.
 //!
 //! | request | answer |
 //! | --- | --- |
 //! | `GET /entries` | the latest 50, newest first: `[{"id": 1, "name": "…", "message": "…", "written_at": "…"}]` |
 //! | `POST /entries` with `{"name": "…", "message": "…"}` | 201 and the entry |
 //!
-//! The secret `DATABASE_URL` names the database: `postgres://user:password@host/name`. Where it cannot be reached, or
-//! does not answer in time, the answer is 503 as a problem document.
+//! The secret `DATABASE_URL` names the database: `postgres://user:password@host/name`. If it is unreachable or too slow,
+//! the response is a 503 problem document.
 
 mod database;
 mod entries;
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_an_entry_is_refused_without_a_database() {
+    fn invalid_entries_are_refused_without_a_database() {
         for (entry, field) in [
             (json!({ "name": "", "message": "hello" }), "name"),
             (json!({ "name": "a".repeat(101), "message": "hello" }), "name"),

@@ -1,4 +1,4 @@
--- Run once by each process, and by several at the same time: without the lock, the slower of them would fail.
+-- Run once by each process, concurrently: without the lock, CREATE TABLE IF NOT EXISTS may fail in all but one of them.
 SELECT pg_advisory_xact_lock(7239461);
 CREATE TABLE IF NOT EXISTS guestbook (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

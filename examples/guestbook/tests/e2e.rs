@@ -1,4 +1,4 @@
-//! The guestbook as its guests meet it: through the real host, on a real PostgreSQL.
+//! The guestbook on the real host, with a real PostgreSQL.
 
 use std::thread;
 
@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 const CONNECTIONS: &str =
     "SELECT pid, backend_start FROM pg_stat_activity WHERE application_name = 'guestbook' ORDER BY pid";
 
-/// Statements of the function that are asleep in the server.
+/// The number of the function's statements that sleep in the server.
 const ASLEEP: &str =
     "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'guestbook' AND wait_event = 'PgSleep'";
 
-/// A host for this database, not started.
+/// A host for this database.
 fn host(postgres: &Postgres) -> TestHost {
     TestHost::new().host_env("DATABASE_URL", &postgres.url())
 }
@@ -74,15 +74,15 @@ fn the_pool_outlives_evictions() {
         host.until(shutdowns, |count| *count == cold_starts - 1);
         assert_eq!(names(&running), ["Ann"]);
         assert_eq!(host.status("guestbook@1.0.0")["cold_starts"], cold_starts);
-        assert_eq!(postgres.query(CONNECTIONS), connections, "the very same, and no more");
+        assert_eq!(postgres.query(CONNECTIONS), connections, "the same connections");
     }
 }
 
 #[test]
-fn many_guests_at_once_all_get_their_line() {
+fn concurrent_first_calls_share_one_pool() {
     let postgres = Postgres::start();
     let running = host(&postgres).start();
-    // The table is made by whoever comes first, and they all come at once.
+    // The table does not exist yet, so the first calls compete to create it.
     thread::scope(|scope| {
         for guest in 0..32 {
             let running = &running;
@@ -100,28 +100,24 @@ fn many_guests_at_once_all_get_their_line() {
 }
 
 #[test]
-fn a_deadline_in_mid_statement_costs_that_call_and_not_the_pool() {
+fn a_call_cancelled_during_a_statement_does_not_block_the_pool() {
     let postgres = Postgres::start();
     let running = host(&postgres).manifest("timeout_ms", 1000).start();
     sign(&running, "Ann").assert_status(201);
     make_slow(&postgres);
     sign(&running, "slow").assert_problem(504);
-    assert_eq!(postgres.query(ASLEEP), "1", "the server does not know that nobody waits");
-    assert_eq!(
-        running.running().status("guestbook@1.0.0")["in_flight"],
-        0,
-        "its permit is free all the same"
-    );
-    // There are other connections.
+    assert_eq!(postgres.query(ASLEEP), "1", "the server does not notice the cancellation");
+    assert_eq!(running.running().status("guestbook@1.0.0")["in_flight"], 0, "its permit is free anyway");
+    // Other connections are free.
     assert_eq!(names(&running), ["Ann"]);
 
-    // Until every one of them is taken by a call that was given up.
+    // Then all are in use by cancelled calls.
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| sign(&running, "slow"));
         }
     });
-    // Statements end at their own timeout, and the pool has its connections back.
+    // The statements end at their timeout, and free the connections.
     postgres.until(ASLEEP, "0");
     sign(&running, "Bob").assert_status(201);
     assert_eq!(names(&running), ["Bob", "Ann"]);
@@ -140,7 +136,7 @@ fn a_statement_that_takes_too_long_is_503() {
 }
 
 #[test]
-fn a_restart_of_postgres_goes_unnoticed_and_its_absence_is_503() {
+fn a_restart_of_postgres_is_transparent_and_its_absence_is_503() {
     let mut postgres = Postgres::start();
     let running = host(&postgres).start();
     sign(&running, "Ann").assert_status(201);
@@ -154,7 +150,7 @@ fn a_restart_of_postgres_goes_unnoticed_and_its_absence_is_503() {
 }
 
 #[test]
-fn it_works_in_a_process_of_its_own_with_its_port_and_no_other() {
+fn it_works_in_the_sandbox_with_its_port_alone() {
     let postgres = Postgres::start();
     let isolated = |port: u16| {
         host(&postgres)
@@ -174,6 +170,6 @@ fn it_works_in_a_process_of_its_own_with_its_port_and_no_other() {
     });
     assert_eq!(names(&running).len(), 16);
 
-    let elsewhere = isolated(if postgres.port() == 5432 { 5433 } else { 5432 });
-    elsewhere.get("/entries").assert_problem(503);
+    let other_port = isolated(if postgres.port() == 5432 { 5433 } else { 5432 });
+    other_port.get("/entries").assert_problem(503);
 }

@@ -1,7 +1,7 @@
-//! Takes uploads of any size without ever holding one: `curl -T file …/rpc/upload@1.0.0`. The answer has the size and
-//! the SHA-256. `GET /{mebibytes}` is the other direction.
+//! Streams uploads of any size without buffering them: `curl -T file …/rpc/upload@1.0.0`. The response has the size and
+//! the SHA-256. `GET /{mebibytes}` streams a download of that size.
 //!
-//! Plain functions that block: a body is [`Read`] for the one and made from a reader for the other.
+//! A plain `fn` that blocks: it reads the request's body chunk by chunk, and makes the response's from a [`Read`].
 
 use std::io::{self, Read};
 
@@ -12,7 +12,7 @@ use fezz_sdk::{
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-/// What an upload was.
+/// The size and hash of an upload.
 #[derive(Debug, Serialize)]
 struct Received {
     bytes: u64,
@@ -37,10 +37,10 @@ pub fn upload(req: FezzHttpRequest, body: BodyStream) -> Result<FezzHttpResponse
 fn receive(mut body: BodyStream) -> Result<Received, FezzError> {
     let mut hash = Sha256::new();
     let mut bytes = 0;
-    while let Some(piece) = body.next_blocking() {
-        let piece = piece?;
-        hash.update(&piece);
-        bytes += piece.len() as u64;
+    while let Some(chunk) = body.next_blocking() {
+        let chunk = chunk?;
+        hash.update(&chunk);
+        bytes += chunk.len() as u64;
     }
     let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Received { bytes, sha256 })
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_upload_is_hashed_as_it_comes() {
+    fn an_upload_is_hashed() {
         let answer = TestRequest::put("/").body_stream(["ab", "c"]).call(upload);
         let received = answer.assert_status(200).json();
         assert_eq!(received["bytes"], 3);
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_download_is_as_large_as_it_is_asked_to_be() {
+    fn a_download_has_the_requested_size() {
         let answer = TestRequest::get("/2").route("/{mebibytes}").call(upload);
         assert_eq!(answer.assert_status(200).body.len(), 2 << 20);
         TestRequest::get("/many").route("/{mebibytes}").call(upload).assert_problem(400);

@@ -1,4 +1,4 @@
-//! A gibibyte in each direction, through the real host, in little memory.
+//! Memory use of a gibibyte in each direction through the real host.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -6,10 +6,10 @@ use std::net::TcpStream;
 use fezz_sdk::testing::{RunningTestHost, TestHost};
 
 const GIB: u64 = 1 << 30;
-/// What a gibibyte on its way may cost.
+/// The limit of additional memory for a gibibyte.
 const EXTRA_KIB: u64 = 32 * 1024;
 
-/// Both directions in one test: each looks at the memory of a host of its own.
+/// One test for both directions, to start the host once.
 #[test]
 fn a_gibibyte_passes_in_each_direction_in_little_memory() {
     let host = TestHost::new().start();
@@ -23,9 +23,9 @@ fn a_gibibyte_passes_in_each_direction_in_little_memory() {
         "PUT /rpc/upload@1.0.0 HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {GIB}\r\n\r\n"
     )
     .expect("sent");
-    let piece = vec![b'x'; 1 << 20];
+    let chunk = vec![b'x'; 1 << 20];
     for _ in 0..GIB >> 20 {
-        client.write_all(&piece).expect("the host takes it");
+        client.write_all(&chunk).expect("the host takes it");
     }
     let mut answer = String::new();
     client.read_to_string(&mut answer).expect("the host answers");
@@ -42,7 +42,7 @@ fn a_gibibyte_passes_in_each_direction_in_little_memory() {
     println!("a gibibyte there and another back: {extra} KiB more of resident memory at the peak");
 }
 
-/// The length of an answer's body, which comes in chunks.
+/// The length of a response's chunked body.
 fn chunked_length(mut answer: impl BufRead) -> u64 {
     let mut line = String::new();
     while line != "\r\n" {
@@ -64,7 +64,7 @@ fn chunked_length(mut answer: impl BufRead) -> u64 {
     }
 }
 
-/// The most memory that the host has had so far.
+/// The host's peak resident memory.
 fn peak_kib(host: &RunningTestHost) -> u64 {
     let status =
         std::fs::read_to_string(format!("/proc/{}/status", host.running().serving_pid())).expect("it runs");

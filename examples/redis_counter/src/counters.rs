@@ -1,10 +1,10 @@
-//! The counters themselves: one Redis command each.
+//! The operations on counters: one Redis command each.
 
 use redis::Cmd;
 
 use crate::redis_pool::{RedisFailure, RedisPool, Repeat};
 
-/// Stands before each name, so that a shared Redis shows whose keys these are.
+/// The prefix of all keys, as a namespace in a shared Redis.
 const PREFIX: &str = "redis_counter:";
 
 /// Counters by their names.
@@ -15,18 +15,18 @@ impl Counters {
         Self(pool)
     }
 
-    /// The value of a counter; 0 where there is none yet.
+    /// The value of a counter; 0 if it does not exist.
     pub(crate) fn get(&self, name: &str) -> Result<i64, RedisFailure> {
         let value: Option<i64> = self.0.query(&Cmd::get(key(name)), Repeat::Safe)?;
         Ok(value.unwrap_or_default())
     }
 
-    /// Adds to a counter, and answers with its new value. Sent twice it would count twice.
+    /// Adds to a counter, and returns its new value. Not idempotent.
     pub(crate) fn add(&self, name: &str, by: i64) -> Result<i64, RedisFailure> {
         self.0.query(&Cmd::incr(key(name), by), Repeat::Unsafe)
     }
 
-    /// Removes a counter. Nobody learns whether there was one, so that it can be sent twice.
+    /// Removes a counter. Idempotent: the result does not say whether it existed.
     pub(crate) fn delete(&self, name: &str) -> Result<(), RedisFailure> {
         self.0.query(&Cmd::del(key(name)), Repeat::Safe)
     }

@@ -1,4 +1,4 @@
-//! What a request may ask for.
+//! Validation of the path and query parameters.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use crate::problem::Problem;
 /// Longest name of a counter.
 const MAX_NAME: usize = 128;
 
-/// Checks the name of a counter: it becomes part of a key that other programs may read.
+/// Validates the name of a counter: it becomes part of a key that other programs may read.
 pub(crate) fn name(text: &str) -> Result<&str, Problem> {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     if (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(known) {
@@ -17,7 +17,7 @@ pub(crate) fn name(text: &str) -> Result<&str, Problem> {
     }
 }
 
-/// The step to count by, from the query's pairs.
+/// The increment, from the query's pairs; 1 by default.
 pub(crate) fn step<'q>(pairs: impl Iterator<Item = (Cow<'q, str>, Cow<'q, str>)>) -> Result<i64, Problem> {
     let mut by = None;
     for (name, value) in pairs {
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_plain_words() {
+    fn names_have_few_special_characters() {
         for text in ["a", "page.views-2026_01", &"x".repeat(128)] {
             assert!(name(text).is_ok(), "{text}");
         }
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn the_step_is_one_unless_it_is_given() {
+    fn the_step_is_one_by_default() {
         assert_eq!(parse(&[]).unwrap(), 1);
         assert_eq!(parse(&[("by", "-5")]).unwrap(), -5);
         assert_eq!(parse(&[("by", "9223372036854775807")]).unwrap(), i64::MAX);

@@ -1,13 +1,13 @@
-//! Counters in Redis: a warm client, and connections that survive a restart of Redis.
+//! Counters in Redis: connections are kept between calls, and replaced after a restart of Redis.
 //!
 //! | request | answer |
 //! | --- | --- |
-//! | `GET /counters/{name}` | `{"name": "...", "value": n}`; a counter that was never raised is 0 |
-//! | `POST /counters/{name}/incr?by=n` | the same after adding `by`, which is 1 where it is left out |
-//! | `DELETE /counters/{name}` | 204, whether there was one or not |
+//! | `GET /counters/{name}` | `{"name": "...", "value": n}`; 0 for a counter that does not exist |
+//! | `POST /counters/{name}/incr?by=n` | the same after adding `by`, by default 1 |
+//! | `DELETE /counters/{name}` | 204, even if it did not exist |
 //!
-//! The variable `REDIS_URL` names the server; without it, it is `redis://127.0.0.1:6379/`. Where Redis cannot be
-//! reached, or does not answer within a second, the answer is 503 as `application/problem+json` (RFC 9457).
+//! The variable `REDIS_URL` names the server; the default is `redis://127.0.0.1:6379/`. If Redis is unreachable, or does
+//! not answer within a second, the response is 503 as `application/problem+json` (RFC 9457).
 
 mod counters;
 mod input;
@@ -27,7 +27,7 @@ use redis_pool::{RedisFailure, RedisPool};
 /// Answers one request.
 #[fezz_function]
 pub fn redis_counter(req: FezzHttpRequest) -> FezzHttpResponse {
-    answer(&req).unwrap_or_else(|problem| problem.respond(req.request_id()))
+    answer(&req).unwrap_or_else(Problem::respond)
 }
 
 fn answer(req: &FezzHttpRequest) -> Result<FezzHttpResponse, Problem> {
@@ -50,11 +50,11 @@ fn show(name: &str, value: i64) -> FezzHttpResponse {
     FezzHttpResponse::ok().json(&json!({ "name": name, "value": value }))
 }
 
-/// The counters, made at the first call and warm from then on: the `OnceLock` keeps the client and its connections for
-/// as long as the library is loaded.
+/// The counters, made by the first call. The `OnceLock` keeps the client and its connections between calls and across
+/// evictions.
 ///
-/// Making the client only reads the address, so that it does no harm where two first calls do it at once. An address
-/// that cannot be read is not kept, and an error again at the next call.
+/// Making the client only parses the URL, so two concurrent first calls may both do it. After an error, the next call
+/// tries again.
 fn counters() -> Result<&'static Counters, RedisFailure> {
     static COUNTERS: OnceLock<Counters> = OnceLock::new();
     if let Some(counters) = COUNTERS.get() {
@@ -72,10 +72,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_counted_is_refused_without_redis() {
+    fn invalid_requests_are_refused_without_redis() {
         let request = TestRequest::get("/counters/a%20b").route("/counters/{name}");
         request.call(redis_counter).assert_problem(400);
-        let request = TestRequest::post("/counters/hits/incr?by=much").route("/counters/{name}/incr");
-        request.call(redis_counter).assert_problem(400);
+        let request = TestRequest::post("/counters/hits/incr?by=1&by=2").route("/counters/{name}/incr");
+        let problem = request.call(redis_counter).assert_problem(400).json();
+        assert_eq!(problem["detail"], "the query is not valid: `by` is given twice");
     }
 }

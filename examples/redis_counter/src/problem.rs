@@ -1,12 +1,11 @@
-//! Problems (RFC 9457): how a request that was not served is explained to whoever sent it.
+//! Errors as problem documents (RFC 9457).
 
 use fezz_sdk::http::StatusCode;
-use fezz_sdk::{FezzHttpResponse, Level};
-use serde_json::json;
+use fezz_sdk::{FezzError, FezzHttpResponse, IntoFezzResponse};
 
 use crate::redis_pool::RedisFailure;
 
-/// Why a request was not served.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
     #[error("this function does not serve `{0}`; its fezz.json has a route too many")]
@@ -20,28 +19,17 @@ pub(crate) enum Problem {
 }
 
 impl Problem {
-    /// The problem as a response. What is not the client's fault goes to the log, and only there.
-    pub(crate) fn respond(&self, request_id: &str) -> FezzHttpResponse {
-        let (status, detail) = self.judge();
-        if status.is_server_error() {
-            fezz_sdk::log(Level::Error, &format!("request {request_id}: {self}"));
-        }
-        let response = FezzHttpResponse::new(status).header("content-type", "application/problem+json");
-        let response = match status {
+    /// The problem as a response. The cause of a server error is logged, and not sent.
+    pub(crate) fn respond(self) -> FezzHttpResponse {
+        let (status, detail) = self.status_and_detail();
+        let response = FezzError::new(status, detail).caused_by(self).into_fezz_response();
+        match status {
             StatusCode::SERVICE_UNAVAILABLE => response.header("retry-after", "1"),
             _ => response,
-        };
-        response.json(&json!({
-            "type": "about:blank",
-            "title": status.canonical_reason(),
-            "status": status.as_u16(),
-            "detail": detail,
-            "request_id": request_id,
-        }))
+        }
     }
 
-    /// Status, and what the client is told.
-    fn judge(&self) -> (StatusCode, String) {
+    fn status_and_detail(&self) -> (StatusCode, String) {
         let (status, detail) = match self {
             Self::UnknownRoute(_) => return (StatusCode::NOT_FOUND, self.to_string()),
             Self::Name | Self::Query(_) => return (StatusCode::BAD_REQUEST, self.to_string()),
@@ -67,25 +55,7 @@ impl Problem {
     }
 }
 
-/// Redis has no code of its own for this, only its text.
+/// Redis has no error code for this, only a text.
 fn is_overflow(error: &redis::RedisError) -> bool {
     error.detail().is_some_and(|detail| detail.contains("overflow"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_problem_has_the_members_of_rfc_9457() {
-        let response = Problem::Query("`by` is given twice".to_owned()).respond("r-1");
-        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
-        assert_eq!(response.headers()["content-type"], "application/problem+json");
-        let document: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
-        let expected = json!({
-            "type": "about:blank", "title": "Bad Request", "status": 400,
-            "detail": "the query is not valid: `by` is given twice", "request_id": "r-1",
-        });
-        assert_eq!(document, expected);
-    }
 }

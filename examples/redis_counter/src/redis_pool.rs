@@ -1,15 +1,15 @@
-//! Warm connections to Redis, and what happens when they break.
+//! A connection pool for Redis that recovers from broken connections.
 //!
-//! A connection goes back to the pool once it was answered. One that was not answered is dropped, and all idle ones
-//! with it: whatever broke it, a restart of Redis most likely, broke them too. How many are open at once is the host's
-//! to limit, by `max_concurrency` in `fezz.json`.
+//! A connection returns to the pool after a response. After a broken connection all idle ones are dropped too, since
+//! they were most likely broken by the same restart of Redis. The number of open connections is limited by
+//! `max_concurrency` in `fezz.json`.
 //!
-//! After a restart of Redis the pool is full of connections that look alive, because TCP tells only those who write.
-//! Two things keep that from the callers:
+//! After a restart of Redis the pooled connections look alive, since a closed TCP connection is noticed at its next use
+//! only. Two measures hide that from callers:
 //!
 //! - A connection that was idle for a while must answer a `PING` before it is used.
-//! - A command that may be [sent twice](Repeat::Safe) gets a second try on a fresh connection where a pooled one turns
-//!   out to be cut. Any other command is answered with an error, since it may have been done before the cut.
+//! - An [idempotent](Repeat::Safe) command is retried on a new connection if a pooled one was closed. Any other command
+//!   fails, since Redis may have executed it before.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,14 +19,14 @@ use redis::{
     RedisError, RedisResult, ServerErrorKind, Value,
 };
 
-/// How long to connect, and then how long to wait for each answer.
+/// Timeout for connecting, and for each response.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// A connection that was idle for longer is not trusted without a `PING`.
-const TRUSTED: Duration = Duration::from_millis(500);
-/// Idle connections that are kept; what a burst opened beyond them is closed after use.
+/// A connection that was idle for longer is checked with a `PING`.
+const CHECK_AFTER: Duration = Duration::from_millis(500);
+/// Maximum number of idle connections; further ones are closed after use.
 const MAX_IDLE: usize = 16;
 
-/// Why Redis did not do what it was asked to.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RedisFailure {
     #[error("the variable REDIS_URL is not the address of a Redis server: {0}")]
@@ -43,16 +43,16 @@ pub(crate) enum RedisFailure {
     Unexpected(#[source] ParsingError),
 }
 
-/// Whether a command may be sent again when it is not known whether it was done.
+/// Whether a command may be retried if it is unknown whether Redis has executed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Repeat {
-    /// Doing it twice is the same as doing it once.
+    /// The command is idempotent.
     Safe,
-    /// It is not.
+    /// The command is not idempotent.
     Unsafe,
 }
 
-/// A client and its idle connections, the one used last on top.
+/// A client and its idle connections, a stack with the last used on top.
 pub(crate) struct RedisPool {
     client: Client,
     idle: Mutex<Vec<Idle>>,
@@ -64,38 +64,38 @@ struct Idle {
 }
 
 impl RedisPool {
-    /// A pool for this address; nothing is connected yet.
+    /// A pool for this URL, without connections.
     pub(crate) fn new(url: &str) -> Result<Self, RedisFailure> {
         let client = client(url).map_err(RedisFailure::Url)?;
         Ok(Self { client, idle: Mutex::new(Vec::new()) })
     }
 
-    /// Sends a command and waits for its answer.
+    /// Sends a command and waits for its response.
     pub(crate) fn query<R: FromRedisValue>(&self, command: &Cmd, repeat: Repeat) -> Result<R, RedisFailure> {
         let value = self.answer(command, repeat)?;
         R::from_redis_value(value).map_err(RedisFailure::Unexpected)
     }
 
     fn answer(&self, command: &Cmd, repeat: Repeat) -> Result<Value, RedisFailure> {
-        let Some(warm) = self.warm() else {
-            return self.answer_afresh(command, RedisFailure::Connect);
+        let Some(pooled) = self.pooled() else {
+            return self.answer_on_new(command, RedisFailure::Connect);
         };
-        match self.answer_on(warm, command) {
-            // Not after a timeout: a Redis that is slow would only get more to do.
+        match self.answer_on(pooled, command) {
+            // Not after a timeout: that would add load to a slow Redis.
             Err(error) if repeat == Repeat::Safe && error.is_connection_dropped() => {
-                // The first try may have been done, even if Redis is gone by now.
-                self.answer_afresh(command, RedisFailure::NoAnswer)
+                // Redis may have executed the first attempt, even if it is down now.
+                self.answer_on_new(command, RedisFailure::NoAnswer)
             }
             result => result.map_err(failure),
         }
     }
 
-    fn answer_afresh(
+    fn answer_on_new(
         &self,
         command: &Cmd,
-        gone: fn(RedisError) -> RedisFailure,
+        connect_failure: fn(RedisError) -> RedisFailure,
     ) -> Result<Value, RedisFailure> {
-        let connection = self.connect().map_err(gone)?;
+        let connection = self.connect().map_err(connect_failure)?;
         self.answer_on(connection, command).map_err(failure)
     }
 
@@ -110,10 +110,10 @@ impl RedisPool {
         result
     }
 
-    /// An idle connection that can be trusted.
-    fn warm(&self) -> Option<Connection> {
+    /// A working idle connection.
+    fn pooled(&self) -> Option<Connection> {
         let Idle { mut connection, since } = self.idle().pop()?;
-        if since.elapsed() < TRUSTED || connection.check_connection() {
+        if since.elapsed() < CHECK_AFTER || connection.check_connection() {
             return Some(connection);
         }
         self.idle().clear();
@@ -132,14 +132,14 @@ impl RedisPool {
     }
 }
 
-/// A client whose connections do not begin with two commands that only tell Redis the library's name.
+/// A client whose connections skip the `CLIENT SETINFO` commands, which only tell Redis the library's name.
 fn client(url: &str) -> RedisResult<Client> {
     let info = url.into_connection_info()?;
     let settings = info.redis_settings().clone().set_skip_set_lib_name();
     Client::open(info.set_redis_settings(settings))
 }
 
-/// Whether an error is what Redis answered, so that the connection is still good.
+/// Whether an error is a response of Redis, so that the connection is still usable.
 fn is_answer(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
 }

@@ -1,4 +1,4 @@
-//! The counters as their users meet them: through the real host, on a real Redis that comes and goes.
+//! The counters on the real host, with a real Redis that is stopped, restarted and paused.
 
 mod redis_server;
 
@@ -26,7 +26,7 @@ fn value(response: &TestResponse) -> i64 {
 }
 
 #[test]
-fn a_counter_is_raised_read_and_deleted() {
+fn a_counter_is_incremented_read_and_deleted() {
     let redis = RedisServer::start();
     let running = start(&redis.url());
     assert_eq!(request(&running, "GET", "hits").json(), json!({ "name": "hits", "value": 0 }));
@@ -40,7 +40,7 @@ fn a_counter_is_raised_read_and_deleted() {
 }
 
 #[test]
-fn what_cannot_be_counted_is_refused() {
+fn invalid_requests_are_refused() {
     let redis = RedisServer::start();
     let running = start(&redis.url());
     request(&running, "GET", "a%20b").assert_problem(400);
@@ -52,7 +52,7 @@ fn what_cannot_be_counted_is_refused() {
 }
 
 #[test]
-fn counting_at_the_same_time_loses_nothing() {
+fn concurrent_increments_are_not_lost() {
     let redis = RedisServer::start();
     let running = start(&redis.url());
     thread::scope(|scope| {
@@ -68,12 +68,12 @@ fn counting_at_the_same_time_loses_nothing() {
 }
 
 #[test]
-fn a_restart_of_redis_goes_unnoticed() {
+fn a_restart_of_redis_is_transparent() {
     let mut redis = RedisServer::start();
     let running = start(&redis.url());
     assert_eq!(value(&request(&running, "POST", "hits/incr")), 1);
     redis.restart();
-    assert_eq!(value(&request(&running, "GET", "hits")), 0, "it was sent again, to the new Redis");
+    assert_eq!(value(&request(&running, "GET", "hits")), 0, "retried on the new Redis");
     assert_eq!(value(&request(&running, "POST", "hits/incr")), 1);
 }
 
@@ -90,11 +90,7 @@ fn while_redis_is_down_the_answer_is_503() {
     }
     running.wait_for_log(|line| line.message().contains("Redis"));
     redis.restart();
-    assert_eq!(
-        value(&request(&running, "POST", "hits/incr")),
-        1,
-        "the host and the function are still there"
-    );
+    assert_eq!(value(&request(&running, "POST", "hits/incr")), 1, "the host and the function still work");
 }
 
 #[test]
@@ -111,7 +107,7 @@ fn while_redis_hangs_the_answer_is_503_in_time() {
 }
 
 #[test]
-fn a_redis_that_never_was_is_a_503_and_an_address_that_makes_no_sense_a_500() {
+fn an_unreachable_redis_is_503_and_an_invalid_url_500() {
     let mut redis = RedisServer::start();
     redis.stop();
     request(&start(&redis.url()), "GET", "hits").assert_problem(503);

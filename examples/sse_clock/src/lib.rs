@@ -1,4 +1,4 @@
-//! Tells the time as server-sent events: `curl -N …/rpc/clock?every_ms=500`. It stops when the client goes away.
+//! A clock as server-sent events: `curl -N …/rpc/clock?every_ms=500`. It stops when the client disconnects.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use futures_util::stream;
 use serde::Deserialize;
 use tokio::time::{Interval, interval};
 
-/// How often to tell, and how many times at most.
+/// The interval of the ticks, and their maximum number.
 #[derive(Debug, Deserialize)]
 pub struct Ticks {
     #[serde(default = "second")]
@@ -28,7 +28,7 @@ pub async fn clock(Query(ticks): Query<Ticks>) -> Result<Sse, FezzError> {
     }
     let timer = interval(Duration::from_millis(ticks.every_ms));
     let start = (timer, Instant::now(), 0);
-    Ok(Sse::new(stream::unfold(start, move |(timer, begin, told)| tick(timer, begin, told, ticks.count))))
+    Ok(Sse::new(stream::unfold(start, move |(timer, begin, sent)| tick(timer, begin, sent, ticks.count))))
 }
 
 type State = (Interval, Instant, u64);
@@ -36,15 +36,15 @@ type State = (Interval, Instant, u64);
 async fn tick(
     mut timer: Interval,
     begin: Instant,
-    told: u64,
+    sent: u64,
     count: Option<u64>,
 ) -> Option<(Result<Event, Infallible>, State)> {
-    if count.is_some_and(|count| told >= count) {
+    if count.is_some_and(|count| sent >= count) {
         return None;
     }
     timer.tick().await;
-    let event = Event::build(Some("tick"), Some(&told.to_string()), &begin.elapsed().as_millis().to_string());
-    Some((Ok(event), (timer, begin, told + 1)))
+    let event = Event::build(Some("tick"), Some(&sent.to_string()), &begin.elapsed().as_millis().to_string());
+    Some((Ok(event), (timer, begin, sent + 1)))
 }
 
 #[cfg(test)]
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_ticks_as_often_as_it_is_asked_to() {
+    fn it_sends_the_requested_number_of_ticks() {
         let answer = TestRequest::get("/?every_ms=1&count=3").call(clock);
         let text = answer.assert_status(200).text();
         assert_eq!(text.matches("event: tick\n").count(), 3, "{text}");
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stands_still_is_refused() {
+    fn an_interval_of_zero_is_refused() {
         let answer = TestRequest::get("/?every_ms=0").call(clock);
         assert_eq!(answer.assert_problem(422).json()["errors"][0]["field"], "every_ms");
     }

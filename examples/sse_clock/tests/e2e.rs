@@ -1,4 +1,4 @@
-//! The clock on the real host: events come one by one, and end with their client.
+//! The clock on the real host: events arrive one by one, and end when the client disconnects.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use fezz_sdk::testing::TestHost;
 
 #[test]
-fn events_come_as_they_happen_and_end_with_their_client() {
+fn events_arrive_one_by_one_and_end_with_their_client() {
     let host = TestHost::new().manifest("max_concurrency", 1).start();
     for _ in 0..3 {
         let mut client = TcpStream::connect(host.address()).expect("the host accepts");
@@ -17,7 +17,7 @@ fn events_come_as_they_happen_and_end_with_their_client() {
         assert!(lines.any(|line| line == "content-type: text/event-stream"));
         assert_eq!(lines.by_ref().filter(|line| line == "event: tick").take(3).count(), 3);
         drop(client);
-        // Its only permit comes back: nobody ticks any more.
+        // The only permit is free again: the stream was dropped.
         host.running().until(|host| host.status("clock@1.0.0")["in_flight"].clone(), |count| *count == 0);
     }
 }

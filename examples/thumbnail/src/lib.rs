@@ -1,6 +1,6 @@
-//! Makes a thumbnail of an image: `curl --data-binary @photo.jpg '…/rpc/thumbnail?size=200' -o small.png`.
+//! Thumbnails of images: `curl --data-binary @photo.jpg '…/rpc/thumbnail?size=200' -o small.png`.
 //!
-//! Work for the processor belongs into a plain `fn`: it runs on a thread of its own and holds up nobody.
+//! CPU-bound work belongs in a plain `fn`: it runs on a blocking thread, so it does not delay async calls.
 
 use std::io::Cursor;
 
@@ -9,21 +9,21 @@ use fezz_sdk::{Bytes, FezzError, FezzHttpResponse, Query, fezz_function};
 use image::{ImageFormat, ImageReader, Limits};
 use serde::Deserialize;
 
-/// The most memory that an image may take when it is decoded: a small file can claim to be a huge one.
+/// Memory limit for a decoded image: a small file can decode to a huge image.
 const MAX_MEMORY: u64 = 256 << 20;
 
-/// How large the thumbnail is at most, in each direction.
+/// The maximum width and height of the thumbnail.
 #[derive(Debug, Deserialize)]
 pub struct Wanted {
-    #[serde(default = "usual")]
+    #[serde(default = "default_size")]
     size: u32,
 }
 
-fn usual() -> u32 {
+fn default_size() -> u32 {
     128
 }
 
-/// A PNG that fits into the wanted size, of a PNG or JPEG.
+/// Scales a PNG or JPEG down to the wanted size, as a PNG.
 #[fezz_function]
 pub fn thumbnail(Query(wanted): Query<Wanted>, body: Bytes) -> Result<FezzHttpResponse, FezzError> {
     if !(1..=2048).contains(&wanted.size) {
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn images_become_small() {
+    fn images_are_scaled_down() {
         for format in [ImageFormat::Png, ImageFormat::Jpeg] {
             let answer = TestRequest::post("/?size=100").body(photo(format)).call(thumbnail);
             assert_eq!(answer.assert_status(200).header("content-type"), Some("image/png"));
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_image_is_refused() {
+    fn invalid_images_are_refused() {
         TestRequest::post("/").body("text").call(thumbnail).assert_problem(415);
         let mut damaged = photo(ImageFormat::Png);
         damaged.truncate(60);

@@ -1,4 +1,4 @@
-//! Thumbnails from the real host.
+//! The thumbnail function on the real host.
 
 use std::io::Cursor;
 
@@ -6,7 +6,7 @@ use fezz_sdk::testing::TestHost;
 use image::{GenericImageView, ImageFormat, RgbImage};
 
 #[test]
-fn an_image_goes_there_and_comes_back_small() {
+fn an_image_is_scaled_down() {
     let mut photo = Cursor::new(Vec::new());
     RgbImage::new(640, 480).write_to(&mut photo, ImageFormat::Jpeg).expect("an image");
     let host = TestHost::new().start();

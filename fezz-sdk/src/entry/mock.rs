@@ -1,12 +1,11 @@
-//! The host's part, played by a test: a request of its own memory, and an answer read as a host reads it.
+//! A mock host for in-process tests: makes the C request and reads the C response.
 
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Wake, Waker};
-use std::thread::{self, Thread};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,8 +17,9 @@ use fezz_abi::{
 
 use super::borrow;
 use crate::handler::Function;
+use crate::runtime::unpark_waker;
 
-/// What a request is made of.
+/// The parts of a request.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
     pub(crate) method: String,
@@ -29,8 +29,8 @@ pub(crate) struct Parts {
     pub(crate) params: Vec<(String, String)>,
     pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) body: Bytes,
-    /// The body's pieces, where it is a stream.
-    pub(crate) pieces: Option<VecDeque<Bytes>>,
+    /// The body's chunks, if it is a stream.
+    pub(crate) chunks: Option<VecDeque<Bytes>>,
     pub(crate) request_id: String,
     pub(crate) traceparent: String,
     pub(crate) client_addr: String,
@@ -38,7 +38,7 @@ pub(crate) struct Parts {
     pub(crate) cancelled: bool,
 }
 
-/// An answer, with its body gathered.
+/// A response, with its body collected.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u32,
@@ -46,47 +46,55 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// Why there is none.
-#[derive(Debug)]
-pub(crate) enum NoAnswer {
+/// Why a call has no response.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The function panicked; a client sees 500.
+    #[error("the function panicked: {0}")]
     Panicked(String),
+    /// The response could not be built; a client sees 500.
+    #[error("the function failed: {0}")]
     Failed(String),
+    /// The body was cut off by an error; a client's connection is reset.
+    #[error("the function's body broke off: {0}")]
     BrokeOff(String),
+    /// The call was cancelled at its deadline; a client sees 504.
+    #[error("the function was not done at its deadline")]
     Deadline,
 }
 
-/// `request` stands first, so that its address is that of the whole.
+/// `request` is the first field, so that both have the same address.
 #[repr(C)]
 struct Mock {
     request: FezzRequest,
     stream: FezzStream,
     cancelled: AtomicU32,
-    pieces: Mutex<VecDeque<Bytes>>,
+    chunks: Mutex<VecDeque<Bytes>>,
     _params: Vec<FezzPair>,
     _headers: Vec<FezzPair>,
     _parts: Parts,
 }
 
-/// Calls `function` as a host would: in place and with a deadline where it is async.
-pub(crate) fn call<F: Function<M>, M>(function: F, parts: Parts) -> Result<Answer, NoAnswer> {
+/// Calls `function` as a host would: an async one is polled, with its deadline.
+pub(crate) fn call<F: Function<M>, M>(function: F, parts: Parts) -> Result<Answer, CallError> {
     let timeout = parts.timeout;
     let mock = Mock::new(parts);
     let request = Arc::as_ptr(&mock).cast::<FezzRequest>();
     if F::BLOCKING {
         let mut response = FezzResponse::EMPTY;
-        // SAFETY: both live until it returns.
+        // SAFETY: both outlive the call.
         unsafe { super::fetch_with(function, request, &raw mut response) };
         return read(response);
     }
     let mut task = Task(FezzTask::EMPTY);
-    // SAFETY: the request lives until the task is dropped, which is before `mock` is.
+    // SAFETY: the request outlives the task, which is dropped before `mock`.
     unsafe { super::fetch_async_with(function, request, &raw mut task.0) };
     let answer = task.wait(timeout);
     if answer.is_none() {
         mock.cancelled.store(1, Ordering::Relaxed);
     }
     drop(task);
-    answer.map_or(Err(NoAnswer::Deadline), read)
+    answer.map_or(Err(CallError::Deadline), read)
 }
 
 impl Mock {
@@ -97,7 +105,7 @@ impl Mock {
         let params: Vec<_> =
             parts.params.iter().map(|(name, value)| pair(name.as_bytes(), value.as_bytes())).collect();
         let headers = pairs(&parts.headers);
-        // Text and vectors keep their place when they are moved into the mock.
+        // The heap memory of strings and vectors does not move with them.
         let slice = |text: &str| FezzSlice::new(text.as_bytes());
         let request = FezzRequest {
             size: size_of::<FezzRequest>(),
@@ -124,23 +132,24 @@ impl Mock {
             flags: 0,
             reserved: 0,
         };
-        let streams = parts.pieces.is_some();
+        let is_streamed = parts.chunks.is_some();
         Arc::new_cyclic(|weak| {
-            let place: *const Self = weak.as_ptr();
+            let address: *const Self = weak.as_ptr();
             let mut mock = Self {
                 request,
                 stream,
                 cancelled: AtomicU32::new(u32::from(parts.cancelled)),
-                pieces: Mutex::new(parts.pieces.clone().unwrap_or_default()),
+                chunks: Mutex::new(parts.chunks.clone().unwrap_or_default()),
                 _params: params,
                 _headers: headers,
                 _parts: parts,
             };
-            // The pointers lead into the place where all of it will be; nothing is read through them before.
-            mock.request.cancelled = place.wrapping_byte_add(std::mem::offset_of!(Self, cancelled)).cast();
-            mock.stream.ctx = place.wrapping_byte_add(std::mem::offset_of!(Self, pieces)).cast_mut().cast();
-            if streams {
-                mock.request.body_stream = place.wrapping_byte_add(std::mem::offset_of!(Self, stream)).cast();
+            // The pointers lead to the final address; nothing is read through them before the value is there.
+            mock.request.cancelled = address.wrapping_byte_add(std::mem::offset_of!(Self, cancelled)).cast();
+            mock.stream.ctx = address.wrapping_byte_add(std::mem::offset_of!(Self, chunks)).cast_mut().cast();
+            if is_streamed {
+                mock.request.body_stream =
+                    address.wrapping_byte_add(std::mem::offset_of!(Self, stream)).cast();
             }
             mock
         })
@@ -152,52 +161,38 @@ fn pair(name: &[u8], value: &[u8]) -> FezzPair {
 }
 
 unsafe extern "C" fn retain(request: *const FezzRequest) {
-    // SAFETY: the pointer of `call`, which is an Arc's.
+    // SAFETY: the pointer of `call`, which comes from an Arc.
     unsafe { Arc::increment_strong_count(request.cast::<Mock>()) };
 }
 
 unsafe extern "C" fn release(request: *const FezzRequest) {
-    // SAFETY: as above, and it takes back a count of its own.
+    // SAFETY: as above; drops a reference that `retain` added.
     unsafe { Arc::decrement_strong_count(request.cast::<Mock>()) };
 }
 
 unsafe extern "C" fn next_chunk(ctx: *mut c_void, _: *const FezzWaker, chunk: *mut FezzChunk) -> u32 {
-    // SAFETY: the pieces of a request that is alive.
-    let pieces = unsafe { &*ctx.cast::<Mutex<VecDeque<Bytes>>>() };
-    let Some(piece) = pieces.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
+    // SAFETY: the chunks of a live request.
+    let chunks = unsafe { &*ctx.cast::<Mutex<VecDeque<Bytes>>>() };
+    let Some(data) = chunks.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
         return STREAM_END;
     };
-    let piece = Box::new(piece);
-    // SAFETY: the reader's struct for this answer.
-    unsafe { (*chunk).data = FezzSlice::new(&piece) };
-    // SAFETY: as above.
-    unsafe { (*chunk).release = Some(super::release::<Bytes>) };
-    // SAFETY: as above.
-    unsafe { (*chunk).ctx = Box::into_raw(piece).cast() };
+    // SAFETY: the reader's struct for this chunk.
+    unsafe { super::stream::write(chunk, data) };
     STREAM_READY
 }
 
 struct Task(FezzTask);
 
 impl Task {
-    /// Polls until the answer is there; none at the deadline.
+    /// Polls until the response is ready; none at the deadline.
     fn wait(&mut self, timeout: Option<Duration>) -> Option<FezzResponse> {
-        struct Unpark(Thread);
-
-        impl Wake for Unpark {
-            fn wake(self: Arc<Self>) {
-                self.0.unpark();
-            }
-        }
-
         let poll = self.0.poll?;
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let cx = Context::from_waker(&waker);
+        let waker = unpark_waker();
+        let lent = lend(&waker);
         loop {
-            let lent = lend(cx.waker());
             let mut response = FezzResponse::EMPTY;
-            // SAFETY: the task is not finished; waker and response live until it returns.
+            // SAFETY: the task is not finished; waker and response outlive the call.
             if unsafe { poll(self.0.ctx, &raw const lent, &raw mut response) } == TASK_READY {
                 return Some(response);
             }
@@ -220,7 +215,7 @@ impl Drop for Task {
     }
 }
 
-/// A response, released when dropped.
+/// A C response, released when dropped.
 struct Response(FezzResponse);
 
 impl Drop for Response {
@@ -232,28 +227,28 @@ impl Drop for Response {
     }
 }
 
-fn read(response: FezzResponse) -> Result<Answer, NoAnswer> {
+fn read(response: FezzResponse) -> Result<Answer, CallError> {
     let response = Response(response);
     let body = borrow(response.0.body);
     match response.0.outcome {
-        OUTCOME_PANICKED => return Err(NoAnswer::Panicked(String::from_utf8_lossy(body).into_owned())),
-        OUTCOME_FAILED => return Err(NoAnswer::Failed(String::from_utf8_lossy(body).into_owned())),
+        OUTCOME_PANICKED => return Err(CallError::Panicked(String::from_utf8_lossy(body).into_owned())),
+        OUTCOME_FAILED => return Err(CallError::Failed(String::from_utf8_lossy(body).into_owned())),
         _ => {}
     }
     let headers = super::pairs(response.0.headers).iter();
     let headers = headers.map(|pair| (borrow(pair.name).to_vec(), borrow(pair.value).to_vec())).collect();
-    let body = if response.0.stream.is_null() { body.to_vec() } else { gather(response.0.stream)? };
+    let body = if response.0.stream.is_null() { body.to_vec() } else { collect(response.0.stream)? };
     Ok(Answer { status: response.0.status, headers, body })
 }
 
-fn gather(stream: *const FezzStream) -> Result<Vec<u8>, NoAnswer> {
-    let mut whole = Vec::new();
-    // SAFETY: the response that it belongs to is not released yet.
+fn collect(stream: *const FezzStream) -> Result<Vec<u8>, CallError> {
+    let mut body = Vec::new();
+    // SAFETY: its response is not released yet.
     let stream = unsafe { &*stream };
-    let Some(next_chunk) = stream.next_chunk else { return Ok(whole) };
+    let Some(next_chunk) = stream.next_chunk else { return Ok(body) };
     loop {
         let mut chunk = FezzChunk::EMPTY;
-        // SAFETY: nobody else reads the stream.
+        // SAFETY: the only reader of the stream.
         let answer = unsafe { next_chunk(stream.ctx, ptr::null(), &raw mut chunk) };
         let data = borrow(chunk.data).to_vec();
         if let Some(release) = chunk.release {
@@ -261,9 +256,9 @@ fn gather(stream: *const FezzStream) -> Result<Vec<u8>, NoAnswer> {
             unsafe { release(chunk.ctx) };
         }
         match answer {
-            STREAM_READY => whole.extend_from_slice(&data),
-            STREAM_END => return Ok(whole),
-            _ => return Err(NoAnswer::BrokeOff(String::from_utf8_lossy(&data).into_owned())),
+            STREAM_READY => body.extend_from_slice(&data),
+            STREAM_END => return Ok(body),
+            _ => return Err(CallError::BrokeOff(String::from_utf8_lossy(&data).into_owned())),
         }
     }
 }

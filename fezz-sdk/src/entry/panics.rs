@@ -1,4 +1,4 @@
-//! Panics stop here: caught, with their message and place, instead of unwinding into the host.
+//! Panic handling: panics are caught with message and location, and do not unwind into the host.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -8,13 +8,13 @@ use std::sync::Once;
 use crate::host::Level;
 
 thread_local! {
-    /// How many calls this thread is in; a panic outside of any is the function's own thread's affair.
+    /// Depth of [`catch`] on this thread. At 0, a panic belongs to a thread or task that the function started.
     static CALLS: Cell<u32> = const { Cell::new(0) };
-    /// Message and place of this thread's latest panic, left by the hook for [`catch`].
+    /// Message and location of this thread's latest panic, stored by the hook for [`catch`].
     static LATEST: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Sets the panic hook of this library's own copy of std; the host's and other libraries' are not touched.
+/// Sets the panic hook of this library's own copy of std; the hooks of the host and of other libraries are not affected.
 pub(super) fn install_hook() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -23,7 +23,7 @@ pub(super) fn install_hook() {
             if CALLS.get() > 0 {
                 LATEST.set(Some(describe(info)));
             } else if crate::host::host().is_some() {
-                // A thread or a task of the function's own: nobody else would tell.
+                // A thread or task of the function's own: log it, since no caller reports it.
                 crate::log(Level::Error, &format!("a thread panicked: {}", describe(info)));
             } else {
                 previous(info);
@@ -32,11 +32,11 @@ pub(super) fn install_hook() {
     });
 }
 
-/// Runs `call`; a panic in it becomes its message and place.
+/// Runs `call`; a panic becomes its message and location.
 pub(super) fn catch<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     install_hook();
     CALLS.set(CALLS.get() + 1);
-    // Unwind safety: whatever `call` leaves half-done is the author's, as it would be with a panic in an axum handler.
+    // Unwind safety: broken invariants of the author's state are the author's concern, as in an axum handler.
     let result = panic::catch_unwind(AssertUnwindSafe(call));
     CALLS.set(CALLS.get() - 1);
     result.map_err(|payload| {
@@ -46,7 +46,7 @@ pub(super) fn catch<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Drops a panic's payload, whose own `Drop` may panic in turn; that second payload is leaked, to end it there.
+/// Drops a panic's payload, whose `Drop` may panic too. The second payload is leaked, to end the chain.
 fn discard(payload: Box<dyn Any + Send>) {
     if let Err(second) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         Box::leak(second);
@@ -55,7 +55,7 @@ fn discard(payload: Box<dyn Any + Send>) {
 
 fn describe(info: &PanicHookInfo<'_>) -> String {
     let message = message(info.payload());
-    info.location().map_or_else(|| message.to_owned(), |place| format!("{message} (at {place})"))
+    info.location().map_or_else(|| message.to_owned(), |location| format!("{message} (at {location})"))
 }
 
 fn message(payload: &dyn Any) -> &str {

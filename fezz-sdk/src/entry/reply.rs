@@ -1,4 +1,4 @@
-//! A Rust response as the C contract's: borrowed slices of one box, which `release` frees.
+//! Conversion of a Rust response to the C struct: slices borrowed from one box, which `release` frees.
 
 use bytes::Bytes;
 use fezz_abi::{
@@ -11,7 +11,7 @@ use super::{RequestRef, release};
 use crate::FezzHttpResponse;
 use crate::body::Payload;
 
-/// What a [`FezzResponse`] of ours borrows from; its address goes to the host as `ctx`.
+/// The memory behind a [`FezzResponse`]; its address is `ctx`.
 struct Owner {
     headers: HeaderMap,
     pairs: Vec<FezzPair>,
@@ -26,18 +26,18 @@ pub(super) fn encode(response: FezzHttpResponse, request: &RequestRef) -> FezzRe
         Err(defect) => return failed(defect),
     };
     let (body, download) = match body.into_payload() {
-        Payload::Whole(body) => (body, None),
-        Payload::Made(source) => (Bytes::new(), Some(Download::new(source, request))),
+        Payload::Buffered(body) => (body, None),
+        Payload::Streamed(source) => (Bytes::new(), Some(Download::new(source, request))),
     };
-    // Header names and values point into the map, which does not move again once it is in its box.
+    // Header names and values point into the map, which does not move once it is boxed.
     let mut owner = Box::new(Owner { pairs: Vec::with_capacity(headers.len()), headers, body, download });
     owner.pairs.extend(owner.headers.iter().map(|(name, value)| FezzPair {
         name: FezzSlice::new(name.as_str().as_bytes()),
         value: FezzSlice::new(value.as_bytes()),
     }));
-    // All that the host gets is derived from the pointer that `release` gets back, so that using one ends no other.
+    // All pointers are derived from the one that `release` gets back, so that no use invalidates another (aliasing).
     let ctx = Box::into_raw(owner);
-    // SAFETY: it was just made, and nobody else has it yet.
+    // SAFETY: just made, and not shared yet.
     let owner = unsafe { &mut *ctx };
     FezzResponse {
         outcome: OUTCOME_RETURNED,
@@ -51,7 +51,7 @@ pub(super) fn encode(response: FezzHttpResponse, request: &RequestRef) -> FezzRe
     }
 }
 
-/// The response to a request that is not one.
+/// The response to a malformed request.
 pub(super) fn malformed() -> FezzResponse {
     failed("the host's request is malformed".to_owned())
 }
@@ -61,7 +61,7 @@ pub(super) fn panicked(message: String) -> FezzResponse {
     without_response(OUTCOME_PANICKED, message)
 }
 
-/// The response of a function that has none, for this reason.
+/// The response of a function that could not build one.
 fn failed(reason: String) -> FezzResponse {
     without_response(OUTCOME_FAILED, reason)
 }

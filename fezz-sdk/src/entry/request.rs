@@ -1,4 +1,4 @@
-//! The host's request, kept alive for as long as anything of the function's looks into it.
+//! [`RequestRef`]: a counted reference to the host's request.
 
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -10,7 +10,7 @@ use fezz_abi::{FezzRequest, FezzStream};
 
 use super::{borrow, pairs, text};
 
-/// A request of the host's, kept alive by the count that `retain` and `release` hold.
+/// A reference to the host's request, counted with `retain` and `release`.
 #[derive(Debug)]
 pub(crate) struct RequestRef(NonNull<FezzRequest>);
 
@@ -21,10 +21,10 @@ unsafe impl Send for RequestRef {}
 unsafe impl Sync for RequestRef {}
 
 impl RequestRef {
-    /// A request that somebody else keeps alive: nothing is counted.
+    /// A reference that is not counted: the caller keeps the request alive.
     ///
     /// # Safety
-    /// `request` is null, or valid for as long as the result is used.
+    /// `request` is null, or valid while the result is used.
     pub(super) unsafe fn borrow(request: *const FezzRequest) -> Option<ManuallyDrop<Self>> {
         NonNull::new(request.cast_mut()).map(|request| ManuallyDrop::new(Self(request)))
     }
@@ -84,7 +84,7 @@ impl RequestRef {
         flag.is_some_and(|flag| flag.load(Ordering::Relaxed) != 0)
     }
 
-    /// The body as a stream, where the function asked for one. It lives as long as `self`.
+    /// The body as a stream, if the function asked for one. It lives as long as `self`.
     pub(super) fn body_stream(&self) -> Option<&FezzStream> {
         // SAFETY: null, or the host's, valid as long as the retained request.
         unsafe { self.get().body_stream.as_ref() }
@@ -113,7 +113,7 @@ impl Clone for RequestRef {
 
 impl Drop for RequestRef {
     fn drop(&mut self) {
-        // SAFETY: takes back the one `retain` that this value stands for.
+        // SAFETY: drops the one reference that this value holds.
         unsafe { (self.get().release)(self.0.as_ptr()) };
     }
 }

@@ -1,4 +1,4 @@
-//! A response's body as the contract's pull stream.
+//! [`Download`]: a streamed response body as the ABI's pull stream.
 
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -16,10 +16,10 @@ use super::{RequestRef, current, panics, release};
 use crate::body::{BoxError, Source};
 use crate::runtime;
 
-/// A body that is made while it is sent. Its address must not change once `raw` was handed out.
+/// A streamed body. Must not move after [`point`](Self::point).
 pub(super) struct Download {
     raw: FezzStream,
-    /// Only `next_chunk` looks at it, and the host makes one call of that at a time.
+    /// Used by `next_chunk` alone, which the host calls once at a time.
     state: UnsafeCell<State>,
 }
 
@@ -27,8 +27,6 @@ struct State {
     source: Source,
     request: RequestRef,
 }
-
-type Piece = Option<Result<Bytes, BoxError>>;
 
 impl Download {
     pub(super) fn new(source: Source, request: &RequestRef) -> Self {
@@ -42,7 +40,7 @@ impl Download {
         Self { raw, state: UnsafeCell::new(State { source, request: request.clone() }) }
     }
 
-    /// Points the stream at its state; both are where they will stay.
+    /// The stream for the host. Points it at its state, so both must be at their final address.
     pub(super) const fn point(&mut self) -> *const FezzStream {
         self.raw.ctx = self.state.get().cast();
         &raw const self.raw
@@ -50,9 +48,9 @@ impl Download {
 }
 
 unsafe extern "C" fn next_chunk(ctx: *mut c_void, waker: *const FezzWaker, chunk: *mut FezzChunk) -> u32 {
-    // SAFETY: the state of a response that is not released yet, and the host makes one call at a time.
+    // SAFETY: the state of an unreleased response, and the host makes one call at a time.
     let State { source, request } = unsafe { &mut *ctx.cast::<State>() };
-    // SAFETY: null, or the host's waker, lent for the time of this call.
+    // SAFETY: null, or the host's waker, borrowed for this call.
     let waker = unsafe { waker.as_ref() };
     let mut pull = || match waker {
         Some(waker) => {
@@ -70,24 +68,24 @@ unsafe extern "C" fn next_chunk(ctx: *mut c_void, waker: *const FezzWaker, chunk
         Ok(Poll::Ready(None)) => (STREAM_END, Bytes::new()),
         Err(panic) => (STREAM_ERROR, Bytes::from(format!("it panicked: {panic}"))),
     };
-    // SAFETY: the host's struct for this answer.
+    // SAFETY: the host's struct for this chunk.
     unsafe { write(chunk, data) };
     answer
 }
 
-/// An error with its causes as text. Made under the panic guard: `Display` is the author's.
-fn described(piece: Piece) -> Option<Result<Bytes, String>> {
-    piece.map(|piece| piece.map_err(|error| crate::error::chain(&*error)))
+/// An error and its causes as text. Runs under the panic guard: `Display` is the author's code.
+fn described(chunk: Option<Result<Bytes, BoxError>>) -> Option<Result<Bytes, String>> {
+    chunk.map(|chunk| chunk.map_err(|error| crate::error::chain(&*error)))
 }
 
 /// # Safety
 /// `chunk` can be written.
-unsafe fn write(chunk: *mut FezzChunk, data: Bytes) {
+pub(super) unsafe fn write(chunk: *mut FezzChunk, data: Bytes) {
     if data.is_empty() {
         return;
     }
     let data = Box::new(data);
-    // SAFETY: says the caller; a field of version 1.0, which every host has room for.
+    // SAFETY: the caller guarantees it; a field of version 1.0, which every host has room for.
     unsafe { (*chunk).data = FezzSlice::new(&data) };
     // SAFETY: as above.
     unsafe { (*chunk).release = Some(release::<Bytes>) };

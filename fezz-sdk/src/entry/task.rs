@@ -1,4 +1,4 @@
-//! One call of an `async fn` as the contract's task: the host polls it, and drops it to cancel it.
+//! The task of one asynchronous call: the host polls it, and drops it to cancel it.
 
 use std::ffi::c_void;
 use std::future::Future;
@@ -9,22 +9,22 @@ use std::task::{Context, Poll, ready};
 use fezz_abi::bridge::Lent;
 use fezz_abi::{FezzResponse, FezzTask, FezzWaker, TASK_PENDING, TASK_READY};
 
-use super::{RequestRef, current, empty, panics, reply};
+use super::{RequestRef, current, drop_in_place, panics, reply};
 use crate::handler::Function;
 use crate::{FezzHttpRequest, FezzHttpResponse, runtime};
 
-/// What a [`FezzTask`] of ours stands for; its address goes to the host as `ctx`, and does not change.
+/// The memory behind a [`FezzTask`]; its address is `ctx` and does not change.
 struct State<F> {
-    /// None when it has come to its end.
+    /// None once it is done.
     future: Option<F>,
-    /// The host keeps it until it has dropped the task.
+    /// Not counted: the host keeps the request until it has dropped the task.
     request: ManuallyDrop<RequestRef>,
 }
 
-/// Makes a task of one call. Nothing of the author's runs yet: that is for the first poll.
+/// Makes a task of one call. The author's code runs at the first poll, not before.
 ///
 /// # Safety
-/// `request` is the request that `raw` borrows; that stays valid until the task is dropped. `task` can be written.
+/// `raw` borrows the request of `request`, which is valid until the task is dropped. `task` can be written.
 pub(super) unsafe fn write<F: Function<M>, M>(
     task: *mut FezzTask,
     function: F,
@@ -32,7 +32,7 @@ pub(super) unsafe fn write<F: Function<M>, M>(
     raw: ManuallyDrop<RequestRef>,
 ) {
     let future = async move { function.call(request).await };
-    // SAFETY: says the caller.
+    // SAFETY: the caller guarantees it.
     unsafe { write_future(task, State { future: Some(future), request: raw }) };
 }
 
@@ -43,7 +43,7 @@ where
     F: Future<Output = FezzHttpResponse> + Send + 'static,
 {
     let ctx = Box::into_raw(Box::new(state));
-    // SAFETY: says the caller; a field of version 1.0, which every host has room for.
+    // SAFETY: the caller guarantees it; a field of version 1.0, which every host has room for.
     unsafe { (*task).ctx = ctx.cast() };
     // SAFETY: as above.
     unsafe { (*task).poll = Some(poll::<F>) };
@@ -51,7 +51,7 @@ where
     unsafe { (*task).drop = Some(drop_task::<F>) };
 }
 
-/// Polls a future, and drops it where it is when it is ready. Within the runtime.
+/// Polls a future within the runtime, and drops it in place when it is ready.
 fn poll_in_place<F>(slot: &mut Option<F>, request: &RequestRef, cx: &mut Context<'_>) -> Poll<FezzResponse>
 where
     F: Future<Output = FezzHttpResponse>,
@@ -60,7 +60,7 @@ where
     // SAFETY: the future stays in its box until it is dropped there.
     let future = unsafe { Pin::new_unchecked(future) };
     let answer = ready!(future.poll(cx));
-    empty(slot);
+    drop_in_place(slot);
     Poll::Ready(reply::encode(answer, request))
 }
 
@@ -68,9 +68,9 @@ unsafe extern "C" fn poll<F>(ctx: *mut c_void, waker: *const FezzWaker, response
 where
     F: Future<Output = FezzHttpResponse>,
 {
-    // SAFETY: the box of `write_future`, which nobody else looks at during a poll.
+    // SAFETY: the box of `write_future`; the host makes one call at a time.
     let State { future, request } = unsafe { &mut *ctx.cast::<State<F>>() };
-    // SAFETY: the host's waker, lent for this poll.
+    // SAFETY: the host's waker, borrowed for this poll.
     let waker = unsafe { &*waker };
     // SAFETY: the host keeps the contract's rules for wakers.
     let waker = unsafe { Lent::new(waker) };
@@ -80,7 +80,7 @@ where
         Ok(Poll::Ready(answer)) => answer,
         Err(panic) => reply::panicked(panic),
     };
-    // SAFETY: the host's struct for this poll's answer.
+    // SAFETY: the host's struct for the response.
     unsafe { super::write(response, answer) };
     TASK_READY
 }
@@ -90,6 +90,6 @@ unsafe extern "C" fn drop_task<F>(ctx: *mut c_void) {
     let mut state = unsafe { Box::from_raw(ctx.cast::<State<F>>()) };
     let State { future, request } = &mut *state;
     if future.is_some() {
-        current::enter(request, || runtime::enter(|| empty(future)));
+        current::enter(request, || runtime::enter(|| drop_in_place(future)));
     }
 }

@@ -1,4 +1,4 @@
-//! A request's body as it arrives: the contract's pull stream, read.
+//! [`Upload`]: reads a request's body from the ABI's pull stream.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -19,21 +19,21 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    /// `request` has a stream, and nobody else reads it.
+    /// `request` must have a stream with no other reader.
     pub(crate) const fn new(request: RequestRef) -> Self {
         Self { request, ended: false }
     }
 
-    /// The next piece, without blocking. An error is the host's own description.
+    /// The next chunk, without blocking. An error is the host's description.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
         let waker = lend(cx.waker());
         self.pull(&raw const waker)
     }
 
-    /// The next piece; blocks until it is there.
+    /// The next chunk; blocks until it is available.
     pub(crate) fn next_blocking(&mut self) -> Option<Result<Bytes, String>> {
         match self.pull(ptr::null()) {
-            Poll::Ready(piece) => piece,
+            Poll::Ready(chunk) => chunk,
             Poll::Pending => Some(Err("the host has nothing yet, though it was asked to block".to_owned())),
         }
     }
@@ -44,8 +44,8 @@ impl Upload {
             return Poll::Ready(None);
         };
         let mut chunk = Chunk(FezzChunk::EMPTY);
-        // SAFETY: the stream lives as long as the request, `&mut` makes this the only caller; waker and chunk live
-        // until it returns.
+        // SAFETY: the stream lives as long as the request, and `&mut` makes this the only caller; waker and chunk
+        // outlive the call.
         let answer = unsafe { next_chunk(ctx, waker, &raw mut chunk.0) };
         match answer {
             STREAM_PENDING => return Poll::Pending,
@@ -59,7 +59,7 @@ impl Upload {
     }
 }
 
-/// A piece in the host's memory; given back when dropped.
+/// A chunk in the host's memory, released when dropped.
 struct Chunk(FezzChunk);
 
 // SAFETY: the contract lets a chunk be read and released from any thread.

@@ -1,4 +1,4 @@
-//! [`Json`]: a document, in both directions.
+//! [`Json`]: JSON as an argument and as a response.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::{FromRequest, whole_body};
 use crate::{FezzError, FezzHttpRequest};
 
-/// A JSON document. As an argument it is the body, which must say that it is JSON; as an answer it is a response.
+/// A JSON document. As an argument it is the body, whose content type must be JSON; as a result it is the response.
 ///
 /// ```
 /// use fezz_sdk::{Json, fezz_function};
@@ -41,7 +41,7 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
     }
 }
 
-/// Reads a document; what is wrong in it is told with its place.
+/// Parses a document; an error names the invalid field.
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, FezzError> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {

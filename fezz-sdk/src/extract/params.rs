@@ -1,11 +1,15 @@
-//! Names and text values as any type: serde's view of a path and of a query.
+//! A serde deserializer for the parameters of a path and of a query.
 
 use std::borrow::Cow;
 
 use serde::de::value::{Error, MapDeserializer, SeqDeserializer};
-use serde::de::{Deserializer, EnumAccess, Error as _, IntoDeserializer, VariantAccess, Visitor};
+use serde::de::{
+    DeserializeOwned, Deserializer, EnumAccess, Error as _, IntoDeserializer, VariantAccess, Visitor,
+};
 
-/// Parameters in their order, each name once with all of its values.
+use crate::FezzError;
+
+/// Parameters in order, each name once with all of its values.
 #[derive(Debug)]
 pub(super) struct Params<'a>(Vec<(Cow<'a, str>, Vec<Cow<'a, str>>)>);
 
@@ -21,7 +25,7 @@ impl<'a> Params<'a> {
         Self(params)
     }
 
-    /// The one that a single value is made of.
+    /// The only parameter, for a type that is one value.
     fn only(&self) -> Result<Value<'_>, Error> {
         match self.0.as_slice() {
             [(_, values)] => Ok(Value(values)),
@@ -32,15 +36,23 @@ impl<'a> Params<'a> {
     }
 }
 
-/// The parameter that an error's path means, which has a place only where a tuple was asked for.
-pub(super) fn named(params: &Params<'_>, path: &str) -> String {
-    let place = path.strip_prefix('[').and_then(|rest| rest.split(']').next()?.parse().ok());
-    let place = place.or((path == "." && params.0.len() == 1).then_some(0_usize));
-    let found = place.and_then(|place| params.0.get(place));
+/// Deserializes parameters. An error is a 400 with this detail that names the parameter.
+pub(super) fn read<T: DeserializeOwned>(params: &Params<'_>, detail: &str) -> Result<T, FezzError> {
+    serde_path_to_error::deserialize(params).map_err(|error| {
+        let field = field(params, &error.path().to_string());
+        FezzError::bad_request(detail).field(field, error.into_inner().to_string())
+    })
+}
+
+/// The name of the parameter at an error's path. The path of a tuple's element is its index, that of a single value `.`.
+fn field(params: &Params<'_>, path: &str) -> String {
+    let index = path.strip_prefix('[').and_then(|rest| rest.split(']').next()?.parse().ok());
+    let index = index.or((path == "." && params.0.len() == 1).then_some(0_usize));
+    let found = index.and_then(|index| params.0.get(index));
     found.map_or_else(|| path.to_owned(), |(name, _)| name.clone().into_owned())
 }
 
-macro_rules! of_the_only_one {
+macro_rules! single_value {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
             self.only()?.$method(visitor)
@@ -51,11 +63,11 @@ macro_rules! of_the_only_one {
 impl<'de> Deserializer<'de> for &'de Params<'_> {
     type Error = Error;
 
-    of_the_only_one! {
+    single_value! {
         deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32
         deserialize_f64 deserialize_char deserialize_str deserialize_string deserialize_bytes
-        deserialize_byte_buf deserialize_option
+        deserialize_byte_buf deserialize_option deserialize_identifier
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -109,14 +121,7 @@ impl<'de> Deserializer<'de> for &'de Params<'_> {
         visitor.visit_map(MapDeserializer::new(self.0.iter().map(|(name, values)| (&**name, Value(values)))))
     }
 
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        self.deserialize_map(visitor)
-    }
+    serde::forward_to_deserialize_any! { struct }
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
@@ -127,16 +132,12 @@ impl<'de> Deserializer<'de> for &'de Params<'_> {
         self.only()?.deserialize_enum(name, variants, visitor)
     }
 
-    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_str(visitor)
-    }
-
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_unit()
     }
 }
 
-/// The values of one name: one, unless a list is asked for.
+/// The values of one name: exactly one, unless the type is a list.
 #[derive(Clone, Copy, Debug)]
 struct Value<'a>(&'a [Cow<'a, str>]);
 
@@ -230,7 +231,7 @@ impl<'de> Deserializer<'de> for Value<'de> {
     }
 }
 
-/// A variant without fields, by its name.
+/// A unit variant, by its name.
 struct Variant<'a>(&'a str);
 
 impl<'de> EnumAccess<'de> for Variant<'de> {

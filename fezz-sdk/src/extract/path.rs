@@ -3,11 +3,10 @@
 use serde::de::DeserializeOwned;
 
 use super::FromRequest;
-use super::params::{Params, named};
+use super::params::{self, Params};
 use crate::{FezzError, FezzHttpRequest};
 
-/// The parameters of the matched route: of one a value, of several a tuple in the order of the route, or a struct or a
-/// map by their names.
+/// The path parameters: a single value, a tuple in the order of the route, or a struct or map by name.
 ///
 /// ```
 /// use fezz_sdk::{Path, fezz_function};
@@ -27,10 +26,6 @@ pub struct Path<T>(
 impl<T: DeserializeOwned> FromRequest for Path<T> {
     fn from_request(request: &FezzHttpRequest) -> Result<Self, FezzError> {
         let params = Params::of(request.params().map(|(name, value)| (name.into(), value.into())));
-        serde_path_to_error::deserialize(&params).map(Self).map_err(|error| {
-            let field = named(&params, &error.path().to_string());
-            FezzError::bad_request("the path is not what is asked for")
-                .field(field, error.into_inner().to_string())
-        })
+        params::read(&params, "the path is not what is asked for").map(Self)
     }
 }

@@ -1,13 +1,13 @@
-//! [`Query`]: the query as a type.
+//! [`Query`]: query parameters as a type.
 
 use serde::de::DeserializeOwned;
 
 use super::FromRequest;
-use super::params::{Params, named};
+use super::params::{self, Params};
 use crate::{FezzError, FezzHttpRequest};
 
-/// The query's parameters as a struct or a map. A field that may be missing is an `Option` or has a default; one that
-/// may be repeated is a `Vec`.
+/// The query parameters as a struct or a map. An optional field is an `Option` or has a default; a repeated one is a
+/// `Vec`.
 ///
 /// ```
 /// use fezz_sdk::{Query, fezz_function};
@@ -33,11 +33,6 @@ pub struct Query<T>(
 
 impl<T: DeserializeOwned> FromRequest for Query<T> {
     fn from_request(request: &FezzHttpRequest) -> Result<Self, FezzError> {
-        let params = Params::of(request.query());
-        serde_path_to_error::deserialize(&params).map(Self).map_err(|error| {
-            let field = named(&params, &error.path().to_string());
-            FezzError::bad_request("the query is not what is asked for")
-                .field(field, error.into_inner().to_string())
-        })
+        params::read(&Params::of(request.query()), "the query is not what is asked for").map(Self)
     }
 }

@@ -1,4 +1,4 @@
-//! [`TestHost`]: the real host, with the crate's own library.
+//! [`TestHost`]: the real host, serving the crate's own library.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use fezz_testkit::{Host, LogLine, Response, Running};
 use serde_json::Value;
 
-/// The real host on a free port, serving the library of the crate whose test this is, as its `fezz.json` says.
+/// The real host on a free port, serving the library and the `fezz.json` of the crate under test.
 ///
-/// The host is the program that the variable `HHRF` names, or is built where this crate lies in a checkout of fezz, or
-/// is the `hhrf` of the `PATH`. The library is built with cargo, with the profile of the test.
+/// The host is the program named by the variable `HHRF`; else it is built, if this crate is in a checkout of fezz; else
+/// it is the `hhrf` in the `PATH`. The library is built with cargo, with the profile of the test.
 ///
 /// ```no_run
 /// use fezz_sdk::testing::TestHost;
@@ -28,7 +28,7 @@ impl TestHost {
     /// Builds the crate's library and finds the host.
     ///
     /// # Panics
-    /// Where one of them cannot be had, or the crate has no `fezz.json`.
+    /// If the build fails, the host is not found, or the crate has no `fezz.json`.
     #[must_use]
     #[track_caller]
     #[expect(clippy::new_without_default, reason = "it builds a library and makes a folder")]
@@ -44,14 +44,14 @@ impl TestHost {
         self
     }
 
-    /// Sets any key of `fezz.json`: limits, for one.
+    /// Sets any key of `fezz.json`, such as a limit.
     #[must_use]
     pub fn manifest(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.manifest[key] = value.into();
         self
     }
 
-    /// Sets a variable of the host's own environment: `HHRF_LOG`, or a secret.
+    /// Sets an environment variable of the host, such as `HHRF_LOG` or a secret.
     #[must_use]
     pub fn host_env(mut self, name: &str, value: &str) -> Self {
         self.host = self.host.env(name, value);
@@ -61,7 +61,7 @@ impl TestHost {
     /// Starts the host and waits until it serves the function.
     ///
     /// # Panics
-    /// Where it does not.
+    /// If the host does not start or refuses the function.
     #[must_use]
     #[track_caller]
     pub fn start(self) -> RunningTestHost {
@@ -95,7 +95,7 @@ impl RunningTestHost {
     /// `GET path`, below the function's own prefix.
     ///
     /// # Panics
-    /// Where the host does not answer.
+    /// If the host does not answer.
     #[track_caller]
     pub fn get(&self, path: &str) -> Response {
         self.request("GET", path, &[], b"")
@@ -104,19 +104,19 @@ impl RunningTestHost {
     /// Any request.
     ///
     /// # Panics
-    /// Where the host does not answer.
+    /// If the host does not answer.
     #[track_caller]
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         self.running.request(method, &format!("{}{path}", self.prefix), headers, body)
     }
 
-    /// Where the host listens.
+    /// The host's address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.running.address()
     }
 
-    /// The whole URL of a path, for a client of one's own.
+    /// The URL of a path, for another client.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{}{path}", self.address(), self.prefix)
@@ -125,22 +125,22 @@ impl RunningTestHost {
     /// Waits for a line of the host's log.
     ///
     /// # Panics
-    /// Where it does not come.
+    /// If it does not appear in time.
     #[track_caller]
     pub fn wait_for_log(&self, matches: impl Fn(&LogLine) -> bool) -> LogLine {
         self.running.wait_for_log(matches)
     }
 
-    /// The host itself, with all that can be asked of it.
+    /// The host, with its full test interface.
     #[must_use]
     pub const fn running(&self) -> &Running {
         &self.running
     }
 
-    /// Asks the host to end, and waits for that: functions are shut down.
+    /// Stops the host, and waits until its functions are shut down and it has exited.
     ///
     /// # Panics
-    /// Where it does not end well.
+    /// If it exits with an error.
     #[track_caller]
     pub fn stop(self) {
         self.running.stop();

@@ -1,4 +1,4 @@
-//! [`TestRequest`]: one call of a function in the test's own process.
+//! [`TestRequest`]: in-process calls of a function.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -11,10 +11,10 @@ use serde::Serialize;
 
 use crate::Host;
 use crate::entry::current;
-use crate::entry::mock::{self, NoAnswer, Parts};
+use crate::entry::mock::{self, CallError, Parts};
 use crate::handler::Function;
 
-/// A request for a function, which is called just as the host calls it, but in this process.
+/// A request to a function, which is called through the C ABI as the host does, but in this process.
 ///
 /// ```
 /// use fezz_sdk::testing::TestRequest;
@@ -40,31 +40,13 @@ use crate::handler::Function;
 /// answer.assert_status(200).assert_text("good day you!");
 /// ```
 ///
-/// The host of such a call is the test's: its variables are seen by the call itself, and not by threads and tasks that
-/// the function starts.
+/// The variables of such a call are visible to the call itself, and not to threads and tasks that the function starts.
 #[derive(Debug)]
 pub struct TestRequest {
     parts: Parts,
     function: (String, String),
     variables: Vec<(String, String)>,
     data_dir: PathBuf,
-}
-
-/// Why a call has no answer that a client would see.
-#[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    /// It panicked; a client sees 500.
-    #[error("the function panicked: {0}")]
-    Panicked(String),
-    /// Its response could not be built; a client sees 500.
-    #[error("the function failed: {0}")]
-    Failed(String),
-    /// Its body broke off; a client's connection is reset.
-    #[error("the function's body broke off: {0}")]
-    BrokeOff(String),
-    /// It was not done in time, and was cancelled; a client sees 504.
-    #[error("the function was not done at its deadline")]
-    Deadline,
 }
 
 impl TestRequest {
@@ -116,10 +98,10 @@ impl TestRequest {
         Self::new("DELETE", target)
     }
 
-    /// The route of `fezz.json` that the path matches, which gives the path parameters: `/todos/{id}`.
+    /// Sets the route of `fezz.json`, and with it the path parameters: `/todos/{id}`.
     ///
     /// # Panics
-    /// Where the path does not match it.
+    /// If the path does not match it.
     #[must_use]
     #[track_caller]
     pub fn route(mut self, pattern: &str) -> Self {
@@ -145,17 +127,17 @@ impl TestRequest {
         self
     }
 
-    /// Sets the body as a stream of these pieces, for a function with `stream` in its attribute.
+    /// Sets the body as a stream of chunks, for a function with `stream` in its attribute.
     #[must_use]
-    pub fn body_stream<T: Into<Bytes>>(mut self, pieces: impl IntoIterator<Item = T>) -> Self {
-        self.parts.pieces = Some(pieces.into_iter().map(Into::into).collect());
+    pub fn body_stream<T: Into<Bytes>>(mut self, chunks: impl IntoIterator<Item = T>) -> Self {
+        self.parts.chunks = Some(chunks.into_iter().map(Into::into).collect());
         self
     }
 
     /// Sets the body to a value as JSON, and the content type.
     ///
     /// # Panics
-    /// Where JSON cannot express the value.
+    /// If the value cannot be serialized.
     #[must_use]
     #[track_caller]
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
@@ -170,7 +152,7 @@ impl TestRequest {
         self
     }
 
-    /// Sets the function's data directory; else it is that of temporary files.
+    /// Sets the function's data directory. Default: the system's temporary directory.
     #[must_use]
     pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.data_dir = folder.into();
@@ -184,14 +166,14 @@ impl TestRequest {
         self
     }
 
-    /// Sets how long the call may take; else it is 30 s. An `async fn` is cancelled then; a plain one only knows it.
+    /// Sets the deadline. Default: 30 s. Cancels an `async fn`; a plain `fn` only sees the deadline.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.parts.timeout = Some(timeout);
         self
     }
 
-    /// Makes the request one that nobody waits for any more.
+    /// Marks the request as cancelled.
     #[must_use]
     pub const fn cancelled(mut self) -> Self {
         self.parts.cancelled = true;
@@ -219,10 +201,10 @@ impl TestRequest {
         self
     }
 
-    /// Calls a function, and gathers its answer.
+    /// Calls a function, and collects its response.
     ///
     /// # Panics
-    /// Where there is none, see [`CallError`].
+    /// If there is none, see [`CallError`].
     #[track_caller]
     pub fn call<F: Function<M>, M>(self, function: F) -> Response {
         self.try_call(function).unwrap_or_else(|error| panic!("{error}"))
@@ -231,10 +213,10 @@ impl TestRequest {
     /// As [`call`](Self::call).
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// Why there is no response.
     pub fn try_call<F: Function<M>, M>(self, function: F) -> Result<Response, CallError> {
         let request_id = self.parts.request_id.clone();
-        let host = kept(Host {
+        let host = leak(Host {
             table: 0,
             function_id: self.function.0,
             function_version: self.function.1,
@@ -242,13 +224,7 @@ impl TestRequest {
             variables: self.variables,
             log: None,
         });
-        let answer =
-            current::with_host(host, || mock::call(function, self.parts)).map_err(|error| match error {
-                NoAnswer::Panicked(message) => CallError::Panicked(message),
-                NoAnswer::Failed(reason) => CallError::Failed(reason),
-                NoAnswer::BrokeOff(reason) => CallError::BrokeOff(reason),
-                NoAnswer::Deadline => CallError::Deadline,
-            })?;
+        let answer = current::with_host(host, || mock::call(function, self.parts))?;
         let mut headers = HeaderMap::new();
         for (name, value) in answer.headers {
             if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(&name), HeaderValue::from_bytes(&value)) {
@@ -265,17 +241,17 @@ impl TestRequest {
     }
 }
 
-/// The host for the life of the process, as the real one is: a function may keep what it points to.
-fn kept(host: Host) -> &'static Host {
+/// Leaks the host, as the real one lives as long as the process: a function may keep references into it.
+fn leak(host: Host) -> &'static Host {
     static HOSTS: Mutex<Vec<&'static Host>> = Mutex::new(Vec::new());
 
     let host: &'static Host = Box::leak(Box::new(host));
-    // Still within reach, so that those who look for leaks find none.
+    // Still reachable, so that leak detectors do not report it.
     HOSTS.lock().unwrap_or_else(PoisonError::into_inner).push(host);
     host
 }
 
-/// The parameters of a path, as the host finds them; none where it does not match.
+/// The parameters of a path, as the host extracts them; none if it does not match.
 fn params(pattern: &str, path: &str) -> Option<Vec<(String, String)>> {
     let mut found = Vec::new();
     let mut rest = path;
@@ -298,7 +274,7 @@ fn params(pattern: &str, path: &str) -> Option<Vec<(String, String)>> {
     rest.is_empty().then_some(found)
 }
 
-/// Percent-decoded; none where that is not UTF-8. A plus sign stands for itself in a path.
+/// Percent-decoded; none if that is not UTF-8. In a path, `+` is not a space.
 fn decoded(value: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();

@@ -59,7 +59,10 @@ fn imported(source: &str) -> BTreeSet<String> {
         let rest = &code[at + "crate::".len()..];
         match rest.strip_prefix('{') {
             None => _ = names.insert(name(rest)),
-            Some(list) => names.extend(items(list).into_iter().map(|item| name(item.trim()))),
+            Some(list) => {
+                let items = items(list).into_iter().map(str::trim).filter(|item| !item.is_empty());
+                names.extend(items.map(name));
+            }
         }
     }
     names

@@ -1,4 +1,4 @@
-/* The least that a host can be: loads a library, makes one call and prints the answer.
+/* A minimal host: loads a library, makes one call and prints the response.
  *
  *     curl LIBRARY METHOD ROUTE BODY [NAME VALUE]     (a path parameter)
  */
@@ -57,7 +57,7 @@ static void print_stream(const FezzStream *stream) {
     }
 }
 
-/* ISO C knows no way from an object's pointer to a function's. */
+/* ISO C has no conversion from an object pointer to a function pointer. */
 static void find(void *library, const char *name, void *function) {
     void *symbol = dlsym(library, name);
     memcpy(function, &symbol, sizeof symbol);

@@ -1,13 +1,13 @@
-//! Compiling and running C from a test.
+//! Compiles and runs C from a test.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, process};
 
-/// Flags that every piece of C here must pass.
+/// Warning flags for all C here.
 pub(crate) const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
 
-/// Where `dlopen` is, before glibc 2.34.
+/// The library of `dlopen`, before glibc 2.34.
 const LIBRARIES: &[&str] = if cfg!(target_os = "linux") { &["-ldl"] } else { &[] };
 
 /// A folder of one test, removed when dropped.
@@ -33,7 +33,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A folder that stays behind harms nobody.
+        // A leftover folder is harmless.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -43,7 +43,7 @@ pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
-/// Compiles one file with the folder of `fezz.h`; its warnings are errors.
+/// Compiles one file, with `fezz.h` in its include path; warnings are errors.
 #[track_caller]
 pub(crate) fn compile(compiler: &str, flags: &[&str], source: &Path, output: &Path) {
     let mut command = Command::new(compiler);
@@ -51,7 +51,7 @@ pub(crate) fn compile(compiler: &str, flags: &[&str], source: &Path, output: &Pa
     run(command.arg("-o").args([output, source]).args(LIBRARIES));
 }
 
-/// Runs a program to its end and answers with what it printed.
+/// Runs a program to its end and returns its output.
 #[track_caller]
 pub(crate) fn run(command: &mut Command) -> String {
     let output = match command.output() {

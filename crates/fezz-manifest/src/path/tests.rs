@@ -1,4 +1,4 @@
-//! One test for each rule of a path.
+//! Tests of the rules for a path.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn refused(path: &str, expected: &[&str]) {
 }
 
 #[test]
-fn literal_paths_pass_and_resolve_their_braces() {
+fn literal_paths_are_valid_and_their_braces_resolved() {
     for path in
         ["/", "/hello", "/hello/", "/a-b_c.d~e", "/caf%C3%A9", "/a:b", "/a*b", "/@me", "/.well-known/x"]
     {
@@ -22,7 +22,7 @@ fn literal_paths_pass_and_resolve_their_braces() {
 }
 
 #[test]
-fn parameters_and_wildcards_pass() {
+fn parameters_and_wildcards_are_valid() {
     for path in
         ["/todos/{id}", "/{a}/{b_2}/", "/files/{*rest}", "/v{major}/x", "/{user-id}", "/{{{id}", "/x{*y}"]
     {
@@ -31,7 +31,7 @@ fn parameters_and_wildcards_pass() {
 }
 
 #[test]
-fn the_old_syntax_is_answered_with_the_new_one() {
+fn the_syntax_of_axum_0_7_gets_a_suggestion() {
     refused("/:id", &["`:id` is the syntax of axum 0.7; write `{id}`"]);
     refused("/a/*rest", &["write `{*rest}`"]);
     refused("/*", &["write `{*rest}`"]);
@@ -57,7 +57,7 @@ fn braces_must_make_a_parameter() {
 }
 
 #[test]
-fn what_no_request_can_match_is_refused() {
+fn paths_that_no_request_can_match_are_refused() {
     refused("", &["write `/`"]);
     refused("hello", &["write `/hello`"]);
     refused("//", &["`//`"]);

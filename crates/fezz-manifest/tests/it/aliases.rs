@@ -1,4 +1,4 @@
-//! `aliases.json`: what a good one gives, which problems a bad one has, and versions that do not exist.
+//! `aliases.json`: valid files, the problems of invalid ones, and versions that do not exist.
 
 use fezz_manifest::{Aliases, MAX_FILE_BYTES, Problem};
 use serde_json::{Value, json};
@@ -151,7 +151,7 @@ fn weights() {
         expect_problem(&json!({ "1.2.0": weight }), "[\"1.2.0\"]", &part);
     }
     expect_problem(&json!({ "1.2.0": 0, "1.3.0": 0 }), "", "has no weight above 0");
-    // What is wrong may be the weight above 0.
+    // The invalid entry may be the one with a weight above 0.
     expect_problem(&json!({ "1.2.0": 0, "1.3": 1 }), "[\"1.3\"]", "all three numbers");
 }
 

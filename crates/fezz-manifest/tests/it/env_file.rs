@@ -1,5 +1,4 @@
-//! `.env` files: what each way of writing gives, which line each mistake stands in, and that no message tells what
-//! the file holds.
+//! `.env` files: the syntax, the line of each problem, and that no message shows the file's text.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +33,7 @@ fn files_without_variables() {
 }
 
 #[test]
-fn values_without_quotes_are_what_is_written() {
+fn unquoted_values_are_literal() {
     for (line, value) in [
         ("A=", ""),
         ("A=1", "1"),
@@ -63,7 +62,7 @@ fn a_comment_begins_with_a_space_and_a_hash() {
 }
 
 #[test]
-fn export_is_passed_over() {
+fn export_is_ignored() {
     expect("export A=1", "1");
     expect("\texport \t A = 1", "1");
     assert_eq!(read("export=1\nexport2=2"), [("export".into(), "1".into()), ("export2".into(), "2".into())]);
@@ -89,7 +88,7 @@ fn double_quotes_have_escapes() {
 }
 
 #[test]
-fn lines_end_in_either_way() {
+fn line_ends_may_be_lf_or_crlf() {
     let expected = [("A".into(), "1".into()), ("B".into(), "2\n3".into()), ("C".into(), "4".into())];
     assert_eq!(read("A=1\nB='2\n3'\nC=4"), expected);
     assert_eq!(read("\u{feff}A=1\r\nB='2\r\n3'\r\n\r\nC=4\r\n"), expected);
@@ -129,13 +128,13 @@ fn names_are_those_of_env() {
 }
 
 #[test]
-fn a_name_counts_even_where_its_value_is_bad() {
+fn a_name_counts_even_if_its_value_is_invalid() {
     expect_problems("A='1' 2\nA=3\nA=4\n", &[(1, "follows the quote"), (2, "at line 1"), (3, "at line 1")]);
     expect_problems("A=\"\\x\nB\"\nA=3\n", &[(1, "`\\`"), (3, "at line 1")]);
 }
 
 #[test]
-fn quotes_that_are_never_closed_leave_the_rest_to_be_judged() {
+fn lines_after_an_unclosed_quote_are_checked() {
     expect_problems(
         "A='b\nB\nC=\"c\\\"\nD",
         &[(1, "never closed"), (2, "has no `=`"), (3, "never closed"), (4, "has no `=`")],
@@ -156,7 +155,7 @@ fn files_that_are_too_large_or_in_another_encoding_have_one_problem() {
 }
 
 #[test]
-fn no_message_tells_what_the_file_holds() {
+fn no_message_shows_the_files_text() {
     const SECRET: &str = "hunter2";
     for text in [
         "hunter2",

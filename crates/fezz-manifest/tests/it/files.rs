@@ -1,4 +1,4 @@
-//! Whole files: what a good one gives, and which problems each kind of bad one has.
+//! Whole `fezz.json` files: valid ones, and the problems of invalid ones.
 
 use fezz_manifest::{Aliases, Manifest, Methods, Version, parse_env_file};
 use http::Method;
@@ -123,7 +123,7 @@ fn the_folder_must_be_id_at_version() {
     assert_eq!(check("todos@1.4.0@x").len(), 1);
 }
 
-/// docs/manifest.md shows a file and its problems; both are taken from there.
+/// The files and problems shown in docs/manifest.md are correct.
 #[test]
 fn the_documentation_shows_real_files_and_real_problems() {
     let docs = include_str!("../../../../docs/manifest.md");

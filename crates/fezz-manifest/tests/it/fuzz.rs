@@ -1,4 +1,4 @@
-//! Arbitrary input: nothing that comes from a disk or a client makes the crate panic.
+//! Property tests: no input from a disk or a client makes the crate panic.
 
 use fezz_manifest::{Aliases, Found, Manifest, Methods, Route, RouteTable, parse_env_file};
 use http::Method;
@@ -7,11 +7,11 @@ use proptest::prelude::*;
 
 use crate::full;
 
-/// What a lossy decoder puts in place of bytes that are not UTF-8.
+/// The replacement of invalid UTF-8 in a lossy decoder.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
-/// Texts that are close to JSON, to routes and to their mistakes.
-fn scraps() -> impl Strategy<Value = String> {
+/// Texts that resemble routes and other values, with mistakes.
+fn fragments() -> impl Strategy<Value = String> {
     prop_oneof![
         "[/{}*:%.a-c0-9?# é]{0,24}",
         "(/(\\{\\{|\\}\\}|\\{\\*?[a-c]{0,2}\\}|[a-c]|%[0-9A-Fa-f]{2}|\\.)*){1,5}",
@@ -19,7 +19,7 @@ fn scraps() -> impl Strategy<Value = String> {
     ]
 }
 
-/// One edit of a text: bytes cut out at a place, and others put in there.
+/// One edit of a text: bytes at a position replaced by others.
 fn edited(text: &str, (at, cut, insert): (usize, usize, Vec<u8>)) -> Vec<u8> {
     let mut bytes = text.as_bytes().to_vec();
     let start = at % (bytes.len() + 1);
@@ -37,7 +37,7 @@ fn route(path: &str) -> Route {
     Route { path: path.to_owned(), methods: Methods::Only(vec![Method::GET]) }
 }
 
-/// What a parser gives is safe to build on: its routes make a table.
+/// A manifest that parses is consistent: its routes make a table.
 fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
     match Manifest::parse(bytes) {
         Ok(manifest) => {
@@ -54,7 +54,7 @@ fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Whatever parses can be asked, and has a version and a weight for every alias.
+/// Aliases that parse have a version and a weight each.
 fn check_aliases(bytes: &[u8]) -> Result<(), TestCaseError> {
     match Aliases::parse(bytes) {
         Ok(aliases) => {
@@ -67,7 +67,7 @@ fn check_aliases(bytes: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// A problem names a line that is there.
+/// A problem names an existing line.
 fn check_env_file(bytes: &[u8]) -> Result<(), TestCaseError> {
     let Err(problems) = parse_env_file(bytes) else { return Ok(()) };
     let lines = bytes.split(|byte| *byte == b'\n').count();
@@ -78,7 +78,7 @@ fn check_env_file(bytes: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Texts that are close to `.env` files and to their mistakes.
+/// Texts that resemble `.env` files, with mistakes.
 fn variables() -> impl Strategy<Value = String> {
     vec("[ \t]?(export )?[AB1]{0,2}[= '\"#\\\\\r\nn$é]{0,8}", 0..8).prop_map(|lines| lines.join("\n"))
 }
@@ -107,7 +107,7 @@ proptest! {
     }
 
     #[test]
-    fn quoted_values_come_back_as_they_were(value in "[^\\x00\r]{0,40}", other in "[a-z =\\\\'\"#\n$]{0,20}") {
+    fn quoted_values_round_trip(value in "[^\\x00\r]{0,40}", other in "[a-z =\\\\'\"#\n$]{0,20}") {
         let literal = value.replace('\'', "");
         let escape = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"");
         let text =
@@ -129,7 +129,7 @@ proptest! {
     }
 
     #[test]
-    fn any_values_parse_or_have_problems(texts in [scraps(), scraps(), scraps(), scraps(), scraps()]) {
+    fn any_values_parse_or_have_problems(texts in [fragments(), fragments(), fragments(), fragments(), fragments()]) {
         let [id, version, entry, path, method] = texts;
         let json = serde_json::json!({
             "id": id, "version": version, "entry": entry, "env": { id.clone(): version },
@@ -139,8 +139,8 @@ proptest! {
     }
 
     #[test]
-    fn any_path_can_be_looked_up(patterns in vec(scraps(), 1..6), paths in vec(scraps(), 1..6)) {
-        // One pattern that is sure to be there, and those of the others that are sound together.
+    fn any_path_can_be_looked_up(patterns in vec(fragments(), 1..6), paths in vec(fragments(), 1..6)) {
+        // One valid pattern, and those of the others that do not conflict.
         let mut routes = vec![route("/a/{b}/{*c}")];
         for pattern in patterns {
             routes.push(route(&pattern));
@@ -159,15 +159,14 @@ proptest! {
         }
     }
 
-    /// A pattern that passes means the same here and to matchit, which must not refuse it or read other names
-    /// in it.
+    /// A valid pattern means the same to matchit: it is accepted and has the same parameters.
     #[test]
-    fn a_sound_pattern_is_found_by_its_own_path(pattern in scraps()) {
+    fn a_valid_pattern_is_found_by_its_own_path(pattern in fragments()) {
         let Ok(table) = RouteTable::new(&[route(&pattern)]) else { return Ok(()) };
         let mut reference = matchit::Router::new();
         prop_assert!(reference.insert(pattern.as_str(), ()).is_ok());
 
-        // Fill every parameter with the same letter, and resolve the braces.
+        // Replace every parameter by the same letter, and resolve the braces.
         let marked = pattern.replace("{{", "\u{1}").replace("}}", "\u{2}");
         let mut path = String::new();
         for piece in marked.split_inclusive('}') {

@@ -1,4 +1,4 @@
-//! The keys of isolation: each on its own, and those that have to agree.
+//! The keys of isolation: each one, and the rules between them.
 
 use fezz_manifest::{Isolation, Sandbox, Workers};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ fn without(keys: &[&str]) -> Value {
 }
 
 #[test]
-fn every_key_arrives_as_it_was_written() {
+fn every_key_is_parsed() {
     let manifest = parse(&full()).unwrap();
     assert_eq!(manifest.isolation, Some(Isolation::Process));
     assert_eq!(manifest.workers, Workers { min: Some(1), max: Some(4), spare: Some(1) });
@@ -33,7 +33,7 @@ fn words_are_suggested() {
         &[("$.isolation", "must be one of none, process, not \"proces\"; did you mean \"process\"?")],
     );
     expect_problems(&with("/isolation", json!(true)), &[("$.isolation", "must be a string")]);
-    // Judged in its place, so that the ports are not blamed for it.
+    // Without ports, which would be a second problem.
     let mut wrong = without(&["ports"]);
     wrong["sandbox"] = json!("Strict");
     expect_problems(&wrong, &[("$.sandbox", "did you mean \"strict\"?")]);
@@ -59,6 +59,6 @@ fn ports_and_sandbox_agree() {
         &[("$.ports[1]", "from 1 to 65535, not 0"), ("$.ports[2]", "in the list already")],
     );
     let many: Vec<u16> = (1..=65).collect();
-    // A list that is not read leaves none, which `net` then misses too.
+    // The refused list counts as empty, which is a second problem with `net`.
     expect_problems(&with("/ports", json!(many)), &[("$.ports", "at most 64"), ("$.ports", "needs")]);
 }

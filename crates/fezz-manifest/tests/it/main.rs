@@ -12,7 +12,7 @@ mod values;
 use fezz_manifest::{Manifest, Problems};
 use serde_json::{Value, json};
 
-/// A manifest that has every key.
+/// A manifest with every key.
 fn full() -> Value {
     json!({
         "$schema": "../../docs/fezz.schema.json",

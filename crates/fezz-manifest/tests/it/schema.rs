@@ -1,4 +1,4 @@
-//! The committed JSON Schemas are the ones that the crate gives, and agree with the parser as far as they can.
+//! The committed JSON Schemas are current, and agree with the parser.
 
 use std::path::Path;
 
@@ -26,8 +26,8 @@ fn check_committed(file: &str, current: &str) {
         std::fs::write(&path, current).expect("docs/ can be written");
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    // As values: the order of keys depends on a feature of serde_json, which any crate of the workspace can
-    // turn on.
+    // Compared as values: the order of keys depends on a feature of serde_json, which any crate of the workspace can
+    // enable.
     let committed: Value = serde_json::from_str(&committed).unwrap_or_default();
     assert!(
         committed == serde_json::from_str::<Value>(current).expect("the schema is JSON"),
@@ -52,7 +52,7 @@ fn named_schema() -> (String, Value) {
     (pattern.clone(), named.clone())
 }
 
-/// The texts that a pattern of the schema allows.
+/// Texts that match a pattern of the schema.
 fn texts(pointer: &str) -> impl Strategy<Value = String> {
     let schema = schema();
     matching(schema.pointer(pointer).and_then(Value::as_str).expect("a pattern"))
@@ -61,7 +61,7 @@ fn texts(pointer: &str) -> impl Strategy<Value = String> {
 fn matching(pattern: &str) -> impl Strategy<Value = String> + use<> {
     let inner =
         pattern.strip_prefix('^').and_then(|rest| rest.strip_suffix('$')).expect("an anchored pattern");
-    // JSON Schema follows ECMAScript, which writes code points in another way than the regex crates.
+    // JSON Schema uses ECMAScript's syntax for code points, which differs from that of the regex crates.
     string_regex(&inner.replace(r"\u00", r"\x")).expect("a pattern that can be generated")
 }
 
@@ -76,7 +76,7 @@ fn objects_are_closed_and_require_what_the_parser_requires() {
     assert_eq!(route["required"], json!(["path", "method"]));
 }
 
-/// The parser knows a key if it does not call it unknown, and says so for every key that the schema lacks.
+/// The parser's list of keys is in its message about an unknown key.
 #[test]
 fn both_know_the_same_keys() {
     let schema = schema();
@@ -138,7 +138,7 @@ fn both_have_the_same_rules_for_aliases() {
     assert_eq!((&weight["minimum"], &weight["maximum"]), (&json!(0), &json!(MAX_WEIGHT)));
 }
 
-/// The rules for a path that only the parser has.
+/// Rules for a path that are not in the schema.
 const BEYOND_A_PATTERN: [&str; 6] =
     ["as a segment", "needs no encoding", "encoded dot", "control character", "two parameters", "at most 16"];
 
@@ -150,7 +150,7 @@ proptest! {
 
     #[test]
     fn versions_of_the_schema_parse(version in texts("/properties/version/pattern")) {
-        // A number beyond u64 is semver, but not to the crate; the length is a rule of its own.
+        // The semver crate refuses numbers beyond u64; the length is a separate rule.
         let digits = version.split(|c: char| !c.is_ascii_digit()).map(str::len).max();
         if version.len() <= 128 && digits < Some(19) {
             parse(&with("/version", json!(version)))?;
@@ -184,7 +184,7 @@ proptest! {
     #[test]
     fn entries_of_the_schema_parse(entry in texts("/properties/entry/pattern")) {
         if let Err(problems) = parse(&with("/entry", json!(entry))) {
-            // Control characters beyond ASCII, blank names and dots are left to the parser.
+            // Non-ASCII control characters, blank names and dots are left to the parser.
             let beyond = ["control characters", "must not be empty", "must not hold `..`"];
             prop_assert!(beyond.iter().any(|part| problems.to_string().contains(part)), "{}", problems);
         }

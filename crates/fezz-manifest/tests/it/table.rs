@@ -1,4 +1,4 @@
-//! The route table: which route takes which request, and how routes get in each other's way.
+//! The route table: which route matches a request, and conflicts between routes.
 
 use fezz_manifest::{Found, Methods, Route, RouteTable};
 use http::Method;
@@ -21,7 +21,7 @@ fn table(lines: &[&str]) -> RouteTable {
     RouteTable::new(&routes(lines)).expect("routes without problems")
 }
 
-/// One line for an answer: the pattern with its parameters, or what stands in for a route.
+/// The result as one line: the pattern with its parameters, or why there is none.
 fn show(found: &Found<'_, '_>) -> String {
     match found {
         Found::Route(found) => {
@@ -68,7 +68,7 @@ fn a_request_is_matched_by_the_most_literal_pattern() {
 }
 
 #[test]
-fn literal_braces_and_escapes_match_as_they_are_sent() {
+fn literal_braces_and_escapes_match_verbatim() {
     let table = table(&["GET /{{id}}", "GET /caf%C3%A9", "GET /v{major}/{{x}}"]);
     expect(&table, "GET /{id}", "/{{id}}");
     expect(&table, "GET /caf%C3%A9", "/caf%C3%A9");
@@ -77,7 +77,7 @@ fn literal_braces_and_escapes_match_as_they_are_sent() {
 }
 
 #[test]
-fn trailing_slashes_tell_routes_apart() {
+fn trailing_slashes_are_significant() {
     let table = table(&["GET /a", "GET /b/"]);
     expect(&table, "GET /a/", "not found");
     expect(&table, "GET /b", "not found");
@@ -126,13 +126,13 @@ fn allow_has_a_stable_order() {
 }
 
 #[test]
-fn any_takes_what_no_route_names() {
+fn any_matches_methods_without_a_route() {
     let table = table(&["ANY /a", "GET /a", "MKCOL /a", "ANY /b"]);
     let all = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
     expect(&table, "PUT /a", "/a");
     expect(&table, "OPTIONS /a", "/a");
     expect(&table, "PURGE /a", "/a");
-    // GET is the better match for HEAD, since it is named.
+    // GET, a name, takes precedence over ANY.
     expect(&table, "HEAD /a", "/a (head)");
     expect(&table, "HEAD /b", "/b");
     expect(&table, "TRACE /a", &format!("not allowed: {all}, MKCOL"));
@@ -140,7 +140,7 @@ fn any_takes_what_no_route_names() {
 }
 
 #[test]
-fn the_root_is_the_slash_route_where_there_is_one() {
+fn the_root_is_the_slash_route() {
     let table = table(&["GET /hello", "POST /"]);
     expect(&table, "POST -", "/");
     expect(&table, "GET -", "not allowed: POST, OPTIONS");
@@ -148,7 +148,7 @@ fn the_root_is_the_slash_route_where_there_is_one() {
 }
 
 #[test]
-fn the_root_is_else_the_first_route_without_parameters() {
+fn without_a_slash_route_the_root_is_the_first_without_parameters() {
     let table = table(&["GET /{id}", "POST /a", "GET /b", "GET /a", "HEAD /c", "PROPFIND /d"]);
     expect(&table, "GET -", "/b");
     expect(&table, "HEAD -", "/b (head)");
@@ -200,7 +200,7 @@ fn duplicates_name_the_earlier_route() {
 }
 
 #[test]
-fn conflicts_name_the_earliest_route_in_the_way() {
+fn conflicts_name_the_earliest_route() {
     expect_problems(
         &["GET /x", "GET /a/{id}", "POST /a/{name}", "GET /a/{*rest}", "GET /a/{id}/b", "GET /a/{other}/b"],
         &[
@@ -224,7 +224,7 @@ fn a_parameter_is_never_empty() {
 }
 
 #[test]
-fn names_may_differ_where_paths_do() {
+fn parameters_may_have_different_names_in_different_paths() {
     let table = table(&["GET /{a}/x", "GET /{b}/y", "GET /{c}"]);
     expect(&table, "GET /1/x", "/{a}/x a=1");
     expect(&table, "GET /1/y", "/{b}/y b=1");
@@ -232,7 +232,7 @@ fn names_may_differ_where_paths_do() {
 }
 
 #[test]
-fn routes_that_come_from_no_file_are_judged_too() {
+fn routes_that_do_not_come_from_a_file_are_checked() {
     expect_problems(&[], &["$.routes: must have a route"]);
     let many = "/{p}".repeat(30);
     expect_problems(

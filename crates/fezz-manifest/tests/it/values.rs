@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{expect_problems, full, parse, with};
 
 #[test]
-fn wrong_types_are_named_where_they_stand() {
+fn wrong_types_are_reported_at_their_place() {
     for json in [json!(null), json!([]), json!("x"), json!(1)] {
         expect_problems(&json, &[("$", "must be an object")]);
     }
@@ -47,7 +47,7 @@ fn ids() {
 }
 
 #[test]
-fn limits_hold_at_their_edges() {
+fn limits_are_inclusive() {
     for (key, low, high) in
         [("timeout_ms", 1u64, 3_600_000u64), ("max_body_bytes", 0, 4 << 30), ("max_concurrency", 1, 65_536)]
     {
@@ -116,7 +116,7 @@ fn secrets() {
 }
 
 #[test]
-fn a_secret_that_stands_where_its_name_belongs_is_not_shown() {
+fn a_secret_in_place_of_its_name_is_not_shown() {
     let problems = parse(&with("/secrets", json!(["API_KEY=hunter2"]))).unwrap_err();
     assert!(!problems.to_string().contains("hunter2"), "{problems}");
 }

@@ -1,4 +1,4 @@
-//! The pool on a real Redis that is stopped, restarted and paused.
+//! Tests of the pool on a real Redis that is stopped, restarted and paused.
 
 use std::thread;
 
@@ -21,7 +21,7 @@ fn incr(pool: &RedisPool) -> Result<i64, RedisFailure> {
 }
 
 #[test]
-fn an_answer_that_is_an_error_keeps_the_connection() {
+fn an_error_response_keeps_the_connection() {
     let redis = RedisServer::start();
     let pool = pool(&redis);
     let set: String = pool.query(&Cmd::set("n", "text"), Repeat::Safe).unwrap();
@@ -50,28 +50,28 @@ fn a_safe_command_does_not_notice_a_restart() {
     let pool = pool(&redis);
     incr(&pool).unwrap();
     redis.restart();
-    trust(&pool);
+    skip_check(&pool);
     assert_eq!(get(&pool).unwrap(), None);
     assert_eq!(incr(&pool).unwrap(), 1);
 }
 
 #[test]
-fn an_unsafe_command_does_not_notice_a_restart_while_its_connection_was_idle() {
+fn an_unsafe_command_does_not_notice_a_restart_after_an_idle_time() {
     let mut redis = RedisServer::start();
     let pool = pool(&redis);
     incr(&pool).unwrap();
     redis.restart();
-    thread::sleep(TRUSTED);
+    thread::sleep(CHECK_AFTER);
     assert_eq!(incr(&pool).unwrap(), 1);
 }
 
 #[test]
-fn an_unsafe_command_on_a_cut_connection_fails_once() {
+fn an_unsafe_command_on_a_closed_connection_fails_once() {
     let mut redis = RedisServer::start();
     let pool = pool(&redis);
     incr(&pool).unwrap();
     redis.restart();
-    trust(&pool);
+    skip_check(&pool);
     assert!(matches!(incr(&pool), Err(RedisFailure::NoAnswer(_))));
     assert_eq!(incr(&pool).unwrap(), 1);
 }
@@ -82,10 +82,10 @@ fn a_redis_that_is_down_is_an_error_at_once() {
     let pool = pool(&redis);
     incr(&pool).unwrap();
     redis.stop();
-    trust(&pool);
+    skip_check(&pool);
     let started = Instant::now();
-    assert!(matches!(get(&pool), Err(RedisFailure::NoAnswer(_))), "it was sent");
-    assert!(matches!(get(&pool), Err(RedisFailure::Connect(_))), "it was not");
+    assert!(matches!(get(&pool), Err(RedisFailure::NoAnswer(_))), "it may have been executed");
+    assert!(matches!(get(&pool), Err(RedisFailure::Connect(_))), "it was never sent");
     assert!(started.elapsed() < TIMEOUT);
 }
 
@@ -95,24 +95,24 @@ fn a_redis_that_hangs_is_an_error_in_time() {
     let pool = pool(&redis);
     incr(&pool).unwrap();
     redis.pause();
-    trust(&pool);
+    skip_check(&pool);
     let started = Instant::now();
-    let warm = get(&pool);
-    assert!(matches!(warm, Err(RedisFailure::NoAnswer(_))), "{warm:?}");
-    let fresh = get(&pool);
-    assert!(matches!(fresh, Err(RedisFailure::NoAnswer(_))), "{fresh:?}");
+    let on_pooled = get(&pool);
+    assert!(matches!(on_pooled, Err(RedisFailure::NoAnswer(_))), "{on_pooled:?}");
+    let on_new = get(&pool);
+    assert!(matches!(on_new, Err(RedisFailure::NoAnswer(_))), "{on_new:?}");
     assert!(started.elapsed() < 3 * TIMEOUT, "{:?}", started.elapsed());
     redis.resume();
-    assert_eq!(incr(&pool).unwrap(), 2, "no late answer is taken for this one");
+    assert_eq!(incr(&pool).unwrap(), 2, "a late response is not mistaken for this one");
 }
 
 #[test]
-fn an_address_that_makes_no_sense_is_an_error() {
+fn an_invalid_url_is_an_error() {
     assert!(matches!(RedisPool::new("not a url"), Err(RedisFailure::Url(_))));
     assert!(matches!(RedisPool::new("http://127.0.0.1/"), Err(RedisFailure::Url(_))));
 }
 
-/// Makes idle connections look as if they had just been used, however long the step before took.
-fn trust(pool: &RedisPool) {
+/// Resets the idle time of all connections, so that they are used without a `PING`.
+fn skip_check(pool: &RedisPool) {
     pool.idle().iter_mut().for_each(|idle| idle.since = Instant::now());
 }

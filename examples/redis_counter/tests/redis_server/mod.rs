@@ -1,4 +1,4 @@
-//! A real Redis for tests, on a loopback port of its own; its data goes with it.
+//! A real Redis server for tests, on a loopback port.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A running server; killed when it is dropped.
+/// A running server. Dropping it kills the server and removes its data.
 pub(crate) struct RedisServer {
     child: Child,
     port: u16,
@@ -23,7 +23,7 @@ impl RedisServer {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let port = free_port();
         let mut server = Self { child: spawn(port, &folder), port, folder };
-        // Another process may take the port before the server does: it ends then, and tries another one.
+        // If another process takes the port first, the server exits: try another one.
         for _ in 0..5 {
             if server.answers() {
                 return server;
@@ -34,7 +34,7 @@ impl RedisServer {
         panic!("redis-server does not start");
     }
 
-    /// Where it listens.
+    /// The server's URL.
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
     }
@@ -53,13 +53,13 @@ impl RedisServer {
         assert!(self.answers(), "redis-server does not start again on port {}", self.port);
     }
 
-    /// Keeps it from running: it accepts connections and answers nothing.
+    /// Suspends it: the kernel still accepts connections, but nothing responds.
     #[track_caller]
     pub(crate) fn pause(&self) {
         self.signal("STOP");
     }
 
-    /// Lets it run again.
+    /// Resumes it.
     #[track_caller]
     pub(crate) fn resume(&self) {
         self.signal("CONT");
@@ -71,7 +71,7 @@ impl RedisServer {
         assert!(status.expect("kill can be started").success(), "redis-server cannot be signalled");
     }
 
-    /// Waits until it answers; false where it has ended instead.
+    /// Waits until it answers; false if it exits instead.
     #[track_caller]
     fn answers(&mut self) -> bool {
         let deadline = Instant::now() + PATIENCE;
@@ -96,17 +96,9 @@ impl Drop for RedisServer {
 #[track_caller]
 fn spawn(port: u16, folder: &TempDir) -> Child {
     Command::new("redis-server")
-        .args([
-            "--bind",
-            "127.0.0.1",
-            "--port",
-            &port.to_string(),
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-            "--dir",
-        ])
+        .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+        .args(["--save", "", "--appendonly", "no"])
+        .arg("--dir")
         .arg(folder.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -123,7 +115,7 @@ fn free_port() -> u16 {
     listener.local_addr().expect("it has an address").port()
 }
 
-/// What the server at this port says of itself; it need not be the one that was just started.
+/// The `INFO` of the server at this port, which may be another one than the one just started.
 fn info(port: u16) -> std::io::Result<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(PATIENCE))?;

@@ -1,11 +1,11 @@
-//! What a function in the sandbox must not be able to do. Each attempt is made, and its outcome told.
+//! Attempts at operations that the sandbox forbids.
 
 use std::ffi::CString;
 use std::io;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 
-/// Tries it; answers with `allowed` or with `refused`, and why.
+/// Attempts an operation; returns `allowed`, or `refused` with the error.
 pub(crate) fn attempt(what: &str, argument: &str) -> String {
     let outcome = match what {
         "read" => std::fs::read(argument).map(drop),
@@ -22,7 +22,7 @@ pub(crate) fn attempt(what: &str, argument: &str) -> String {
         "signal" => signal(argument),
         "ptrace" => call(libc::SYS_ptrace, [libc::c_long::from(libc::PTRACE_TRACEME), 0, 0, 0]),
         "mount" => mount(),
-        // Neither is given anything that it could work with: what counts is who says no.
+        // Both with invalid arguments: the error shows whether the sandbox or the call itself refuses.
         "bpf" => call(libc::SYS_bpf, [0, 0, 0, 0]),
         "io_uring" => call(libc::SYS_io_uring_setup, [1, 0, 0, 0]),
         "unshare" => call(libc::SYS_unshare, [libc::c_long::from(libc::CLONE_NEWUSER), 0, 0, 0]),
@@ -48,7 +48,7 @@ fn check(code: libc::c_long) -> io::Result<()> {
 }
 
 fn fork() -> io::Result<()> {
-    // SAFETY: the child, if there is one, ends at once.
+    // SAFETY: the child, if any, exits at once.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
         // SAFETY: ends the process.
@@ -59,7 +59,7 @@ fn fork() -> io::Result<()> {
 
 fn signal(pid: &str) -> io::Result<()> {
     let pid = pid.parse().map_err(io::Error::other)?;
-    // SAFETY: signal 0 is none, and only asks whether it could be sent.
+    // SAFETY: signal 0 sends nothing, and only checks the permission.
     check(unsafe { libc::kill(pid, 0) }.into())
 }
 
@@ -71,7 +71,7 @@ fn chmod(path: &str) -> io::Result<()> {
 
 fn mount() -> io::Result<()> {
     let (source, target) = (c"none", c"/tmp");
-    // SAFETY: all of these end in NUL.
+    // SAFETY: all strings end in NUL.
     check(
         unsafe { libc::mount(source.as_ptr(), target.as_ptr(), c"tmpfs".as_ptr(), 0, std::ptr::null()) }
             .into(),
@@ -80,6 +80,6 @@ fn mount() -> io::Result<()> {
 
 fn raise_limit() -> io::Result<()> {
     let limit = libc::rlimit { rlim_cur: 1 << 20, rlim_max: 1 << 20 };
-    // SAFETY: the limit is there.
+    // SAFETY: the limit is a valid struct.
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }.into())
 }

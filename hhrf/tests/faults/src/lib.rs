@@ -1,6 +1,6 @@
-//! A function that goes wrong in every way there is, for the tests of isolation.
+//! A function that fails in many ways, for the tests of isolation: crashes, hangs, leaks, exhausts resources.
 
-#![expect(unsafe_code, reason = "going wrong takes what safe code cannot do")]
+#![expect(unsafe_code, reason = "some faults are impossible in safe code")]
 
 mod forbidden;
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 use fezz_sdk::http::StatusCode;
 use fezz_sdk::{FezzHttpRequest, FezzHttpResponse, fezz_function};
 
-/// Picks what to do by the last word of the matched route.
+/// Dispatches by the matched route.
 #[fezz_function]
 pub fn faults(req: FezzHttpRequest) -> FezzHttpResponse {
     let ok = FezzHttpResponse::ok();
@@ -36,7 +36,7 @@ fn environment() -> String {
     names.join("\n")
 }
 
-/// Says that it is there before it sleeps, for tests that have to know.
+/// Logs before it sleeps, for tests that wait for its start.
 fn sleep(req: &FezzHttpRequest) -> FezzHttpResponse {
     let ms = req.param("ms").and_then(|ms| ms.parse().ok()).unwrap_or(0);
     log::info!("sleeping");
@@ -49,7 +49,7 @@ fn fault(kind: &str) -> FezzHttpResponse {
     match kind {
         "segfault" => segfault(),
         "abort" => std::process::abort(),
-        #[expect(clippy::exit, reason = "it is the fault that is asked for")]
+        #[expect(clippy::exit, reason = "the fault")]
         "exit" => std::process::exit(0),
         "overflow" => ok.text(overflow(1).to_string()),
         "double-panic" => double_panic(),
@@ -66,7 +66,7 @@ fn fault(kind: &str) -> FezzHttpResponse {
         "disk" => fill_disk(),
         "children" => children(),
         "stray" => stray("/usr/bin/setsid"),
-        // As it could where it runs as root: it is not known by its mark any more.
+        // Also removes the limit by which the host recognizes it, as root can.
         "unmarked-stray" => stray("/usr/bin/setsid /usr/bin/prlimit --locks=unlimited"),
         "hidden-memory" => hide_memory(),
         _ => FezzHttpResponse::new(StatusCode::NOT_FOUND),
@@ -74,12 +74,12 @@ fn fault(kind: &str) -> FezzHttpResponse {
 }
 
 fn segfault() -> ! {
-    // SAFETY: none; this is the fault that is asked for.
+    // SAFETY: none; this is the fault.
     unsafe { std::ptr::without_provenance_mut::<u8>(16).write_volatile(1) };
     std::process::abort()
 }
 
-#[expect(unconditional_recursion, reason = "it is the fault that is asked for")]
+#[expect(unconditional_recursion, reason = "the fault")]
 fn overflow(depth: u64) -> u64 {
     let frame = std::hint::black_box([depth; 256]);
     overflow(depth + 1) + frame[usize::from(depth > 7)]
@@ -104,11 +104,11 @@ fn forever() -> ! {
     }
 }
 
-/// Uses so much of the processor's time, however long that takes.
+/// Uses this much CPU time, however long that takes.
 fn busy(time: Duration) -> FezzHttpResponse {
     let used = || {
         let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the struct is there.
+        // SAFETY: the struct is valid.
         unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut now) };
         Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or_default())
     };
@@ -134,13 +134,13 @@ fn exhaust_memory() -> usize {
     }
 }
 
-/// Fills memory that is mapped nowhere: no limit of a process counts it.
+/// Fills a memfd without mapping it: no limit of a process counts that memory.
 fn hide_memory() -> FezzHttpResponse {
-    // SAFETY: the name is there, and ends with a zero.
+    // SAFETY: the name ends in NUL.
     let file = unsafe { libc::memfd_create(c"hidden".as_ptr(), 0) };
-    let piece = [1_u8; 1 << 16];
-    // SAFETY: the bytes are there; a descriptor that is none is an error.
-    while unsafe { libc::write(file, piece.as_ptr().cast(), piece.len()) } > 0 {}
+    let bytes = [1_u8; 1 << 16];
+    // SAFETY: the buffer is valid; an invalid descriptor is an error.
+    while unsafe { libc::write(file, bytes.as_ptr().cast(), bytes.len()) } > 0 {}
     FezzHttpResponse::ok().text("never too much")
 }
 
@@ -161,26 +161,26 @@ fn leak_threads() -> usize {
     (0..200).filter(leak).count()
 }
 
-/// Writes what is no protocol to every socket that there is.
+/// Writes invalid data to every open socket.
 fn garbage() -> FezzHttpResponse {
     for fd in 3..64 {
-        // SAFETY: the bytes are there; a descriptor that is none is an error.
+        // SAFETY: the buffer is valid; an invalid descriptor is an error.
         unsafe { libc::send(fd, b"garbage garbage garbage\n".as_ptr().cast(), 24, 0) };
     }
     FezzHttpResponse::ok().text("written")
 }
 
-/// A body that takes a while to be sent, and an end before that.
+/// Exits while a large response is being sent.
 fn mid_response() -> FezzHttpResponse {
     std::thread::spawn(|| {
         std::thread::sleep(Duration::from_millis(2));
-        // SAFETY: ends the process.
+        // SAFETY: exits the process.
         unsafe { libc::_exit(3) }
     });
     FezzHttpResponse::ok().bytes(vec![7; 256 << 20])
 }
 
-/// Starts processes that go on for longer than anybody waits, and tells which.
+/// Starts long-running child processes, and returns their ids.
 fn children() -> FezzHttpResponse {
     let start = |_| std::process::Command::new("/bin/sleep").arg("1000").spawn();
     let started: Result<Vec<_>, _> = (0..3).map(start).collect();
@@ -193,9 +193,9 @@ fn children() -> FezzHttpResponse {
     }
 }
 
-/// Starts a process through `how`, which leaves its group and session, and whose parent ends; tells which.
-fn stray(how: &str) -> FezzHttpResponse {
-    let script = format!("{how} /bin/sleep 1000 </dev/null >/dev/null 2>&1 & echo $!");
+/// Starts a process with `wrapper` that leaves its group and session, and whose parent exits; returns its id.
+fn stray(wrapper: &str) -> FezzHttpResponse {
+    let script = format!("{wrapper} /bin/sleep 1000 </dev/null >/dev/null 2>&1 & echo $!");
     let started = std::process::Command::new("/bin/sh").args(["-c", &script]).output();
     match started {
         Ok(output) => FezzHttpResponse::ok().text(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
@@ -203,12 +203,12 @@ fn stray(how: &str) -> FezzHttpResponse {
     }
 }
 
-/// Writes to the data directory until that fails, and tells how.
+/// Writes to the data directory until that fails, and returns the error.
 fn fill_disk() -> FezzHttpResponse {
     let path = fezz_sdk::data_dir().unwrap_or(std::path::Path::new(".")).join("large");
     let written = File::create(&path).and_then(|mut file| {
-        let piece = vec![7_u8; 1 << 20];
-        (0..4096).try_for_each(|_| file.write_all(&piece))
+        let bytes = vec![7_u8; 1 << 20];
+        (0..4096).try_for_each(|_| file.write_all(&bytes))
     });
     let _ = std::fs::remove_file(&path);
     match written {

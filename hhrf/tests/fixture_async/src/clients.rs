@@ -1,4 +1,4 @@
-//! Clients in statics, which outlive an eviction: an HTTP client, and a pool of connections.
+//! Clients in statics, kept across evictions: an HTTP client, and a connection pool.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use reqwest::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Asks the server that the request names, with both, and tells the pooled connection's own address.
+/// Calls the server named in the request with both, and returns the local address of the pooled connection.
 pub(crate) async fn answer(req: &FezzHttpRequest) -> Result<FezzHttpResponse, FezzError> {
     static CLIENT: OnceLock<Client> = OnceLock::new();
     static POOL: OnceLock<Pool<Connections>> = OnceLock::new();

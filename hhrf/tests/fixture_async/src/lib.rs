@@ -1,4 +1,4 @@
-//! An async function of many paths, for the host's tests: waits, streams, panics and holds on to wakers.
+//! An async function for the host's tests: waits, streams, panics, and keeps wakers.
 
 mod clients;
 mod streams;
@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use fezz_sdk::{BodyStream, FezzError, FezzHttpRequest, FezzHttpResponse, IntoFezzResponse, fezz_function};
 
-/// Futures and streams that are alive.
+/// The number of live futures and streams.
 static ALIVE: AtomicU64 = AtomicU64::new(0);
 /// Calls that have begun to wait.
 static WAITING: AtomicU64 = AtomicU64::new(0);
 
-/// Counts itself for as long as it lives.
+/// Counts itself in [`ALIVE`] until it is dropped.
 struct Alive;
 
 impl Alive {
@@ -40,7 +40,7 @@ impl Drop for PanicsInDrop {
     }
 }
 
-/// Picks what to do by the matched route.
+/// Dispatches by the matched route.
 #[fezz_function(stream, init = start, shutdown = stop)]
 pub async fn fixture(req: FezzHttpRequest, body: BodyStream) -> Result<FezzHttpResponse, FezzError> {
     let ok = FezzHttpResponse::ok();
@@ -83,7 +83,7 @@ pub async fn fixture(req: FezzHttpRequest, body: BodyStream) -> Result<FezzHttpR
     })
 }
 
-/// Does as the variable `INIT` says.
+/// Fails as the variable `INIT` says.
 fn start() -> Result<(), FezzError> {
     match fezz_sdk::variable("INIT") {
         Some("panic") => panic!("in init"),

@@ -1,4 +1,4 @@
-//! Bodies in both directions, and all that can go wrong with them.
+//! Streamed bodies in both directions, and their failures.
 
 use std::future::ready;
 use std::io;
@@ -11,8 +11,8 @@ use futures_util::{StreamExt, stream};
 
 use crate::{Alive, number};
 
-/// The size of a piece.
-const PIECE: usize = 64 * 1024;
+/// The size of a chunk.
+const CHUNK: usize = 64 * 1024;
 
 pub(crate) async fn answer(
     req: &FezzHttpRequest,
@@ -20,7 +20,7 @@ pub(crate) async fn answer(
 ) -> Result<FezzHttpResponse, FezzError> {
     let ok = FezzHttpResponse::ok();
     Ok(match req.matched_route() {
-        "/stream/{pieces}" => ok.with_body(pieces(number(req))),
+        "/stream/{pieces}" => ok.with_body(chunks(number(req))),
         "/stream-slow" => ok.with_body(slow()),
         "/stream-error" => ok.with_body(breaks(|| Err(io::Error::other("the disk is on fire")))),
         "/stream-panic" => ok.with_body(breaks(|| panic!("in a stream"))),
@@ -28,20 +28,14 @@ pub(crate) async fn answer(
         "/sse" => events().into_fezz_response(),
         "/upload" => {
             let mut count = 0;
-            while let Some(piece) = body.next().await {
-                count += piece?.len();
+            while let Some(chunk) = body.next().await {
+                count += chunk?.len();
             }
             ok.text(count.to_string())
         }
         "/upload-late/{ms}" => {
             tokio::time::sleep(Duration::from_millis(number(req))).await;
-            ok.text(
-                body.map(|piece| piece.map_or(0, |piece| piece.len()))
-                    .collect::<Vec<_>>()
-                    .await
-                    .len()
-                    .to_string(),
-            )
+            ok.text(body.count().await.to_string())
         }
         "/upload-unread" => ok.text("unread"),
         "/echo" => ok.with_body(Body::from_stream(body)),
@@ -49,9 +43,9 @@ pub(crate) async fn answer(
     })
 }
 
-fn pieces(count: u64) -> Body {
-    let piece = Bytes::from(vec![b'x'; PIECE]);
-    Body::from_stream(stream::iter((0..count).map(move |_| Ok::<_, io::Error>(piece.clone()))))
+fn chunks(count: u64) -> Body {
+    let chunk = Bytes::from(vec![b'x'; CHUNK]);
+    Body::from_stream(stream::iter((0..count).map(move |_| Ok::<_, io::Error>(chunk.clone()))))
 }
 
 fn slow() -> Body {
@@ -66,13 +60,13 @@ fn breaks(how: fn() -> io::Result<Bytes>) -> Body {
     Body::from_stream(first.chain(stream::once(async move { how() })))
 }
 
-/// Ends only when it is dropped.
+/// Never ends.
 fn forever() -> Body {
     let alive = Alive::new();
-    let piece = Bytes::from(vec![b'x'; PIECE]);
+    let chunk = Bytes::from(vec![b'x'; CHUNK]);
     Body::from_stream(stream::repeat_with(move || {
         let _alive = &alive;
-        Ok::<_, io::Error>(piece.clone())
+        Ok::<_, io::Error>(chunk.clone())
     }))
 }
 

@@ -1,4 +1,4 @@
-//! Wakers that are kept for longer than a call.
+//! Wakers that outlive their call.
 
 use std::future::poll_fn;
 use std::sync::{Mutex, PoisonError};
@@ -10,12 +10,12 @@ static KEPT: Mutex<Vec<Waker>> = Mutex::new(Vec::new());
 
 pub(crate) async fn answer(req: &FezzHttpRequest) -> FezzHttpResponse {
     match req.param("what") {
-        // Keeps the call's waker, and ends.
+        // Keeps the call's waker, and returns.
         Some("keep") => {
             let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
             kept().push(waker);
         }
-        // Wakes all that were kept, from another thread: their calls have ended, perhaps before an eviction.
+        // Wakes all kept wakers from another thread: their calls have ended, perhaps before an eviction.
         Some("wake") => {
             let wakers = std::mem::take(&mut *kept());
             let _ = std::thread::spawn(move || wakers.into_iter().for_each(Waker::wake)).join();

@@ -1,15 +1,15 @@
-//! A function on tokio-postgres, for the host's tests: one client in a static, which all calls share.
+//! An async function with tokio-postgres for the host's tests: all calls share one client in a static.
 
 use fezz_sdk::{FezzError, FezzHttpRequest, fezz_function};
 use tokio::sync::OnceCell;
 use tokio_postgres::{CancelToken, Client, NoTls};
 
-/// Picks what to do by the matched route.
+/// Dispatches by the matched route.
 #[fezz_function]
 pub async fn fixture(req: FezzHttpRequest) -> Result<String, FezzError> {
     let client = client().await?;
     match req.matched_route() {
-        // The server's process behind the connection, and something that was computed there.
+        // The server's process id for this connection, and a computed value.
         "/double/{number}" => {
             let number: i64 = req.param("number").unwrap_or_default().parse()?;
             let row = client.query_one("SELECT pg_backend_pid(), 2 * $1::bigint", &[&number]).await?;
@@ -26,7 +26,7 @@ pub async fn fixture(req: FezzHttpRequest) -> Result<String, FezzError> {
     }
 }
 
-/// The client. Its connection is a task of the library's runtime, which goes on while no call is there.
+/// The client. Its connection is a task of the library's runtime, which runs between calls too.
 async fn client() -> Result<&'static Client, FezzError> {
     static CLIENT: OnceCell<Client> = OnceCell::const_new();
     let connect = || async {
@@ -39,7 +39,7 @@ async fn client() -> Result<&'static Client, FezzError> {
     CLIENT.get_or_try_init(connect).await
 }
 
-/// Ends the statement on the server where the call is dropped: all others wait behind it, on the same connection.
+/// Cancels the statement on the server if the call is dropped: other calls wait for it on the same connection.
 struct CancelOnDrop(Option<CancelToken>);
 
 impl CancelOnDrop {
@@ -51,7 +51,7 @@ impl CancelOnDrop {
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         if let Some(token) = self.0.take() {
-            // Where that fails the statement runs to its end, as it would have anyway.
+            // If that fails, the statement runs to its end.
             tokio::spawn(async move { token.cancel_query(NoTls).await });
         }
     }

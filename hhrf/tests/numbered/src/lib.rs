@@ -1,5 +1,5 @@
-//! Answers with the number that a test has written over its marks: one at each end of its data, so that a mixture of
-//! two builds shows.
+//! Responds with the numbers that a test has written over its marks, one at each end of its data, so that a mix of two
+//! builds is detected.
 
 use std::hint::black_box;
 
@@ -18,7 +18,7 @@ static MARKS: Marks =
 /// `00000007-00000007`.
 #[fezz_function]
 pub fn numbered(_: FezzHttpRequest) -> FezzHttpResponse {
-    // What the compiler knows of it is not what is in there.
+    // The file was patched, so the compiler must not use the values that it knows.
     let marks = black_box(&MARKS);
     black_box(&marks.filling);
     let number = |mark: &[u8; 16]| String::from_utf8_lossy(&mark[6..14]).into_owned();
