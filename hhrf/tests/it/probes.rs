@@ -47,7 +47,7 @@ fn a_manifest_that_names_a_digest_takes_that_library_only() {
 }
 
 /// A constructor, and a function that would answer if the constructor let it.
-fn with_constructor(host: &Host, name: &str, code: &str) -> Vec<u8> {
+pub(crate) fn with_constructor(host: &Host, name: &str, code: &str) -> Vec<u8> {
     let source = format!(
         r#"
 #include "fezz.h"

@@ -4,11 +4,12 @@ use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
-use fezz_testkit::Running;
+use fezz_testkit::{Folder, Running, host_program};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::isolation::{alone, assert_gone, isolated, pid};
+use crate::probes::with_constructor;
 
 #[test]
 fn a_hundred_calls_that_hang_leave_no_process_behind() {
@@ -69,23 +70,61 @@ fn a_worker_stands_back_behind_its_host() {
     }
 }
 
-/// The workers below a host, which are the processes with that argument.
-pub(crate) fn workers_of(host: u32) -> Vec<u32> {
+/// All processes below a host, each with its arguments.
+fn descendants(host: u32) -> Vec<(u32, Vec<String>)> {
     let mut found = Vec::new();
     let mut parents = vec![host];
     while let Some(parent) = parents.pop() {
         for task in std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten() {
             let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
             for child in children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()) {
-                let arguments = std::fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
-                if arguments.split(|byte| *byte == 0).nth(1) == Some(b"worker") {
-                    found.push(child);
-                }
+                found.push((child, arguments(child)));
                 parents.push(child);
             }
         }
     }
     found
+}
+
+fn arguments(pid: u32) -> Vec<String> {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).map(|argument| String::from_utf8_lossy(argument).into_owned()).collect()
+}
+
+/// The workers below a host, which are the processes with that argument.
+pub(crate) fn workers_of(host: u32) -> Vec<u32> {
+    let is_worker = |arguments: &[String]| arguments.get(1).is_some_and(|argument| argument == "worker");
+    descendants(host).into_iter().filter(|(_, arguments)| is_worker(arguments)).map(|(pid, _)| pid).collect()
+}
+
+#[test]
+fn each_process_has_the_hosts_name_and_its_role() {
+    // Started by a path that is a link with another name: it says nothing about the names of the processes.
+    let host = isolated(&json!({ "workers": { "min": 2, "max": 2 } })).env("HHRF_PROBE_TIMEOUT_MS", "60000");
+    let link = host.root().join("service");
+    std::os::unix::fs::symlink(host_program(), &link).expect("linked");
+    let host = host.binary(&link).start();
+    let hangs = with_constructor(host.host(), "hang", "for (;;) pause();");
+    Folder::new(&host.host().functions(), "hang@1.0.0").create(&hangs);
+    let roles = [
+        "hhrf: supervisor",
+        "hhrf: serving",
+        "hhrf: worker bad@1.0.0 #1",
+        "hhrf: worker bad@1.0.0 #2",
+        "hhrf: probe hang@1.0.0",
+    ];
+    let all = |host: &Running| {
+        let mut all = descendants(host.pid());
+        all.push((host.pid(), arguments(host.pid())));
+        all
+    };
+    let has = |all: &[(u32, Vec<String>)], role: &str| all.iter().any(|(_, arguments)| arguments[0] == role);
+    let running = host.until(all, |all| roles.iter().all(|role| has(all, role)));
+    for (pid, arguments) in running {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).expect("it runs");
+        assert_eq!(name, "hhrf\n", "{arguments:?}");
+        assert!(roles.contains(&arguments[0].as_str()), "{arguments:?}");
+    }
 }
 
 #[test]
