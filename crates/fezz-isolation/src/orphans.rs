@@ -15,7 +15,7 @@ use rustix::process::{
 };
 
 /// For how long it is tried to be faster than processes that start others.
-const PATIENCE: Duration = Duration::from_secs(5);
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Marks this process, and all that it will start, as a worker of this host.
 pub(crate) fn mark(host: u32) -> io::Result<()> {
@@ -34,7 +34,7 @@ pub(crate) fn kill(host: u32, worker: Option<u32>) {
         Some(worker) => mark == marked(host, worker),
         None => mark >> 32 == u64::from(host),
     };
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + KILL_TIMEOUT;
     let mut killed = HashSet::new();
     // Again, until a look finds none that is new: each may have started another before it was killed.
     while kill_once(is_one, &mut killed) && Instant::now() < deadline {}

@@ -2,27 +2,26 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use fezz_runtime::ffi::{CallBody, Reply, ReplyError, RequestSource};
 use http::HeaderValue;
 use tokio::sync::oneshot;
 
-use super::drive::StreamBody;
+use super::body::WorkerBody;
 use super::worker::Worker;
 
 /// The longest body with which a call is sent ahead of its turn, in bytes.
-const SHORT_BODY: usize = 4 << 10;
+const MAX_PIPELINED_BODY: usize = 4 << 10;
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The circuit breaker is open.
-    #[error("the function's workers crash, so that calls of it are refused for {} ms", .again.as_millis())]
-    Resting {
+    #[error("the function's workers crash, so that calls of it are refused for {} ms", .retry_after.as_millis())]
+    CircuitOpen {
         /// When another try makes sense.
-        again: std::time::Duration,
+        retry_after: Duration,
     },
     /// No worker could be started; the reason.
     #[error("the function's worker could not be started: {0}")]
@@ -91,19 +90,10 @@ pub struct PendingCall {
     pub answer: oneshot::Sender<Result<Reply<WorkerBody>, CallError>>,
 }
 
-/// The body of an answer.
-#[derive(Debug)]
-pub enum WorkerBody {
-    /// The whole body.
-    Whole(Bytes),
-    /// Pieces as the worker makes them.
-    Stream(StreamBody),
-}
-
 impl PendingCall {
     /// Whether it may be sent ahead of its turn: its body is complete and short.
-    pub(super) fn is_short(&self) -> bool {
-        matches!(&self.body, CallBody::Whole(body) if body.len() <= SHORT_BODY)
+    pub(super) fn is_pipelined(&self) -> bool {
+        matches!(&self.body, CallBody::Whole(body) if body.len() <= MAX_PIPELINED_BODY)
     }
 
     /// Whether its caller has gone, or its deadline has passed.

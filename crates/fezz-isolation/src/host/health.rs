@@ -1,8 +1,8 @@
 //! What crashes do to a pool: a delay before the next worker starts, and a breaker that refuses calls.
 //!
 //! Each crash doubles the delay, from a first one to a longest; a while without a crash makes it the first one again.
-//! Many crashes within a window open the breaker: calls are refused, and nothing is started. After a pause one call is
-//! let through to see; if it goes well the breaker closes, if it crashes the next pause is twice as long.
+//! Many crashes within a window open the breaker: calls are refused, and nothing is started. After a open_for one call is
+//! let through to see; if it goes well the breaker closes, if it crashes the next open_for is twice as long.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use super::plan::HealthOptions;
 
-/// The breaker's first pause, and its longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The breaker's first open_for, and its longest.
+const MIN_OPEN: Duration = Duration::from_secs(1);
+const MAX_OPEN: Duration = Duration::from_secs(30);
 
 /// The state of one pool.
 #[derive(Debug)]
 pub(super) struct Health {
-    settings: HealthOptions,
+    options: HealthOptions,
     breaker: Breaker,
     /// The latest crashes, within the window.
     crashes: VecDeque<Instant>,
@@ -25,28 +25,28 @@ pub(super) struct Health {
     delay: Duration,
     last_crash: Option<Instant>,
     /// No worker is started before.
-    rest_until: Option<Instant>,
+    no_start_before: Option<Instant>,
 }
 
 /// `Closed` lets calls through, and opens with too many crashes. `Open` refuses them until a moment, after which one
-/// call finds it `Trying`. `Trying` closes with an answer and opens with a crash; a try that nothing is heard of makes
+/// call finds it `HalfOpen`. `HalfOpen` closes with an answer and opens with a crash; a try that nothing is heard of makes
 /// place for another after a while.
 #[derive(Clone, Copy, Debug)]
 enum Breaker {
     Closed,
-    Open { until: Instant, pause: Duration },
-    Trying { since: Instant, pause: Duration },
+    Open { until: Instant, open_for: Duration },
+    HalfOpen { since: Instant, open_for: Duration },
 }
 
 impl Health {
-    pub(super) fn new(settings: HealthOptions) -> Self {
+    pub(super) fn new(options: HealthOptions) -> Self {
         Self {
-            delay: settings.backoff,
-            settings,
+            delay: options.backoff,
+            options,
             breaker: Breaker::Closed,
             crashes: VecDeque::new(),
             last_crash: None,
-            rest_until: None,
+            no_start_before: None,
         }
     }
 
@@ -55,9 +55,9 @@ impl Health {
         match self.breaker {
             Breaker::Closed => Ok(()),
             Breaker::Open { until, .. } if now < until => Err(until - now),
-            Breaker::Trying { since, .. } if now < since + FIRST_PAUSE => Err(since + FIRST_PAUSE - now),
-            Breaker::Open { pause, .. } | Breaker::Trying { pause, .. } => {
-                self.breaker = Breaker::Trying { since: now, pause };
+            Breaker::HalfOpen { since, .. } if now < since + MIN_OPEN => Err(since + MIN_OPEN - now),
+            Breaker::Open { open_for, .. } | Breaker::HalfOpen { open_for, .. } => {
+                self.breaker = Breaker::HalfOpen { since: now, open_for };
                 Ok(())
             }
         }
@@ -69,13 +69,13 @@ impl Health {
     }
 
     /// How long a worker must wait before it starts.
-    pub(super) fn rest(&self, now: Instant) -> Duration {
-        self.rest_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    pub(super) fn start_delay(&self, now: Instant) -> Duration {
+        self.no_start_before.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
     /// A call was answered.
     pub(super) fn answered(&mut self) {
-        if matches!(self.breaker, Breaker::Trying { .. }) {
+        if matches!(self.breaker, Breaker::HalfOpen { .. }) {
             self.breaker = Breaker::Closed;
             self.crashes.clear();
         }
@@ -83,25 +83,25 @@ impl Health {
 
     /// A worker crashed, or could not start; whether that opened the breaker.
     pub(super) fn crashed(&mut self, now: Instant) -> bool {
-        let HealthOptions { backoff, backoff_max, reset, breaker_crashes, breaker_window } = self.settings;
+        let HealthOptions { backoff, backoff_max, reset, breaker_crashes, breaker_window } = self.options;
         if self.last_crash.is_none_or(|last| now.duration_since(last) >= reset) {
             self.delay = backoff;
         }
         self.last_crash = Some(now);
-        self.rest_until = Some(now + self.delay.mul_f64(jitter()));
+        self.no_start_before = Some(now + self.delay.mul_f64(jitter()));
         self.delay = (self.delay * 2).min(backoff_max);
         self.crashes.push_back(now);
         while self.crashes.front().is_some_and(|first| now.duration_since(*first) > breaker_window) {
             self.crashes.pop_front();
         }
-        let pause = match self.breaker {
-            Breaker::Closed if self.crashes.len() >= breaker_crashes => FIRST_PAUSE,
-            Breaker::Trying { pause, .. } => (pause * 2).min(LONGEST_PAUSE),
+        let open_for = match self.breaker {
+            Breaker::Closed if self.crashes.len() >= breaker_crashes => MIN_OPEN,
+            Breaker::HalfOpen { open_for, .. } => (open_for * 2).min(MAX_OPEN),
             _ => return false,
         };
         // More are of no use, and it could be many.
         self.crashes.clear();
-        self.breaker = Breaker::Open { until: now + pause, pause };
+        self.breaker = Breaker::Open { until: now + open_for, open_for };
         true
     }
 }
@@ -118,14 +118,14 @@ mod tests {
 
     fn health() -> (Health, Instant) {
         let second = Duration::from_secs(1);
-        let settings = HealthOptions {
+        let options = HealthOptions {
             backoff: Duration::from_millis(10),
             backoff_max: 5 * second,
             reset: 30 * second,
             breaker_crashes: 5,
             breaker_window: 30 * second,
         };
-        (Health::new(settings), Instant::now())
+        (Health::new(options), Instant::now())
     }
 
     #[test]
@@ -134,15 +134,15 @@ mod tests {
         let mut expected = Duration::from_millis(10);
         for _ in 0..4 {
             health.crashed(now);
-            let rest = health.rest(now);
+            let rest = health.start_delay(now);
             assert!(rest >= expected / 2 && rest <= expected, "{rest:?} of {expected:?}");
             expected *= 2;
             now += Duration::from_secs(7);
         }
         now += Duration::from_secs(30);
         health.crashed(now);
-        assert!(health.rest(now) <= Duration::from_millis(10));
-        assert_eq!(health.rest(now + Duration::from_secs(1)), Duration::ZERO);
+        assert!(health.start_delay(now) <= Duration::from_millis(10));
+        assert_eq!(health.start_delay(now + Duration::from_secs(1)), Duration::ZERO);
     }
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
         for _ in 0..50 {
             health.crashed(now);
         }
-        assert!(health.rest(now) <= Duration::from_secs(5));
+        assert!(health.start_delay(now) <= Duration::from_secs(5));
     }
 
     #[test]
@@ -163,8 +163,8 @@ mod tests {
         }
         assert!(health.crashed(now));
         assert!(health.is_open());
-        assert_eq!(health.admit(now), Err(FIRST_PAUSE));
-        let later = now + FIRST_PAUSE;
+        assert_eq!(health.admit(now), Err(MIN_OPEN));
+        let later = now + MIN_OPEN;
         assert!(health.admit(later).is_ok(), "one is let through");
         assert!(health.admit(later).is_err(), "and one alone");
         health.answered();
@@ -176,11 +176,11 @@ mod tests {
     fn a_try_that_crashes_doubles_the_pause() {
         let (mut health, mut now) = health();
         (0..5).for_each(|_| _ = health.crashed(now));
-        for pause in [2, 4, 8, 16, 30, 30] {
-            now += LONGEST_PAUSE;
+        for open_for in [2, 4, 8, 16, 30, 30] {
+            now += MAX_OPEN;
             assert!(health.admit(now).is_ok());
             assert!(health.crashed(now));
-            assert_eq!(health.admit(now), Err(Duration::from_secs(pause)));
+            assert_eq!(health.admit(now), Err(Duration::from_secs(open_for)));
         }
     }
 
@@ -188,8 +188,8 @@ mod tests {
     fn a_try_that_is_never_heard_of_makes_place_for_another() {
         let (mut health, now) = health();
         (0..5).for_each(|_| _ = health.crashed(now));
-        assert!(health.admit(now + FIRST_PAUSE).is_ok());
-        assert!(health.admit(now + 2 * FIRST_PAUSE).is_ok());
+        assert!(health.admit(now + MIN_OPEN).is_ok());
+        assert!(health.admit(now + 2 * MIN_OPEN).is_ok());
     }
 
     #[test]

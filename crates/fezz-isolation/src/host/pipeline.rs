@@ -3,23 +3,24 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::call::PendingCall;
 use crate::protocol::Claims;
 
+use super::call::PendingCall;
+
 /// How long a call may take before those behind it are made elsewhere.
-const PATIENCE: Duration = Duration::from_millis(2);
+const STALL_TIMEOUT: Duration = Duration::from_millis(2);
 
 /// See the module. The first one is being made.
 #[derive(Debug)]
 pub(super) struct Pipeline {
-    sent: VecDeque<Sent>,
+    sent: VecDeque<InFlightCall>,
     /// Since when the first one is the first.
     since: Instant,
 }
 
 /// A call that was sent.
 #[derive(Debug)]
-pub(super) struct Sent {
+pub(super) struct InFlightCall {
     pub(super) id: u32,
     /// The length of its frame.
     pub(super) bytes: usize,
@@ -41,7 +42,7 @@ impl Pipeline {
         self.sent.len()
     }
 
-    pub(super) fn first(&self) -> Option<&Sent> {
+    pub(super) fn first(&self) -> Option<&InFlightCall> {
         self.sent.front()
     }
 
@@ -50,7 +51,7 @@ impl Pipeline {
         self.sent.iter().map(|sent| sent.bytes).sum()
     }
 
-    pub(super) fn push(&mut self, sent: Sent) {
+    pub(super) fn push(&mut self, sent: InFlightCall) {
         if self.is_empty() {
             self.since = Instant::now();
         }
@@ -58,16 +59,16 @@ impl Pipeline {
     }
 
     /// The first call has ended.
-    pub(super) fn pop(&mut self) -> Option<Sent> {
+    pub(super) fn pop(&mut self) -> Option<InFlightCall> {
         self.since = Instant::now();
         self.sent.pop_front()
     }
 
     /// When something has to be done if the first call has not ended by then.
     pub(super) fn due(&self) -> Instant {
-        let Some(first) = self.sent.front() else { return self.since + PATIENCE };
+        let Some(first) = self.sent.front() else { return self.since + STALL_TIMEOUT };
         let is_followed = self.sent.iter().skip(1).any(|sent| sent.call.is_some());
-        if is_followed { first.deadline.min(self.since + PATIENCE) } else { first.deadline }
+        if is_followed { first.deadline.min(self.since + STALL_TIMEOUT) } else { first.deadline }
     }
 
     /// Whether the first call's time is up.
@@ -77,7 +78,7 @@ impl Pipeline {
 
     /// Whether the first call keeps others waiting for too long.
     pub(super) fn is_stalled(&self, now: Instant) -> bool {
-        self.len() > 1 && now.duration_since(self.since) >= PATIENCE
+        self.len() > 1 && now.duration_since(self.since) >= STALL_TIMEOUT
     }
 
     /// Takes back what has not begun; the first `keep` calls stay.

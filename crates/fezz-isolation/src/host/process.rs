@@ -6,11 +6,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use fezz_runtime::sys::{pidfd, wait_on};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::unix::AsyncFd;
 
 use super::limits;
-use fezz_runtime::sys::{pidfd, wait_on};
 
 /// A process that leads a group of its own.
 #[derive(Debug)]

@@ -9,18 +9,18 @@ use std::thread;
 use fezz_runtime::sys::spawn_without_huge_pages;
 use tokio::sync::oneshot;
 
-type Order = (Command, oneshot::Sender<io::Result<Child>>);
+type SpawnRequest = (Command, oneshot::Sender<io::Result<Child>>);
 
 /// Starts processes, one after another.
 #[derive(Clone, Debug)]
-pub struct Spawner(mpsc::Sender<Order>);
+pub struct Spawner(mpsc::Sender<SpawnRequest>);
 
 impl Spawner {
     pub fn start() -> Self {
-        let (sender, orders) = mpsc::channel::<Order>();
+        let (sender, requests) = mpsc::channel::<SpawnRequest>();
         let spawner = thread::Builder::new().name("spawner".to_owned()).spawn(move || {
             // Ends when there is no spawner left that could be asked.
-            for (mut command, answer) in orders {
+            for (mut command, answer) in requests {
                 if let Err(Ok(mut child)) = answer.send(spawn_without_huge_pages(&mut command)) {
                     // Nobody waits for it any more.
                     let _ = child.kill();

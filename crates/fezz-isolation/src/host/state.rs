@@ -1,4 +1,4 @@
-//! What a pool has at the moment: its workers, their idle connections, and the calls that wait for one.
+//! What a pool has at the moment: taken workers, their idle connections, and the calls that wait for one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,25 +13,25 @@ use super::status::Crash;
 use super::worker::Worker;
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct PoolState {
     /// The latest one to come back is the first to go out, so that those which are not needed stay idle.
     pub(super) idle: Vec<(Instant, Connection)>,
     pub(super) workers: Vec<Arc<Worker>>,
     /// Workers that were ordered and are not there yet.
     pub(super) starting: usize,
     pub(super) waiting: VecDeque<PendingCall>,
-    /// Who waits for a worker to say whether its function reads request bodies as streams.
+    /// Who waits for a worker to say whether taken function reads request bodies as streams.
     pub(super) capability_waiters: Vec<oneshot::Sender<Result<bool, CallError>>>,
-    /// Calls that connections have taken and not finished.
-    pub(super) taken: usize,
+    /// Calls that connections have in_flight and not finished.
+    pub(super) in_flight: usize,
     pub(super) health: Health,
     pub(super) crashes: VecDeque<Crash>,
     /// When there last was a call: a while without one, and no more workers are kept ready than `min`.
-    pub(super) called: Option<Instant>,
+    pub(super) last_call: Option<Instant>,
     pub(super) closed: bool,
 }
 
-impl State {
+impl PoolState {
     pub(super) fn new(health: Health) -> Self {
         Self {
             idle: Vec::new(),
@@ -39,10 +39,10 @@ impl State {
             starting: 0,
             waiting: VecDeque::new(),
             capability_waiters: Vec::new(),
-            taken: 0,
+            in_flight: 0,
             health,
             crashes: VecDeque::new(),
-            called: None,
+            last_call: None,
             closed: false,
         }
     }
@@ -53,14 +53,14 @@ impl State {
 
     /// Whether calls are let in.
     pub(super) fn admit(&mut self, now: Instant) -> Result<(), CallError> {
-        self.health.admit(now).map_err(|again| CallError::Resting { again })?;
-        self.called = Some(now);
+        self.health.admit(now).map_err(|retry_after| CallError::CircuitOpen { retry_after })?;
+        self.last_call = Some(now);
         Ok(())
     }
 
     /// Calls that are to be made or being made.
-    pub(super) fn wanted(&self) -> usize {
-        self.taken + self.waiting.len() + self.capability_waiters.len()
+    pub(super) fn demand(&self) -> usize {
+        self.in_flight + self.waiting.len() + self.capability_waiters.len()
     }
 
     /// The call that has waited longest and that somebody waits for.
@@ -72,13 +72,13 @@ impl State {
     pub(super) fn next_if(
         &mut self,
         now: Instant,
-        is_such: impl Fn(&PendingCall) -> bool,
+        accept: impl Fn(&PendingCall) -> bool,
     ) -> Option<PendingCall> {
         while let Some(request) = self.waiting.pop_front_if(|request| request.is_over(now)) {
             request.finish(Err(CallError::Deadline));
         }
-        let next = self.waiting.pop_front_if(|request| is_such(request))?;
-        self.taken += 1;
+        let next = self.waiting.pop_front_if(|request| accept(request))?;
+        self.in_flight += 1;
         Some(next)
     }
 
@@ -91,12 +91,12 @@ impl State {
     }
 
     /// Keeps an idle connection.
-    pub(super) fn rest(&mut self, connection: Connection) {
+    pub(super) fn park(&mut self, connection: Connection) {
         self.idle.push((Instant::now(), connection));
     }
 
     /// A connection of a worker that takes calls, if one is idle.
-    pub(super) fn take(&mut self) -> Option<Connection> {
+    pub(super) fn take_idle(&mut self) -> Option<Connection> {
         while let Some((_, connection)) = self.idle.pop() {
             if connection.worker.is_live() {
                 return Some(connection);
@@ -107,12 +107,12 @@ impl State {
 
     /// Takes out the idle connections of this worker.
     pub(super) fn connections_of(&mut self, worker: &Arc<Worker>) -> Vec<Connection> {
-        let its = self.idle.extract_if(.., |(_, connection)| Arc::ptr_eq(&connection.worker, worker));
-        its.map(|(_, connection)| connection).collect()
+        let taken = self.idle.extract_if(.., |(_, connection)| Arc::ptr_eq(&connection.worker, worker));
+        taken.map(|(_, connection)| connection).collect()
     }
 
     /// Tells all who wait that there is nothing to wait for.
-    pub(super) fn refuse(&mut self, error: impl Fn() -> CallError) {
+    pub(super) fn fail_waiting(&mut self, error: impl Fn() -> CallError) {
         for request in self.waiting.drain(..) {
             request.finish(Err(error()));
         }
@@ -122,7 +122,7 @@ impl State {
     }
 
     /// Takes out the connections of workers that have been idle for long and are more than are kept.
-    pub(super) fn surplus(&mut self, now: Instant, idle: Duration, min: usize) -> Vec<Connection> {
+    pub(super) fn take_surplus(&mut self, now: Instant, idle: Duration, min: usize) -> Vec<Connection> {
         let mut surplus = Vec::new();
         let mut live = self.live();
         for worker in self.workers.clone() {

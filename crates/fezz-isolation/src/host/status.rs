@@ -1,12 +1,9 @@
 //! What operators see of a pool.
 
-use std::sync::PoisonError;
-use std::time::{Instant, SystemTime};
-
-use super::pool::Pool;
+use std::time::SystemTime;
 
 /// How many crashes are kept.
-pub(super) const KEPT: usize = 5;
+pub(super) const MAX_CRASHES: usize = 5;
 
 /// One crash.
 #[derive(Clone, Debug)]
@@ -26,7 +23,7 @@ pub struct PoolStatus {
     pub workers: Vec<WorkerStatus>,
     pub waiting: usize,
     /// Whether calls are refused, for the crashes there were.
-    pub resting: bool,
+    pub circuit_open: bool,
     /// What the latest worker said that it cannot do.
     pub missing: Vec<String>,
     pub enforced: Vec<String>,
@@ -39,29 +36,4 @@ pub struct WorkerStatus {
     pub pid: u32,
     pub calls: u64,
     pub seconds: u64,
-}
-
-impl Pool {
-    pub fn status(&self) -> PoolStatus {
-        let state = self.lock();
-        let now = Instant::now();
-        let enforced = state
-            .workers
-            .last()
-            .map(|worker| worker.enforced.lock().unwrap_or_else(PoisonError::into_inner).clone())
-            .unwrap_or_default();
-        let workers = state.workers.iter().map(|worker| WorkerStatus {
-            pid: worker.id(),
-            calls: worker.calls(),
-            seconds: now.duration_since(worker.started()).as_secs(),
-        });
-        PoolStatus {
-            workers: workers.collect(),
-            waiting: state.waiting.iter().filter(|request| !request.answer.is_closed()).count(),
-            resting: state.health.is_open(),
-            missing: enforced.missing,
-            enforced: enforced.parts,
-            crashes: state.crashes.iter().cloned().collect(),
-        }
-    }
 }

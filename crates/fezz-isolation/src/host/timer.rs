@@ -11,7 +11,7 @@ pub(super) struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
     /// Waits until then at the latest. Nothing is lost where this is dropped half-way.
-    pub(super) async fn ring(&mut self, due: Instant) {
+    pub(super) async fn wait_until(&mut self, due: Instant) {
         let due = due.into();
         let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(due)));
         if sleep.is_elapsed() || sleep.deadline() > due {

@@ -10,53 +10,52 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-
 use fezz_runtime::ffi::Pieces;
 
 use crate::protocol::{FrameHeader, FrameKind, HEADER_LEN, ProtocolError};
 
 /// How many pieces are read ahead.
-const AHEAD: usize = 4;
+const READ_AHEAD: usize = 4;
 
 /// The function's end.
 #[derive(Debug)]
-pub(super) struct Incoming(Arc<Channel>);
+pub(super) struct BodyReceiver(Arc<Channel>);
 
 /// The end of the thread that reads.
 #[derive(Debug)]
-pub(super) struct Feeder(Arc<Channel>);
+pub(super) struct BodyFeeder(Arc<Channel>);
 
 /// Lets what is left of a body go unread.
 #[derive(Debug)]
-pub(super) struct Discard(Arc<Channel>);
+pub(super) struct DiscardHandle(Arc<Channel>);
 
 #[derive(Debug, Default)]
 struct Channel {
-    state: Mutex<State>,
+    state: Mutex<ChannelState>,
     room: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ChannelState {
     /// None is the end.
     pieces: VecDeque<Option<Result<Bytes, String>>>,
     waker: Option<Waker>,
     discarded: bool,
 }
 
-pub(super) fn channel() -> (Incoming, Feeder, Discard) {
+pub(super) fn channel() -> (BodyReceiver, BodyFeeder, DiscardHandle) {
     let channel = Arc::<Channel>::default();
-    (Incoming(Arc::clone(&channel)), Feeder(Arc::clone(&channel)), Discard(channel))
+    (BodyReceiver(Arc::clone(&channel)), BodyFeeder(Arc::clone(&channel)), DiscardHandle(channel))
 }
 
 impl Channel {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ChannelState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for room, and wakes whoever waits for a piece.
     fn put(&self, piece: Option<Result<Bytes, String>>) {
-        let is_full = |state: &mut State| state.pieces.len() >= AHEAD && !state.discarded;
+        let is_full = |state: &mut ChannelState| state.pieces.len() >= READ_AHEAD && !state.discarded;
         let mut state = self.room.wait_while(self.lock(), is_full).unwrap_or_else(PoisonError::into_inner);
         if !state.discarded {
             state.pieces.push_back(piece);
@@ -69,7 +68,7 @@ impl Channel {
     }
 }
 
-impl Pieces for Incoming {
+impl Pieces for BodyReceiver {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
         let mut state = self.0.lock();
         if let Some(piece) = state.pieces.pop_front() {
@@ -84,7 +83,7 @@ impl Pieces for Incoming {
     }
 }
 
-impl Feeder {
+impl BodyFeeder {
     /// Reads the body of this call to its end.
     pub(super) fn feed(self, source: &mut BufReader<UnixStream>, id: u32) -> io::Result<()> {
         loop {
@@ -114,7 +113,7 @@ impl Feeder {
     }
 }
 
-impl Discard {
+impl DiscardHandle {
     pub(super) fn discard(&self) {
         let mut state = self.0.lock();
         state.discarded = true;
@@ -128,7 +127,7 @@ impl Discard {
     }
 }
 
-impl Drop for Feeder {
+impl Drop for BodyFeeder {
     fn drop(&mut self) {
         // Where the host broke off, the function is told that there is no more.
         let mut state = self.0.lock();

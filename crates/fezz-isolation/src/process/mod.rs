@@ -8,6 +8,7 @@ mod body;
 mod log;
 mod polled;
 mod request;
+mod response;
 mod run;
 mod serve;
 

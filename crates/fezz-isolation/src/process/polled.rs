@@ -10,7 +10,7 @@ use fezz_runtime::ffi::{RawReply, ReplyError, Task};
 use super::request::WorkerRequest;
 
 /// How often it is looked whether anybody still waits for the answer; nothing wakes the thread for that.
-const LOOK: Duration = Duration::from_millis(5);
+const CANCEL_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 struct Unpark(Thread);
 
@@ -22,7 +22,7 @@ impl Wake for Unpark {
 
 /// Polls the task to its end; none where it was given up, because nobody waits any more. It is dropped then, which
 /// cancels it for real.
-pub(super) fn run(
+pub(super) fn poll_to_end(
     mut task: Task<WorkerRequest>,
     is_cancelled: &dyn Fn() -> bool,
 ) -> Option<Result<RawReply, ReplyError>> {
@@ -35,6 +35,6 @@ pub(super) fn run(
         if is_cancelled() {
             return None;
         }
-        thread::park_timeout(LOOK);
+        thread::park_timeout(CANCEL_POLL_INTERVAL);
     }
 }

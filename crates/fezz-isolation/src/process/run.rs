@@ -6,22 +6,22 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
 
-use rustix::io::dup;
-
 use fezz_runtime::ffi::{HostTable, Identity, Library};
 use fezz_runtime::sys::{Shared, receive_with_fds};
+use rustix::io::dup;
 
-use super::log;
-use super::serve::Connection;
 use crate::protocol::{Claims, Decoder, Encoder, FrameHeader, FrameKind, HEADER_LEN, Ready, Setup};
 use crate::sandbox::{self, Enforced};
+
+use super::log;
+use super::serve::CallServer;
 
 /// Runs the worker to its end; whether it ended as the host asked it to.
 #[must_use]
 pub fn run() -> bool {
     // Without a host there is nobody to tell what went wrong.
     let Ok(control) = control() else { return false };
-    let worker = match Worker::start(&control) {
+    let worker = match WorkerProcess::start(&control) {
         Ok(worker) => worker,
         Err(reason) => {
             let _ = send(&control, FrameKind::Refused, reason.as_bytes());
@@ -55,7 +55,7 @@ fn send(control: &UnixStream, kind: FrameKind, payload: &[u8]) -> io::Result<()>
 }
 
 /// A loaded function and the sockets that calls come from.
-struct Worker {
+struct WorkerProcess {
     library: Arc<Library>,
     claims: Arc<Claims>,
     cancelled: Arc<Shared>,
@@ -63,7 +63,7 @@ struct Worker {
     enforced: Enforced,
 }
 
-impl Worker {
+impl WorkerProcess {
     fn start(control: &UnixStream) -> Result<Self, String> {
         let (setup, fds) = receive(control).map_err(|error| format!("the worker's setup: {error}"))?;
         let mut fds = fds.into_iter();
@@ -93,7 +93,7 @@ impl Worker {
     fn serve(self) -> bool {
         let Self { library, claims, cancelled, sockets, .. } = self;
         let connections =
-            sockets.into_iter().map(|socket| Connection::new(socket, &library, &claims, &cancelled));
+            sockets.into_iter().map(|socket| CallServer::new(socket, &library, &claims, &cancelled));
         let Ok(connections) = connections.collect::<io::Result<Vec<_>>>() else { return false };
         let mut connections = connections.into_iter();
         let Some(first) = connections.next() else { return false };

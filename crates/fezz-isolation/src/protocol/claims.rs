@@ -34,12 +34,12 @@ impl Claims {
 
     /// The worker is about to begin a call; not one that was withdrawn.
     pub(crate) fn begin(&self, id: u32) -> bool {
-        self.take(id, BEGUN) || self.0.word(id as usize).load(Acquire) != WITHDRAWN
+        self.exchange(id, BEGUN) || self.0.word(id as usize).load(Acquire) != WITHDRAWN
     }
 
     /// The host wants a call back: whether it has it.
     pub(crate) fn withdraw(&self, id: u32) -> bool {
-        self.take(id, WITHDRAWN)
+        self.exchange(id, WITHDRAWN)
     }
 
     /// Whether the host has taken it back.
@@ -52,7 +52,7 @@ impl Claims {
         self.0.word(id as usize).load(Acquire) == BEGUN
     }
 
-    fn take(&self, id: u32, state: u32) -> bool {
+    fn exchange(&self, id: u32, state: u32) -> bool {
         self.0.word(id as usize).compare_exchange(OFFERED | id, state, AcqRel, Acquire).is_ok()
     }
 }

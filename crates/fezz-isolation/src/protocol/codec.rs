@@ -6,8 +6,9 @@ use bytes::Bytes;
 use fezz_runtime::ffi::{Reply, ReplyError, RequestSource};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::frame::{Encoder, FrameKind, INLINE_BODY, ProtocolError, STREAMED};
+use super::frame::{FrameKind, INLINE_BODY, ProtocolError, STREAMED};
 use super::message::{Outcome, WireResponse};
+use super::payload::Encoder;
 
 /// Appends the frame of a call to `frames`, with its body if that is complete and short.
 pub(crate) fn encode_request(

@@ -1,13 +1,16 @@
 //! The messages of the protocol that are more than bytes.
 
+use std::io;
 use std::path::PathBuf;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
-use super::frame::{Decoder, Encoder, FrameKind, ProtocolError};
 use crate::sandbox::{Confinement, Enforced};
+
+use super::frame::{FrameKind, ProtocolError, read_frame};
+use super::payload::{Decoder, Encoder};
 
 /// What a worker is told first. Its variables are its environment.
 #[derive(Debug, Serialize, Deserialize)]
@@ -152,4 +155,22 @@ pub(crate) fn encode_response_head<'b>(
         .pairs(|to| headers.iter().for_each(|(name, value)| to(name.as_str().as_bytes(), value.as_bytes())));
     encoder.number(body_length);
     encoder
+}
+
+/// Decodes every frame in these bytes, requests and responses to their last value: the whole of what one side can make
+/// the other read. For fuzzing.
+///
+/// # Errors
+/// The first thing that is not the protocol.
+pub fn decode_frames(mut bytes: &[u8]) -> io::Result<usize> {
+    let mut frames = 0;
+    while let Some((header, payload)) = read_frame(&mut bytes)? {
+        match header.kind {
+            FrameKind::Request => _ = WireRequest::decode(payload).map_err(io::Error::other)?,
+            FrameKind::Response => _ = WireResponse::decode(payload).map_err(io::Error::other)?,
+            _ => {}
+        }
+        frames += 1;
+    }
+    Ok(frames)
 }

@@ -13,8 +13,8 @@ use crate::orphans;
 
 const PREFIX: &str = "fezz-";
 /// For how long it is tried to remove a group: what was killed is in it for as long as the kernel takes.
-const PATIENCE: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(5);
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
+const REMOVE_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// One worker's group; what is in it ends when this is dropped, and it is removed.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Drop for Group {
 /// Ends all processes that workers of a host have left behind; the host itself has ended. May take seconds.
 ///
 /// The control groups of its workers do that. Without them, processes are found by their mark.
-pub fn end_orphans_of(host: u32) {
+pub fn kill_orphans_of_host(host: u32) {
     let Ok(parent) = own_group().map(|own| delegated(&own)) else { return orphans::kill(host, None) };
     groups_in(&parent).iter().filter(|(_, pid)| *pid == host).for_each(|(path, _)| end(path));
     if !has_memory_controller(&parent) {
@@ -89,7 +89,7 @@ pub(in crate::host) fn kill_orphans_of_worker(worker: u32) {
 
 /// Removes the control groups of all hosts that have ended: their supervisors, which should have done so, were killed
 /// too. May take seconds.
-pub fn end_orphans_of_the_dead() {
+pub fn remove_groups_of_dead_hosts() {
     let groups = own_group().map(|own| groups_in(&delegated(&own))).unwrap_or_default();
     groups.iter().filter(|(_, pid)| is_gone(*pid)).for_each(|(path, _)| end(path));
 }
@@ -116,10 +116,10 @@ fn groups_in(parent: &Path) -> Vec<(PathBuf, u32)> {
 fn end(group: &Path) {
     let kill = fs::OpenOptions::new().write(true).open(group.join("cgroup.kill"));
     let _ = kill.and_then(|mut kill| io::Write::write_all(&mut kill, b"1"));
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + REMOVE_TIMEOUT;
     let is_busy = |error: io::Error| error.kind() == io::ErrorKind::ResourceBusy;
     while fs::remove_dir(group).is_err_and(is_busy) && Instant::now() < deadline {
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(REMOVE_POLL_INTERVAL);
     }
 }
 

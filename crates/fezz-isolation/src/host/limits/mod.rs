@@ -8,7 +8,7 @@ mod cgroup;
 mod usage;
 
 pub(super) use cgroup::{Group, kill_orphans_of_worker};
-pub use cgroup::{end_orphans_of, end_orphans_of_the_dead};
+pub use cgroup::{kill_orphans_of_host, remove_groups_of_dead_hosts};
 
 use super::plan::Plan;
 use usage::Usage;

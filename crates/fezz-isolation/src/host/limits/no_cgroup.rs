@@ -21,10 +21,10 @@ impl Group {
 }
 
 /// There are no workers.
-pub const fn end_orphans_of(_: u32) {}
+pub const fn kill_orphans_of_host(_: u32) {}
 
 /// There are no workers.
-pub const fn end_orphans_of_the_dead() {}
+pub const fn remove_groups_of_dead_hosts() {}
 
 /// There are no workers.
 pub(in crate::host) const fn kill_orphans_of_worker(_: u32) {}

@@ -1,9 +1,9 @@
 //! A worker's log records, as they arrive in the host.
 
 use bytes::Bytes;
+use fezz_runtime::ffi::TARGET;
 
 use crate::protocol::Record;
-use fezz_runtime::ffi::TARGET;
 
 /// A worker's log record in the host's log.
 pub(super) fn log(function: &str, worker: u32, payload: &Bytes) {

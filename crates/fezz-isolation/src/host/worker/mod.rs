@@ -14,28 +14,29 @@ use std::time::{Duration, Instant};
 use fezz_runtime::sys::Shared;
 use http::HeaderValue;
 use rustix::process::Signal;
+use tokio::net::UnixStream;
 use tokio::sync::{Notify, watch};
 
-use super::connection::{Connection, Frames};
-use super::limits::{self, Group, Verdict};
-use super::output::Output;
-use super::pool::Spec;
-use super::process::Process;
 use crate::protocol::{Claims, FrameKind};
 use crate::sandbox::Enforced;
 
+use super::frame_reader::FrameReader;
+use super::limits::{self, Group, Verdict};
+use super::output::Output;
+use super::process::Process;
+use super::spec::Spec;
 use log::log;
 pub(super) use start::start;
 
 /// Poll interval for the resource usage of a worker.
 const USAGE_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a worker that is not needed any more has for its `fezz_shutdown`.
-const SHUTDOWN: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the last of a worker's output may take to arrive.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 /// Flags by which calls are cancelled, and as many claims; a call's is that of its number, so that one is used again
 /// late.
-pub(super) const FLAGS: usize = 1024;
+pub(super) const CALL_SLOTS: usize = 1024;
 
 /// Why the host ended a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,9 +53,9 @@ pub(super) enum KillReason {
 
 /// How a worker ended.
 #[derive(Clone, Debug)]
-pub(super) struct Exit {
+pub(super) struct WorkerExit {
     pub(super) status: ExitStatus,
-    pub(super) kill: Option<KillReason>,
+    pub(super) kill_reason: Option<KillReason>,
 }
 
 /// Why a worker did not start.
@@ -87,26 +88,27 @@ pub(super) struct Worker {
     all_closed: Notify,
     /// It takes no new call.
     retiring: AtomicBool,
-    kill: Mutex<Option<KillReason>>,
-    exit: watch::Sender<Option<Exit>>,
+    kill_reason: Mutex<Option<KillReason>>,
+    exit: watch::Sender<Option<WorkerExit>>,
     output: Arc<Output>,
     /// The calls that were sent to it and have not ended, by connection, and the ids of their requests.
     pending: Mutex<Vec<VecDeque<(u32, HeaderValue)>>>,
 }
 
 /// A worker that is to be watched.
-pub(super) struct Started {
+pub(super) struct StartedWorker {
     pub(super) worker: Arc<Worker>,
-    pub(super) connections: Vec<Connection>,
-    control: Frames,
+    /// One for each connection, to be taken before the worker is watched.
+    pub(super) sockets: Vec<UnixStream>,
+    control: FrameReader,
     group: Option<Group>,
-    following: Vec<tokio::task::JoinHandle<()>>,
+    output_tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
-impl Started {
+impl StartedWorker {
     /// Watches the worker until its end, which everybody who waits for it is told.
-    pub(super) async fn watch(self, spec: &Spec, max_calls: u64) -> Option<Exit> {
-        let Self { worker, connections: _, mut control, group, following } = self;
+    pub(super) async fn watch(self, spec: &Spec, max_calls: u64) -> Option<WorkerExit> {
+        let Self { worker, sockets: _, mut control, group, output_tasks } = self;
         let mut usage_poll = tokio::time::interval(USAGE_POLL_INTERVAL);
         usage_poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut control_open = true;
@@ -141,7 +143,7 @@ impl Started {
                     }
                 }
                 () = worker.all_closed.notified() => {
-                    overdue = Some(tokio::time::Instant::now() + SHUTDOWN);
+                    overdue = Some(tokio::time::Instant::now() + SHUTDOWN_TIMEOUT);
                 }
                 () = tokio::time::sleep_until(overdue.unwrap_or_else(tokio::time::Instant::now)), if overdue.is_some() => {
                     overdue = None;
@@ -149,7 +151,7 @@ impl Started {
                 }
             }
         };
-        worker.last_words(following).await;
+        worker.drain_output(output_tasks).await;
         let killed = status.as_ref().is_ok_and(|status| status.signal() == Some(Signal::KILL.as_raw()));
         if killed && group.as_ref().is_some_and(Group::ran_out_of_memory) {
             let limit = spec.plan.limits.memory_bytes;
@@ -158,8 +160,8 @@ impl Started {
             )));
         }
         drop(group);
-        let kill = worker.kill.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let exit = status.ok().map(|status| Exit { status, kill });
+        let kill_reason = worker.kill_reason.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let exit = status.ok().map(|status| WorkerExit { status, kill_reason });
         worker.exit.send_replace(exit.clone());
         exit
     }
@@ -173,7 +175,7 @@ impl Worker {
     /// Ends it at once; the first reason is the one that counts.
     pub(super) fn kill(&self, reason: KillReason) {
         self.retire();
-        self.kill.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+        self.kill_reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
         self.process.kill();
     }
 
@@ -192,7 +194,7 @@ impl Worker {
     }
 
     /// Ends what is left of one that has ended, as far as can be seen.
-    pub(super) fn end_now(&self) {
+    pub(super) fn kill_leftovers(&self) {
         self.process.kill();
     }
 
@@ -206,7 +208,7 @@ impl Worker {
     }
 
     /// Waits for its end, which is at hand.
-    pub(super) async fn exited(&self) -> Option<Exit> {
+    pub(super) async fn exited(&self) -> Option<WorkerExit> {
         let mut exit = self.exit.subscribe();
         exit.wait_for(Option::is_some).await.ok()?.clone()
     }
@@ -278,12 +280,12 @@ impl Worker {
         }
     }
 
-    async fn last_words(&self, following: Vec<tokio::task::JoinHandle<()>>) {
+    async fn drain_output(&self, output_tasks: Vec<tokio::task::JoinHandle<()>>) {
         let all = async {
-            for task in following {
+            for task in output_tasks {
                 let _ = task.await;
             }
         };
-        let _ = tokio::time::timeout(LAST_WORDS, all).await;
+        let _ = tokio::time::timeout(OUTPUT_DRAIN_TIMEOUT, all).await;
     }
 }

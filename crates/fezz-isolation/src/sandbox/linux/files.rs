@@ -30,7 +30,7 @@ const READABLE: &[&str] = &[
 ];
 
 /// What finding a host takes, beside it.
-const RESOLVING: &[&str] = &[
+const NAME_RESOLUTION: &[&str] = &[
     "/etc/resolv.conf",
     "/etc/hosts",
     "/etc/nsswitch.conf",
@@ -43,33 +43,33 @@ const RESOLVING: &[&str] = &[
 const WRITABLE: &[&str] = &["/dev/null"];
 
 /// The first version of Landlock that knows truncation, without which "read only" is not; and the one with ports.
-const FILES: ABI = ABI::V3;
-const PORTS: ABI = ABI::V4;
+const FILES_ABI: ABI = ABI::V3;
+const PORTS_ABI: ABI = ABI::V4;
 /// The one that keeps signals and abstract sockets in.
-const SCOPES: ABI = ABI::V6;
+const SCOPES_ABI: ABI = ABI::V6;
 
 pub(super) fn apply(confinement: &Confinement, enforced: &mut Enforced) -> Result<(), RulesetError> {
-    let everything = AccessFs::from_all(FILES);
+    let everything = AccessFs::from_all(FILES_ABI);
     if Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(everything).is_err() {
         enforced.lacks("Landlock's rules for files (Linux 6.2)");
         return Ok(());
     }
     let ports_are_known = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
-        .handle_access(AccessNet::from_all(PORTS))
+        .handle_access(AccessNet::from_all(PORTS_ABI))
         .is_ok();
-    let mut ruleset = Ruleset::default().handle_access(everything)?.scope(Scope::from_all(SCOPES))?;
+    let mut ruleset = Ruleset::default().handle_access(everything)?.scope(Scope::from_all(SCOPES_ABI))?;
     if ports_are_known {
-        ruleset = ruleset.handle_access(AccessNet::from_all(PORTS))?;
+        ruleset = ruleset.handle_access(AccessNet::from_all(PORTS_ABI))?;
     }
     let mut created = ruleset
         .create()?
-        .add_rules(path_beneath_rules(READABLE, AccessFs::from_read(FILES)))?
+        .add_rules(path_beneath_rules(READABLE, AccessFs::from_read(FILES_ABI)))?
         .add_rules(path_beneath_rules(WRITABLE, AccessFs::ReadFile | AccessFs::WriteFile))?
-        .add_rules(path_beneath_rules(&confinement.readable, AccessFs::from_read(FILES)))?
+        .add_rules(path_beneath_rules(&confinement.readable, AccessFs::from_read(FILES_ABI)))?
         .add_rules(path_beneath_rules(&confinement.writable, data_access()))?;
     if confinement.profile == Profile::Net {
-        created = created.add_rules(path_beneath_rules(RESOLVING, AccessFs::from_read(FILES)))?;
+        created = created.add_rules(path_beneath_rules(NAME_RESOLUTION, AccessFs::from_read(FILES_ABI)))?;
         if ports_are_known {
             let ports = confinement.ports.iter();
             created = created.add_rules(
@@ -92,5 +92,5 @@ pub(super) fn apply(confinement: &Confinement, enforced: &mut Enforced) -> Resul
 
 /// All that is done with files of one's own; nothing that would be run, and no devices.
 fn data_access() -> landlock::BitFlags<AccessFs> {
-    AccessFs::from_all(FILES) & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock)
+    AccessFs::from_all(FILES_ABI) & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock)
 }

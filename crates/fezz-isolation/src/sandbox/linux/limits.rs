@@ -10,7 +10,7 @@ pub(super) fn apply(limits: &ProcessLimits) -> Result<(), SandboxError> {
     // Where it is refused the worker costs others time, and nothing else.
     let _ = rustix::process::nice(limits.nice.into());
     // Beside what the worker has already: its allocator has claimed room that it may never use.
-    let own = own_data().map_err(|source| SandboxError::Limit { what: "data", source })?;
+    let own = data_bytes().map_err(|source| SandboxError::Limit { what: "data", source })?;
     set("data", Resource::Data, own + limits.memory_bytes)?;
     set("open files", Resource::Nofile, limits.open_files)?;
     set_soft("CPU time", Resource::Cpu, limits.cpu_seconds)?;
@@ -20,7 +20,7 @@ pub(super) fn apply(limits: &ProcessLimits) -> Result<(), SandboxError> {
 }
 
 /// The memory of this process that counts as data, in bytes.
-fn own_data() -> io::Result<u64> {
+fn data_bytes() -> io::Result<u64> {
     let statm = procfs::process::Process::myself().and_then(|process| process.statm());
     statm.map(|statm| statm.data * procfs::page_size()).map_err(io::Error::other)
 }

@@ -2,6 +2,7 @@
 
 mod files;
 mod limits;
+mod syscall_table;
 mod syscalls;
 
 use std::io;

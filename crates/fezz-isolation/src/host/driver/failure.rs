@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::Drive;
 use crate::host::call::CallError;
-use crate::host::connection::ExchangeError;
+use crate::host::frame_reader::ExchangeError;
 use crate::host::process::describe;
 use crate::host::worker::{KillReason, Worker};
+
+use super::Driver;
 
 /// Why a connection makes no more calls.
 #[derive(Debug)]
@@ -33,22 +34,22 @@ impl Failure {
                 worker.kill(KillReason::Protocol(error.to_string()))
             }
             // It has ended, or has closed what is not its to close.
-            Self::Broken(_) => worker.end_now(),
+            Self::Broken(_) => worker.kill_leftovers(),
             Self::Ended => {}
         }
     }
 }
 
-impl Drive {
+impl Driver {
     /// Ends the worker, makes those calls elsewhere that it has not begun, and answers the others.
-    pub(super) async fn failed(mut self, failure: Failure) {
+    pub(super) async fn fail_calls(mut self, failure: Failure) {
         let worker = Arc::clone(&self.connection.worker);
         failure.end(&worker);
         let others = self.pipeline.withdraw(&worker.claims, 0);
-        self.give_back(others);
+        self.requeue(others);
         let begun: Vec<_> = self.pipeline.drain().collect();
-        self.unreported.calls += begun.len();
-        self.unreported.tell(&mut self.inner.lock());
+        self.finished.count += begun.len();
+        self.finished.report(&mut self.inner.lock());
         let Self { inner, connection, .. } = self;
         // With its last connection a worker is asked to end.
         drop(connection);
@@ -66,7 +67,7 @@ impl Drive {
 pub(super) async fn end_of(worker: &Worker) -> String {
     worker.exited().await.map_or_else(
         || "its process is gone".to_owned(),
-        |exit| match exit.kill {
+        |exit| match exit.kill_reason {
             Some(KillReason::Limit(what) | KillReason::Protocol(what)) => what,
             Some(KillReason::Deadline | KillReason::Retired) | None => describe(exit.status),
         },

@@ -3,19 +3,20 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use fezz_runtime::ffi::{CallBody, RequestSource};
 use tokio::time::timeout_at;
+
+use crate::host::call::PendingCall;
+use crate::host::frame_reader::{ExchangeError, Response};
+use crate::host::pipeline::InFlightCall;
 
 use super::failure::Failure;
 use super::upload::Upload;
-use super::{Drive, time_left};
-use crate::host::call::PendingCall;
-use crate::host::connection::{ExchangeError, Response};
-use crate::host::pipeline::Sent;
-use fezz_runtime::ffi::{CallBody, RequestSource};
+use super::{Driver, time_left};
 
-impl Drive {
+impl Driver {
     /// Makes this call while there is no other.
-    pub(super) async fn exclusive(&mut self, mut call: PendingCall) -> Result<(), Failure> {
+    pub(super) async fn make_exclusive(&mut self, mut call: PendingCall) -> Result<(), Failure> {
         let (id, worker) = (self.connection.next_id(), &self.connection.worker);
         if let Err(abandoned) = call.handle.begin(worker, id) {
             self.finish(call, Err(abandoned));
@@ -30,16 +31,16 @@ impl Drive {
         };
         let sent = self.send_exclusive(&*call.source, whole, id, call.deadline).await;
         if matches!(sent, Err(Failure::Broken(ExchangeError::Unsent))) {
-            self.give_back(vec![PendingCall { body, ..call }]);
+            self.requeue(vec![PendingCall { body, ..call }]);
             return sent;
         }
-        self.pipeline.push(Sent { id, bytes: 0, deadline: call.deadline, call: Some(call) });
+        self.pipeline.push(InFlightCall { id, bytes: 0, deadline: call.deadline, call: Some(call) });
         sent?;
         match body {
-            CallBody::Whole(_) => self.answer().await,
+            CallBody::Whole(_) => self.receive_answer().await,
             CallBody::Stream(body) => {
-                let sink = self.connection.sink.take().ok_or(ExchangeError::Closed)?;
-                self.answer_with(Upload::start(sink, body, id), id).await
+                let writer = self.connection.writer.take().ok_or(ExchangeError::Closed)?;
+                self.receive_answer_during(Upload::start(writer, body, id), id).await
             }
         }
     }
@@ -51,15 +52,15 @@ impl Drive {
         id: u32,
         deadline: Instant,
     ) -> Result<(), Failure> {
-        let sink = self.connection.sink.as_mut().ok_or(ExchangeError::Closed)?;
+        let writer = self.connection.writer.as_mut().ok_or(ExchangeError::Closed)?;
         let sent =
-            timeout_at(deadline.into(), sink.request(source, time_left(deadline), body.as_ref(), id)).await;
+            timeout_at(deadline.into(), writer.request(source, time_left(deadline), body.as_ref(), id)).await;
         Ok(sent.map_err(|_| Failure::Deadline)??)
     }
 
     /// Waits for the answer while the body is sent. Where it comes in pieces, the body may go on meanwhile.
-    async fn answer_with(&mut self, upload: Upload, id: u32) -> Result<(), Failure> {
-        let answered = self.wait(id).await?;
+    async fn receive_answer_during(&mut self, upload: Upload, id: u32) -> Result<(), Failure> {
+        let answered = self.await_answer(id).await?;
         let upload = if matches!(answered, Ok(Response::Streams(_))) {
             Some(upload)
         } else {
@@ -67,6 +68,6 @@ impl Drive {
             upload.end(&mut self.connection).await?;
             None
         };
-        self.pass(id, answered, upload).await
+        self.deliver(id, answered, upload).await
     }
 }

@@ -3,30 +3,28 @@
 //! Pieces go through a channel with room for one, and the worker's socket has room for some more: then the function
 //! waits for the client. When the client goes, the function is told, and what it has made already is passed over.
 
-use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use fezz_runtime::ffi::{Piece, Reply, StreamError};
 use http::HeaderValue;
-use http_body::Frame;
 use tokio::sync::mpsc;
 
-use super::Drive;
-use super::failure::{Failure, end_of};
-use super::upload::Upload;
-use crate::host::call::{CallError, PendingCall, WorkerBody};
-use crate::host::connection::ExchangeError;
+use crate::host::body::{StreamBody, WorkerBody};
+use crate::host::call::{CallError, PendingCall};
+use crate::host::frame_reader::ExchangeError;
 use crate::host::worker::KillReason;
 use crate::protocol::{FrameKind, ProtocolError};
-use fezz_runtime::ffi::{Piece, Reply, StreamError};
+
+use super::Driver;
+use super::failure::{Failure, end_of};
+use super::upload::Upload;
 
 /// How long a function may go on making a body after its client has left.
-const AFTERWARDS: Duration = Duration::from_secs(5);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a body ended.
-enum End {
+enum BodyEnd {
     Complete,
     /// The client has left.
     Abandoned,
@@ -34,9 +32,9 @@ enum End {
     Failed(ExchangeError),
 }
 
-impl Drive {
+impl Driver {
     /// Answers with a body that the function makes, and passes it on to its end.
-    pub(super) async fn stream(
+    pub(super) async fn stream_reply(
         &mut self,
         call: PendingCall,
         id: u32,
@@ -47,37 +45,36 @@ impl Drive {
         self.inner.spec.observer.call_ended(begin, None);
         let PendingCall { source, request_id, handle, answer, .. } = call;
         let (sender, pieces) = mpsc::channel(1);
-        let body = StreamBody { pieces, ended: false };
         // Where nobody waits any more the first piece finds that out.
-        let _ = answer.send(Ok(reply.map(|()| WorkerBody::Stream(body))));
-        let (end, failure) = self.carry(id, &sender, upload).await;
+        let _ = answer.send(Ok(reply.map(|()| WorkerBody::Stream(StreamBody::new(pieces)))));
+        let (end, failure) = self.relay(id, &sender, upload).await;
         handle.end();
-        self.unreported.calls += 1;
+        self.finished.count += 1;
         // Otherwise its worker's crash is still to be reported, with what was in it.
         if failure.is_none() {
             self.connection.worker.finish(self.connection.index);
-            self.unreported.answered = true;
+            self.finished.any_answered = true;
         }
         drop(source);
         if let Some(end) = end {
-            self.tell(&request_id, end, sender);
+            self.end_body(&request_id, end, sender);
         }
         failure.map_or(Ok(()), Err)
     }
 
     /// What the client is told at the end, if it is still there; and why the connection makes no more calls, if so.
-    async fn carry(
+    async fn relay(
         &mut self,
         id: u32,
         sender: &mpsc::Sender<Piece>,
         upload: Option<Upload>,
     ) -> (Option<Result<(), String>>, Option<Failure>) {
-        let end = match self.pass_on(id, sender).await {
-            End::Complete => Some(Ok(())),
-            End::Broken(reason) => Some(Err(reason)),
-            End::Abandoned => {
+        let end = match self.relay_pieces(id, sender).await {
+            BodyEnd::Complete => Some(Ok(())),
+            BodyEnd::Broken(reason) => Some(Err(reason)),
+            BodyEnd::Abandoned => {
                 self.connection.worker.flag(id).store(1, Ordering::Relaxed);
-                let rest = tokio::time::timeout(AFTERWARDS, self.pass_over(id)).await;
+                let rest = tokio::time::timeout(DRAIN_TIMEOUT, self.discard_rest(id)).await;
                 if !matches!(rest, Ok(Ok(()))) {
                     // Nobody was harmed: it is ended, and another one started when it is needed.
                     self.connection.worker.kill(KillReason::Retired);
@@ -85,7 +82,7 @@ impl Drive {
                 }
                 None
             }
-            End::Failed(error) => {
+            BodyEnd::Failed(error) => {
                 Failure::from(error).end(&self.connection.worker);
                 let crashed = CallError::Crashed(end_of(&self.connection.worker).await);
                 return (Some(Err(crashed.to_string())), Some(Failure::Ended));
@@ -100,7 +97,7 @@ impl Drive {
 
     /// Ends the client's body. Last, since a client that has its end may call again at once; without waiting, since a slow
     /// client must not keep the connection from other calls.
-    fn tell(&self, request_id: &HeaderValue, end: Result<(), String>, sender: mpsc::Sender<Piece>) {
+    fn end_body(&self, request_id: &HeaderValue, end: Result<(), String>, sender: mpsc::Sender<Piece>) {
         let last = end.err().map(|reason| Err(self.broken(request_id, reason)));
         if let Err(mpsc::error::TrySendError::Full(last)) = sender.try_send(last) {
             tokio::spawn(async move { sender.send(last).await });
@@ -115,66 +112,39 @@ impl Drive {
         error
     }
 
-    async fn pass_on(&mut self, id: u32, sender: &mpsc::Sender<Piece>) -> End {
+    async fn relay_pieces(&mut self, id: u32, sender: &mpsc::Sender<Piece>) -> BodyEnd {
         loop {
             let frame = tokio::select! {
-                frame = self.connection.frames.of_call(id) => frame,
-                () = sender.closed() => return End::Abandoned,
+                frame = self.connection.reader.of_call(id) => frame,
+                () = sender.closed() => return BodyEnd::Abandoned,
             };
             let (header, payload) = match frame {
                 Ok(frame) => frame,
-                Err(error) => return End::Failed(error),
+                Err(error) => return BodyEnd::Failed(error),
             };
             match header.kind {
                 FrameKind::Chunk => {
                     if sender.send(Some(Ok(payload))).await.is_err() {
-                        return End::Abandoned;
+                        return BodyEnd::Abandoned;
                     }
                 }
-                FrameKind::End => return End::Complete,
-                FrameKind::Broken => return End::Broken(String::from_utf8_lossy(&payload).into_owned()),
+                FrameKind::End => return BodyEnd::Complete,
+                FrameKind::Broken => return BodyEnd::Broken(String::from_utf8_lossy(&payload).into_owned()),
                 found => {
                     let expected = "a piece of the body";
-                    return End::Failed(ProtocolError::Unexpected { found, expected }.into());
+                    return BodyEnd::Failed(ProtocolError::Unexpected { found, expected }.into());
                 }
             }
         }
     }
 
     /// Reads what nobody wants, to the end.
-    async fn pass_over(&mut self, id: u32) -> Result<(), ExchangeError> {
+    async fn discard_rest(&mut self, id: u32) -> Result<(), ExchangeError> {
         loop {
-            let (header, _) = self.connection.frames.of_call(id).await?;
+            let (header, _) = self.connection.reader.of_call(id).await?;
             if matches!(header.kind, FrameKind::End | FrameKind::Broken) {
                 return Ok(());
             }
         }
-    }
-}
-
-/// The client's end.
-#[derive(Debug)]
-pub struct StreamBody {
-    pieces: mpsc::Receiver<Piece>,
-    ended: bool,
-}
-
-impl http_body::Body for StreamBody {
-    type Data = Bytes;
-    type Error = StreamError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        self.pieces.poll_recv(cx).map(|piece| {
-            // A channel that closes without a word is no end of the body.
-            let piece = piece.unwrap_or(Some(Err(StreamError::Lost)));
-            self.ended = !matches!(piece, Some(Ok(_)));
-            piece.map(|piece| piece.map(Frame::data))
-        })
     }
 }

@@ -18,56 +18,57 @@ use bytes::Bytes;
 use fezz_runtime::ffi::{CallBody, Reply, ReplyError};
 use tokio::time::timeout_at;
 
-use super::call::{CallError, PendingCall, WorkerBody};
-use super::connection::{Connection, ExchangeError, Response};
-use super::pipeline::{Pipeline, Sent};
-use super::pool::Inner;
-use super::state::State;
-use super::timer::Timer;
 use crate::protocol::{FrameKind, ProtocolError, encode_request};
 
+use super::body::WorkerBody;
+use super::call::{CallError, PendingCall};
+use super::connection::Connection;
+use super::frame_reader::{ExchangeError, Response};
+use super::pipeline::{InFlightCall, Pipeline};
+use super::pool::PoolInner;
+use super::state::PoolState;
+use super::timer::Timer;
 use failure::Failure;
-pub use streaming::StreamBody;
 use upload::Upload;
 
 /// No more bytes than these and one call are ahead. Sockets have room for many times as much, so that sending does not
 /// wait: the worker could be waiting for its answers to be read.
-const AHEAD_BYTES: usize = 16 << 10;
+const MAX_PIPELINE_BYTES: usize = 16 << 10;
 
 /// A connection at work.
 #[derive(Debug)]
-pub(super) struct Drive {
-    inner: Arc<Inner>,
+pub(super) struct Driver {
+    inner: Arc<PoolInner>,
     connection: Connection,
     pipeline: Pipeline,
     timer: Timer,
-    unreported: Unreported,
+    finished: FinishedCalls,
 }
 
 /// Calls that have ended, which the pool has not been told yet.
 #[derive(Debug, Default)]
-struct Unreported {
-    calls: usize,
-    answered: bool,
+struct FinishedCalls {
+    count: usize,
+    any_answered: bool,
 }
 
-impl Unreported {
-    fn tell(&mut self, state: &mut State) {
-        state.taken -= std::mem::take(&mut self.calls);
-        if std::mem::take(&mut self.answered) {
+impl FinishedCalls {
+    fn report(&mut self, state: &mut PoolState) {
+        state.in_flight -= std::mem::take(&mut self.count);
+        if std::mem::take(&mut self.any_answered) {
             state.health.answered();
         }
     }
 }
 
-impl Drive {
-    pub(super) fn new(inner: Arc<Inner>, connection: Connection) -> Self {
+impl Driver {
+    pub(super) fn new(inner: Arc<PoolInner>, connection: Connection) -> Self {
         Self {
             inner,
             connection,
             pipeline: Pipeline::new(),
             timer: Timer::default(),
-            unreported: Unreported::default(),
+            finished: FinishedCalls::default(),
         }
     }
 
@@ -75,69 +76,72 @@ impl Drive {
     pub(super) async fn run(mut self, first: PendingCall) {
         let mut next = Some(first);
         while let Some(call) = next {
-            let made =
-                if call.is_short() { self.send_and_answer(call).await } else { self.exclusive(call).await };
+            let made = if call.is_pipelined() {
+                self.make_pipelined(call).await
+            } else {
+                self.make_exclusive(call).await
+            };
             if let Err(failure) = made {
-                return self.failed(failure).await;
+                return self.fail_calls(failure).await;
             }
-            let Some((drive, call)) = self.next() else { return };
+            let Some((drive, call)) = self.next_call() else { return };
             self = drive;
             next = Some(call);
         }
     }
 
     /// Makes this call, and those that can be sent behind it.
-    async fn send_and_answer(&mut self, call: PendingCall) -> Result<(), Failure> {
-        self.send(Some(call)).await?;
+    async fn make_pipelined(&mut self, call: PendingCall) -> Result<(), Failure> {
+        self.fill_pipeline(Some(call)).await?;
         while !self.pipeline.is_empty() {
-            self.answer().await?;
-            if self.connection.frames.is_empty() && !self.pipeline.is_empty() {
-                self.send(None).await?;
+            self.receive_answer().await?;
+            if self.connection.reader.is_empty() && !self.pipeline.is_empty() {
+                self.fill_pipeline(None).await?;
             }
         }
         Ok(())
     }
 
     /// Sends this call, and those that wait, as far as they can be sent ahead.
-    async fn send(&mut self, first: Option<PendingCall>) -> Result<(), Failure> {
-        let Some(sink) = &mut self.connection.sink else { return Err(ExchangeError::Closed.into()) };
-        let mut frames = std::mem::take(&mut sink.scratch);
+    async fn fill_pipeline(&mut self, first: Option<PendingCall>) -> Result<(), Failure> {
+        let Some(writer) = &mut self.connection.writer else { return Err(ExchangeError::Closed.into()) };
+        let mut frames = std::mem::take(&mut writer.scratch);
         frames.clear();
         let mut next = first;
-        while let Some(call) = next.take().or_else(|| self.more()) {
-            self.queue(call, &mut frames);
+        while let Some(call) = next.take().or_else(|| self.next_to_pipeline()) {
+            self.enqueue(call, &mut frames);
         }
-        let (Some(sink), Some(first)) = (&mut self.connection.sink, self.pipeline.first()) else {
+        let (Some(writer), Some(first)) = (&mut self.connection.writer, self.pipeline.first()) else {
             return Ok(());
         };
         let sent = if frames.is_empty() {
             Ok(Ok(()))
         } else {
-            timeout_at(first.deadline.into(), sink.send(&frames)).await
+            timeout_at(first.deadline.into(), writer.send(&frames)).await
         };
-        sink.scratch = frames;
+        writer.scratch = frames;
         Ok(sent.map_err(|_| Failure::Deadline)??)
     }
 
     /// The next call, if it can be sent ahead.
-    fn more(&mut self) -> Option<PendingCall> {
+    fn next_to_pipeline(&mut self) -> Option<PendingCall> {
         let is_worn = self.connection.worker.calls() >= self.inner.context.options.max_calls;
         if self.pipeline.len() >= self.connection.depth.current()
-            || self.pipeline.bytes() >= AHEAD_BYTES
+            || self.pipeline.bytes() >= MAX_PIPELINE_BYTES
             || is_worn
         {
             return None;
         }
         let mut state = self.inner.lock();
-        self.unreported.tell(&mut state);
+        self.finished.report(&mut state);
         if state.closed || !self.connection.worker.is_live() {
             return None;
         }
-        state.next_if(Instant::now(), PendingCall::is_short)
+        state.next_if(Instant::now(), PendingCall::is_pipelined)
     }
 
     /// Puts a call into the line, and its frame to these.
-    fn queue(&mut self, call: PendingCall, frames: &mut Vec<u8>) {
+    fn enqueue(&mut self, call: PendingCall, frames: &mut Vec<u8>) {
         let (id, start, worker) = (self.connection.next_id(), frames.len(), &self.connection.worker);
         // First, so that whoever has left in the meantime can withdraw it.
         worker.claims.offer(id);
@@ -152,18 +156,18 @@ impl Drive {
         }
         worker.begin(self.connection.index, id, call.request_id.clone());
         let (bytes, deadline) = (frames.len() - start, call.deadline);
-        self.pipeline.push(Sent { id, bytes, deadline, call: Some(call) });
+        self.pipeline.push(InFlightCall { id, bytes, deadline, call: Some(call) });
     }
 
     /// Waits for the answer to the first call of the line, and passes it on.
-    async fn answer(&mut self) -> Result<(), Failure> {
+    async fn receive_answer(&mut self) -> Result<(), Failure> {
         let Some(id) = self.pipeline.first().map(|first| first.id) else { return Ok(()) };
-        let answered = self.wait(id).await?;
-        self.pass(id, answered, None).await
+        let answered = self.await_answer(id).await?;
+        self.deliver(id, answered, None).await
     }
 
     /// Passes the answer to the first call on.
-    async fn pass(
+    async fn deliver(
         &mut self,
         id: u32,
         answered: Result<Response, ReplyError>,
@@ -183,14 +187,14 @@ impl Drive {
                 Ok(())
             }
             (Ok(Response::Whole(reply, took_ns)), Some(call)) => {
-                self.connection.depth.learn(took_ns);
+                self.connection.depth.record(took_ns);
                 self.reply(call, reply);
                 Ok(())
             }
             (Ok(Response::Streams(reply)), Some(call)) => {
                 let others = self.pipeline.withdraw(&worker.claims, 0);
-                self.give_back(others);
-                self.stream(call, id, reply, upload).await
+                self.requeue(others);
+                self.stream_reply(call, id, reply, upload).await
             }
             (Err(error), Some(call)) => {
                 self.fail(call, error);
@@ -204,10 +208,10 @@ impl Drive {
     }
 
     /// Waits for the answer to the first call, until its deadline; withdraws those behind it if it takes long.
-    async fn wait(&mut self, id: u32) -> Result<Result<Response, ReplyError>, Failure> {
-        let Self { inner, connection: Connection { frames, worker, depth, .. }, pipeline, timer, unreported } =
+    async fn await_answer(&mut self, id: u32) -> Result<Result<Response, ReplyError>, Failure> {
+        let Self { inner, connection: Connection { reader, worker, depth, .. }, pipeline, timer, finished } =
             self;
-        let mut answer = pin!(frames.answer(id));
+        let mut answer = pin!(reader.answer(id));
         loop {
             tokio::select! {
                 biased;
@@ -216,15 +220,15 @@ impl Drive {
                     Err(ExchangeError::Reply(error)) => Ok(Err(error)),
                     Err(error) => Err(error.into()),
                 },
-                () = timer.ring(pipeline.due()) => {}
+                () = timer.wait_until(pipeline.due()) => {}
             }
             let now = Instant::now();
             if pipeline.is_late(now) {
                 return Err(Failure::Deadline);
             }
             if pipeline.is_stalled(now) {
-                depth.stalled();
-                inner.take_back(pipeline.withdraw(&worker.claims, 1), unreported);
+                depth.reset();
+                inner.requeue(pipeline.withdraw(&worker.claims, 1), finished);
             }
         }
     }
@@ -232,40 +236,40 @@ impl Drive {
     /// Passes a whole answer on.
     fn reply(&mut self, call: PendingCall, reply: Reply<Bytes>) {
         self.inner.spec.observer.call_ended(call.begin.elapsed(), None);
-        self.unreported.answered = true;
+        self.finished.any_answered = true;
         self.finish(call, Ok(reply.map(WorkerBody::Whole)));
     }
 
     /// Passes on that there is no answer, or not one that can be sent.
     fn fail(&mut self, call: PendingCall, error: ReplyError) {
         self.inner.spec.observer.call_ended(call.begin.elapsed(), Some(&error));
-        self.unreported.answered = true;
+        self.finished.any_answered = true;
         self.finish(call, Err(error.into()));
     }
 
     fn finish(&mut self, call: PendingCall, outcome: Result<Reply<WorkerBody>, CallError>) {
-        self.unreported.calls += 1;
+        self.finished.count += 1;
         call.finish(outcome);
     }
 
     /// Gives calls that have not begun to other connections.
-    fn give_back(&mut self, requests: Vec<PendingCall>) {
-        self.inner.take_back(requests, &mut self.unreported);
+    fn requeue(&mut self, requests: Vec<PendingCall>) {
+        self.inner.requeue(requests, &mut self.finished);
     }
 
     /// The next call; or else the connection is idle, unless its worker has made enough calls.
-    fn next(mut self) -> Option<(Self, PendingCall)> {
+    fn next_call(mut self) -> Option<(Self, PendingCall)> {
         let inner = Arc::clone(&self.inner);
         let worker = &self.connection.worker;
         if worker.calls() >= inner.context.options.max_calls {
             worker.retire();
         }
         let mut state = inner.lock();
-        self.unreported.tell(&mut state);
+        self.finished.report(&mut state);
         if state.closed || !worker.is_live() {
             // Its worker ends with the last of its connections, those that are idle among them.
             let idle = state.connections_of(worker);
-            inner.balance(&mut state);
+            inner.start_missing(&mut state);
             drop(state);
             drop(idle);
             return None;
@@ -273,7 +277,7 @@ impl Drive {
         if let Some(call) = state.next(Instant::now()) {
             return Some((self, call));
         }
-        state.rest(self.connection);
+        state.park(self.connection);
         None
     }
 }
@@ -283,21 +287,21 @@ fn time_left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1))
 }
 
-impl Inner {
+impl PoolInner {
     /// Takes calls back that a connection has not made: they are the next ones.
-    fn take_back(self: &Arc<Self>, requests: Vec<PendingCall>, unreported: &mut Unreported) {
+    fn requeue(self: &Arc<Self>, requests: Vec<PendingCall>, finished: &mut FinishedCalls) {
         if requests.is_empty() {
             return;
         }
         let mut state = self.lock();
-        unreported.tell(&mut state);
-        state.taken -= requests.len();
+        finished.report(&mut state);
+        state.in_flight -= requests.len();
         for call in requests.into_iter().rev() {
             call.handle.end();
             state.waiting.push_front(call);
         }
         state.expire(Instant::now());
         self.dispatch(&mut state);
-        self.balance(&mut state);
+        self.start_missing(&mut state);
     }
 }
