@@ -1,4 +1,4 @@
-//! The body of a worker's answer.
+//! The body of a worker's answer, as the caller reads it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,11 +13,11 @@ use tokio::sync::mpsc;
 pub enum WorkerBody {
     /// The whole body.
     Whole(Bytes),
-    /// Pieces as the worker makes them.
+    /// Pieces, as the worker sends them.
     Stream(StreamBody),
 }
 
-/// The client's end.
+/// A streamed body.
 #[derive(Debug)]
 pub struct StreamBody {
     pieces: mpsc::Receiver<Piece>,
@@ -42,7 +42,7 @@ impl http_body::Body for StreamBody {
             return Poll::Ready(None);
         }
         self.pieces.poll_recv(cx).map(|piece| {
-            // A channel that closes without a word is no end of the body.
+            // A channel that closes without an end means a truncated body.
             let piece = piece.unwrap_or(Some(Err(StreamError::Lost)));
             self.ended = !matches!(piece, Some(Ok(_)));
             piece.map(|piece| piece.map(Frame::data))

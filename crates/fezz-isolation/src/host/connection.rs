@@ -1,4 +1,4 @@
-//! A place for one call in a worker: a socket, and the protocol on it.
+//! A connection to a worker: one socket, on which calls are made one after another.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -17,29 +17,29 @@ use super::frame_reader::{ExchangeError, FrameReader};
 use super::pipeline_depth::PipelineDepth;
 use super::worker::{CALL_SLOTS, Worker};
 
-/// See the module. Dropping the last connection of a worker ends it.
+/// A connection to a worker. Dropping the last one of a worker asks the worker to end.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) worker: Arc<Worker>,
     pub(super) index: u32,
     pub(super) reader: FrameReader,
-    /// None while a body is being sent.
+    /// `None` while a task of its own sends a body.
     pub(super) writer: Option<FrameWriter>,
     pub(super) depth: PipelineDepth,
     next_id: u32,
     stride: u32,
 }
 
-/// The way to the worker.
+/// The write half of a connection.
 #[derive(Debug)]
 pub(super) struct FrameWriter {
     socket: OwnedWriteHalf,
-    /// Where frames are put together.
+    /// Reused for encoding frames.
     pub(super) scratch: Vec<u8>,
 }
 
 impl Connection {
-    /// One of as many as the worker has.
+    /// The connection number `index` of this worker.
     pub(super) fn new(worker: Arc<Worker>, index: u32, socket: UnixStream) -> Self {
         let (read, write) = socket.into_split();
         let writer = Some(FrameWriter { socket: write, scratch: Vec::new() });
@@ -49,8 +49,8 @@ impl Connection {
         Self { worker, index, reader: FrameReader::new(read), writer, depth, next_id: index, stride }
     }
 
-    /// The number of the next call: those of a worker's connections differ, and so do their flags as long as they are close in
-    /// time.
+    /// The number of the next call. Connections of a worker use disjoint numbers, so that calls in flight at the same time
+    /// have different words in shared memory.
     pub(super) fn next_id(&mut self) -> u32 {
         let id = self.next_id;
         self.next_id = id.wrapping_add(self.stride);
@@ -59,13 +59,13 @@ impl Connection {
 }
 
 impl FrameWriter {
-    /// Sends frames that are put together.
+    /// Sends encoded frames.
     pub(super) async fn send(&mut self, frames: &[u8]) -> Result<(), ExchangeError> {
         self.socket.write_all(frames).await.map_err(ExchangeError::Gone)
     }
 
-    /// Sends a call, with its body where that is there already.
-    pub(super) async fn request(
+    /// Sends a call, with its body unless that is streamed.
+    pub(super) async fn send_request(
         &mut self,
         source: &dyn RequestSource,
         time_left: Duration,
@@ -74,47 +74,47 @@ impl FrameWriter {
     ) -> Result<(), ExchangeError> {
         self.scratch.clear();
         encode_request(&mut self.scratch, source, time_left, body, id)?;
-        // The first bytes tell whether there is anybody: a call that nobody has seen may go to another worker.
+        // If not even the first bytes can be sent, the worker has not seen the call: another one may make it.
         let sent = self.socket.write(&self.scratch).await.map_err(|_| ExchangeError::Unsent)?;
         self.socket.write_all(&self.scratch[sent..]).await.map_err(ExchangeError::Gone)?;
         match body {
             Some(body) if body.len() > INLINE_BODY => {
-                self.chunks(body, id).await?;
-                self.frame(FrameKind::End, id, b"").await
+                self.send_chunks(body, id).await?;
+                self.send_frame(FrameKind::End, id, b"").await
             }
             _ => Ok(()),
         }
     }
 
-    /// Sends a body as it comes, until its end, or until there is no use for more.
-    pub(super) async fn body(
+    /// Sends a streamed body until its end, or until `stop`.
+    pub(super) async fn send_body(
         &mut self,
         mut body: Box<dyn Pieces>,
         id: u32,
         stop: &Notify,
     ) -> Result<(), ExchangeError> {
         loop {
-            // A frame that was begun is sent to its end: only waiting for the client may be given up.
+            // Only waiting for the client can be interrupted, never the sending of a frame.
             let piece = tokio::select! {
                 piece = poll_fn(|cx| body.poll_piece(cx)) => piece,
-                () = stop.notified() => return self.frame(FrameKind::Broken, id, b"the call has ended").await,
+                () = stop.notified() => return self.send_frame(FrameKind::Broken, id, b"the call has ended").await,
             };
             match piece {
-                Some(Ok(piece)) => self.chunks(&piece, id).await?,
-                Some(Err(error)) => return self.frame(FrameKind::Broken, id, error.as_bytes()).await,
-                None => return self.frame(FrameKind::End, id, b"").await,
+                Some(Ok(piece)) => self.send_chunks(&piece, id).await?,
+                Some(Err(error)) => return self.send_frame(FrameKind::Broken, id, error.as_bytes()).await,
+                None => return self.send_frame(FrameKind::End, id, b"").await,
             }
         }
     }
 
-    async fn chunks(&mut self, bytes: &Bytes, id: u32) -> Result<(), ExchangeError> {
+    async fn send_chunks(&mut self, bytes: &Bytes, id: u32) -> Result<(), ExchangeError> {
         for chunk in bytes.chunks(CHUNK) {
-            self.frame(FrameKind::Chunk, id, chunk).await?;
+            self.send_frame(FrameKind::Chunk, id, chunk).await?;
         }
         Ok(())
     }
 
-    async fn frame(&mut self, kind: FrameKind, id: u32, payload: &[u8]) -> Result<(), ExchangeError> {
+    async fn send_frame(&mut self, kind: FrameKind, id: u32, payload: &[u8]) -> Result<(), ExchangeError> {
         let header = FrameHeader { length: payload.len(), kind, id }.encode();
         self.socket.write_all(&header).await.map_err(ExchangeError::Gone)?;
         self.socket.write_all(payload).await.map_err(ExchangeError::Gone)

@@ -12,13 +12,13 @@ use crate::protocol::{
     reply_error,
 };
 
-/// Not more of a body is made capacity for before it has come.
+/// Most memory that is allocated for a body before it arrives, in bytes.
 const INITIAL_BODY_CAPACITY: u64 = 1 << 20;
 
-/// Why a call has no answer.
+/// Why the exchange of frames with a worker failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExchangeError {
-    /// The worker was gone before anything of the call reached it.
+    /// The worker had ended before any part of the call reached it.
     #[error("the worker was gone")]
     Unsent,
     #[error("the worker is gone: {0}")]
@@ -31,7 +31,7 @@ pub(super) enum ExchangeError {
     Reply(#[from] ReplyError),
 }
 
-/// Reads frames as they come.
+/// Buffered reader of frames.
 #[derive(Debug)]
 pub(super) struct FrameReader {
     socket: OwnedReadHalf,
@@ -43,12 +43,12 @@ impl FrameReader {
         Self { socket, buffer: BytesMut::new() }
     }
 
-    /// Whether all that has come was taken.
+    /// Whether the buffer is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
 
-    /// The next frame; none where the other side has closed. Nothing is lost where this is dropped half-way.
+    /// The next frame; `None` if the worker has closed the socket. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Option<(FrameHeader, Bytes)>, ExchangeError> {
         loop {
             if let Some(bytes) = self.buffer.first_chunk::<HEADER_LEN>() {
@@ -71,21 +71,21 @@ impl FrameReader {
     }
 }
 
-/// What a worker has answered.
+/// A worker's answer to a call.
 #[derive(Debug)]
 pub(super) enum Response {
-    /// All of it, and how long the function worked on it, in nanoseconds.
+    /// The whole reply, and how long the function worked on it, in nanoseconds.
     Whole(Reply<Bytes>, u64),
-    /// Its head; the body comes in frames.
+    /// The head of a reply; the body follows in frames.
     Streams(Reply<()>),
-    /// That it will not make the call, which was withdrawn.
+    /// The call was withdrawn, and the worker did not make it.
     Withdrawn,
 }
 
 impl FrameReader {
-    /// The answer to the call with this number, as far as it does not come in pieces.
-    pub(super) async fn answer(&mut self, id: u32) -> Result<Response, ExchangeError> {
-        let (header, payload) = self.of_call(id).await?;
+    /// The answer to the call with this number; of a streamed reply, the head.
+    pub(super) async fn read_response(&mut self, id: u32) -> Result<Response, ExchangeError> {
+        let (header, payload) = self.next_of_call(id).await?;
         if header.kind != FrameKind::Response {
             return Err(ProtocolError::Unexpected { found: header.kind, expected: "a response" }.into());
         }
@@ -95,7 +95,7 @@ impl FrameReader {
             return Ok(Response::Streams(decode_reply(response, ())?));
         }
         if body.len() as u64 != length {
-            body = self.body(id, length).await?;
+            body = self.read_body(id, length).await?;
         }
         match response.outcome {
             Outcome::Answered => {
@@ -108,16 +108,16 @@ impl FrameReader {
     }
 
     /// The next frame of this call.
-    pub(super) async fn of_call(&mut self, id: u32) -> Result<(FrameHeader, Bytes), ExchangeError> {
+    pub(super) async fn next_of_call(&mut self, id: u32) -> Result<(FrameHeader, Bytes), ExchangeError> {
         let (header, payload) = self.next().await?.ok_or(ExchangeError::Closed)?;
         Ok((header.of_call(id)?, payload))
     }
 
-    async fn body(&mut self, id: u32, length: u64) -> Result<Bytes, ExchangeError> {
+    async fn read_body(&mut self, id: u32, length: u64) -> Result<Bytes, ExchangeError> {
         let capacity = usize::try_from(length.min(INITIAL_BODY_CAPACITY)).unwrap_or_default();
         let mut body = BytesMut::with_capacity(capacity);
         loop {
-            let (header, payload) = self.of_call(id).await?;
+            let (header, payload) = self.next_of_call(id).await?;
             match header.kind {
                 FrameKind::Chunk if (body.len() + payload.len()) as u64 <= length => {
                     body.extend_from_slice(&payload);

@@ -1,8 +1,8 @@
-//! What crashes do to a pool: a delay before the next worker starts, and a breaker that refuses calls.
+//! Crash handling of a pool: exponential backoff before workers restart, and a circuit breaker.
 //!
-//! Each crash doubles the delay, from a first one to a longest; a while without a crash makes it the first one again.
-//! Many crashes within a window open the breaker: calls are refused, and nothing is started. After a open_for one call is
-//! let through to see; if it goes well the breaker closes, if it crashes the next open_for is twice as long.
+//! Each crash doubles the delay before the next start, up to a maximum; a time without crashes resets it. Too many crashes
+//! within a window open the breaker: calls are refused, and no worker starts. After a pause the breaker is half-open and
+//! admits one call as a probe. If it is answered the breaker closes; if it crashes, the next pause is twice as long.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -10,27 +10,28 @@ use std::time::{Duration, Instant};
 
 use super::plan::HealthOptions;
 
-/// The breaker's first open_for, and its longest.
+/// How long the breaker stays open at first, and after which a probe without an outcome times out.
 const MIN_OPEN: Duration = Duration::from_secs(1);
+/// How long the breaker stays open at most.
 const MAX_OPEN: Duration = Duration::from_secs(30);
 
-/// The state of one pool.
+/// Backoff and circuit breaker of one pool.
 #[derive(Debug)]
 pub(super) struct Health {
     options: HealthOptions,
     breaker: Breaker,
-    /// The latest crashes, within the window.
+    /// When workers crashed, within the window.
     crashes: VecDeque<Instant>,
-    /// The delay that the next crash brings.
+    /// Backoff after the next crash.
     delay: Duration,
     last_crash: Option<Instant>,
-    /// No worker is started before.
+    /// No worker starts before this.
     no_start_before: Option<Instant>,
 }
 
-/// `Closed` lets calls through, and opens with too many crashes. `Open` refuses them until a moment, after which one
-/// call finds it `HalfOpen`. `HalfOpen` closes with an answer and opens with a crash; a try that nothing is heard of makes
-/// place for another after a while.
+/// `Closed` admits calls; too many crashes make it `Open`. `Open` refuses calls until a point in time; the first call
+/// after that makes it `HalfOpen`. `HalfOpen` refuses other calls; an answer makes it `Closed`, a crash `Open`. A probe
+/// that never completes times out, and the next call is the probe.
 #[derive(Clone, Copy, Debug)]
 enum Breaker {
     Closed,
@@ -50,7 +51,10 @@ impl Health {
         }
     }
 
-    /// Whether a call may go on; else after how long another try makes sense.
+    /// Admits a call.
+    ///
+    /// # Errors
+    /// Time until the next call can be admitted.
     pub(super) fn admit(&mut self, now: Instant) -> Result<(), Duration> {
         match self.breaker {
             Breaker::Closed => Ok(()),
@@ -63,12 +67,12 @@ impl Health {
         }
     }
 
-    /// Whether nothing is to be started at all.
+    /// Whether the breaker is open, so that no worker may start.
     pub(super) const fn is_open(&self) -> bool {
         matches!(self.breaker, Breaker::Open { .. })
     }
 
-    /// How long a worker must wait before it starts.
+    /// Time until a worker may start.
     pub(super) fn start_delay(&self, now: Instant) -> Duration {
         self.no_start_before.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
@@ -81,7 +85,7 @@ impl Health {
         }
     }
 
-    /// A worker crashed, or could not start; whether that opened the breaker.
+    /// A worker crashed, or could not start. Returns whether that opened the breaker.
     pub(super) fn crashed(&mut self, now: Instant) -> bool {
         let HealthOptions { backoff, backoff_max, reset, breaker_crashes, breaker_window } = self.options;
         if self.last_crash.is_none_or(|last| now.duration_since(last) >= reset) {
@@ -99,14 +103,14 @@ impl Health {
             Breaker::HalfOpen { open_for, .. } => (open_for * 2).min(MAX_OPEN),
             _ => return false,
         };
-        // More are of no use, and it could be many.
+        // Not needed while the breaker is open, which bounds their number.
         self.crashes.clear();
         self.breaker = Breaker::Open { until: now + open_for, open_for };
         true
     }
 }
 
-/// Between a half and one, so that pools which crashed together do not start together.
+/// A random factor between 0.5 and 1, so that pools that crashed together do not start together.
 fn jitter() -> f64 {
     let random = RandomState::new().build_hasher().finish();
     0.5 + f64::from(u16::try_from(random >> 48).unwrap_or_default()) / 131_072.0
@@ -129,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_delay_doubles_and_comes_back() {
+    fn the_backoff_doubles_and_resets() {
         let (mut health, mut now) = health();
         let mut expected = Duration::from_millis(10);
         for _ in 0..4 {
@@ -146,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_delay_has_an_end() {
+    fn the_backoff_has_a_maximum() {
         let (mut health, now) = health();
         for _ in 0..50 {
             health.crashed(now);
@@ -165,15 +169,15 @@ mod tests {
         assert!(health.is_open());
         assert_eq!(health.admit(now), Err(MIN_OPEN));
         let later = now + MIN_OPEN;
-        assert!(health.admit(later).is_ok(), "one is let through");
-        assert!(health.admit(later).is_err(), "and one alone");
+        assert!(health.admit(later).is_ok(), "one probe is admitted");
+        assert!(health.admit(later).is_err(), "and no other call");
         health.answered();
         assert!(health.admit(later).is_ok());
-        assert!(!health.crashed(later), "it counts anew");
+        assert!(!health.crashed(later), "the count starts over");
     }
 
     #[test]
-    fn a_try_that_crashes_doubles_the_pause() {
+    fn a_probe_that_crashes_doubles_the_open_time() {
         let (mut health, mut now) = health();
         (0..5).for_each(|_| _ = health.crashed(now));
         for open_for in [2, 4, 8, 16, 30, 30] {
@@ -185,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_try_that_is_never_heard_of_makes_place_for_another() {
+    fn a_probe_that_never_completes_times_out() {
         let (mut health, now) = health();
         (0..5).for_each(|_| _ = health.crashed(now));
         assert!(health.admit(now + MIN_OPEN).is_ok());

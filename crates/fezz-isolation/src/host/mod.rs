@@ -1,4 +1,4 @@
-//! The host's side: a pool of worker processes for each isolated function.
+//! The host's side of process isolation: a pool of worker processes for each isolated function.
 
 mod body;
 mod call;

@@ -1,4 +1,4 @@
-//! What a worker writes to its standard output and error: lines in the host's log, and not too many of them.
+//! A worker's standard output and error: logged line by line, rate-limited by a token bucket.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,15 +6,16 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Lines that are logged of one worker: each second, and at once after a while without.
+/// Rate at which the bucket refills.
 const LINES_PER_SECOND: f64 = 100.0;
+/// Capacity of the bucket, in lines.
 const BURST: f64 = 200.0;
-/// A longer line is cut into several.
+/// Longest line, in bytes; a longer one is split.
 const LINE_BYTES: usize = 8 << 10;
-/// How many of the last lines a crash report has.
+/// Number of last lines that are kept for a crash report.
 const MAX_LAST_LINES: usize = 20;
 
-/// The last lines of one worker, and how many more may be logged.
+/// The output of one worker.
 #[derive(Debug)]
 pub(super) struct Output {
     function: String,
@@ -25,8 +26,10 @@ pub(super) struct Output {
 #[derive(Debug)]
 struct OutputState {
     last: VecDeque<String>,
+    /// Lines that may be logged now.
     tokens: f64,
     refilled_at: Instant,
+    /// Lines dropped since the last one that was logged.
     dropped: u64,
 }
 
@@ -37,7 +40,7 @@ impl Output {
         Arc::new(Self { function, worker, state: Mutex::new(state) })
     }
 
-    /// Logs what comes from `source` until it ends.
+    /// Logs the lines of `source` until its end.
     pub(super) async fn forward(self: Arc<Self>, source: impl AsyncRead + Unpin, stream: &'static str) {
         let mut source = source;
         let mut pending = Vec::new();
@@ -52,7 +55,7 @@ impl Output {
         }
     }
 
-    /// The last lines that came.
+    /// The last lines.
     pub(super) fn last(&self) -> Vec<String> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).last.iter().cloned().collect()
     }
@@ -91,7 +94,7 @@ impl OutputState {
     }
 }
 
-/// Takes a line off the front; at the end of the output, also one without a line break.
+/// Takes the first line out of `pending`; at the end of the output also one without a line break.
 fn next_line(pending: &mut Vec<u8>, at_end: bool) -> Option<Vec<u8>> {
     let line_break = pending.iter().position(|byte| *byte == b'\n');
     match line_break {
@@ -114,7 +117,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn lines_are_kept_without_their_ends() {
+    async fn the_last_lines_are_kept_without_line_breaks() {
         let output = Output::new("f@1.0.0".to_owned(), 1);
         let text: String = (0..30).map(|line| format!("line {line}\n")).collect();
         Arc::clone(&output).forward(format!("{text}cut").as_bytes(), "stderr").await;
@@ -124,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_cut_off_and_counted() {
+    fn lines_over_the_rate_are_dropped_and_counted() {
         let now = Instant::now();
         let mut state = OutputState { last: VecDeque::new(), tokens: BURST, refilled_at: now, dropped: 0 };
         let allowed = (0..1000).filter(|_| state.take_token(now)).count();

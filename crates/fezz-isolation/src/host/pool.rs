@@ -1,9 +1,9 @@
-//! The pool of one isolated function: worker processes, started on demand, kept ready, and replaced when they are worn
-//! out or have crashed.
+//! The worker pool of one isolated function: starts workers on demand, keeps spare ones, and replaces those that crash or
+//! reach their maximum of calls.
 //!
-//! A call takes a connection of a worker, or waits for one. A call that has begun is never made again. A worker that hangs
-//! is killed at the call's deadline; so is one that breaks the protocol or exceeds its limits. The pool is what the host's
-//! cache holds of an isolated function: when it is evicted, its workers end, and their memory is free.
+//! A call takes an idle connection to a worker, or is queued. A call that has begun is never made again. A worker is killed
+//! if a call passes its deadline, if it violates the protocol or exceeds its limits. The host's cache holds the pool as it
+//! holds a loaded library: eviction ends the workers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -22,10 +22,11 @@ use super::state::PoolState;
 use super::status::{Crash, MAX_CRASHES, PoolStatus, WorkerStatus};
 use super::worker::{self, KillReason, StartError, StartedWorker, Worker, WorkerExit};
 
-/// A running pool. Dropping it ends its workers.
+/// A worker pool. Dropping it ends its workers.
 #[derive(Debug)]
 pub struct Pool(Arc<PoolInner>);
 
+/// The pool itself, shared by its tasks.
 #[derive(Debug)]
 pub(super) struct PoolInner {
     pub(super) spec: Spec,
@@ -33,14 +34,15 @@ pub(super) struct PoolInner {
     state: Mutex<PoolState>,
     /// Whether the function reads request bodies as streams; known once a worker has reported it.
     streams_bodies: OnceLock<bool>,
-    /// The number of the next worker.
+    /// Number of the next worker, for its name in `ps`.
     next_worker: AtomicU64,
-    /// Held until the last worker has ended.
-    alive: TaskTrackerToken,
+    /// The task of each worker holds this struct, so that the tracker waits for the last worker to end.
+    _alive: TaskTrackerToken,
 }
 
 impl Pool {
-    /// A pool with its first workers on their way. Must be called within a runtime.
+    /// Starts a pool and its first workers. Must be called within a tokio runtime. `alive` is held until the last worker
+    /// has ended.
     #[must_use]
     pub fn start(spec: Spec, context: Arc<PoolContext>, alive: TaskTrackerToken) -> Self {
         let state = PoolState::new(Health::new(context.options.health.clone()));
@@ -50,17 +52,17 @@ impl Pool {
             state: Mutex::new(state),
             streams_bodies: OnceLock::new(),
             next_worker: AtomicU64::new(1),
-            alive,
+            _alive: alive,
         });
         inner.start_missing(&mut inner.lock());
         tokio::spawn(retire_idle_workers(Arc::downgrade(&inner)));
         Self(inner)
     }
 
-    /// Whether the function reads request bodies as streams. Only a worker knows: the first call waits for one.
+    /// Whether the function reads request bodies as streams. A worker reports it, so the first call waits for one.
     ///
     /// # Errors
-    /// Where no worker starts before `deadline`.
+    /// If no worker starts before `deadline`, or the circuit breaker is open.
     pub async fn streams_bodies(&self, deadline: Instant) -> Result<bool, CallError> {
         if let Some(known) = self.0.streams_bodies.get() {
             return Ok(*known);
@@ -84,7 +86,7 @@ impl Pool {
         self.0.lock().expire(Instant::now());
     }
 
-    /// Makes a call, at once or when its turn has come. The permits of callers bound how many wait.
+    /// Makes a call, or queues it. Callers hold permits, which bound the queue.
     pub fn submit(&self, call: PendingCall) {
         let mut state = self.0.lock();
         if let Err(error) = state.admit(Instant::now()) {
@@ -96,6 +98,7 @@ impl Pool {
         self.0.start_missing(&mut state);
     }
 
+    /// A snapshot for operators.
     pub fn status(&self) -> PoolStatus {
         let state = self.0.lock();
         let now = Instant::now();
@@ -126,14 +129,14 @@ impl Drop for Pool {
         state.closed = true;
         state.fail_waiting(|| CallError::NotStarted("the function is being replaced".to_owned()));
         state.workers.iter().for_each(|worker| worker.retire());
-        // Their workers end with the last of their connections.
+        // Workers end when their last connection is closed. Dropped without the lock.
         let idle = std::mem::take(&mut state.idle);
         drop(state);
         drop(idle);
     }
 }
 
-/// Ends workers that nobody has needed for a while.
+/// Ends idle workers above the minimum, periodically.
 async fn retire_idle_workers(pool: Weak<PoolInner>) {
     let Some(idle) = pool.upgrade().map(|inner| inner.context.options.idle) else { return };
     loop {
@@ -149,7 +152,7 @@ impl PoolInner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands queued calls to idle connections.
+    /// Starts a driver for each idle connection while calls are queued.
     pub(super) fn dispatch(self: &Arc<Self>, state: &mut PoolState) {
         while !state.waiting.is_empty()
             && let Some(connection) = state.take_idle()
@@ -159,7 +162,7 @@ impl PoolInner {
         }
     }
 
-    /// Starts as many workers as are wanted and not there.
+    /// Starts the workers that are missing for the demand.
     pub(super) fn start_missing(self: &Arc<Self>, state: &mut PoolState) {
         if state.closed || state.health.is_open() {
             return;
@@ -177,7 +180,7 @@ impl PoolInner {
         }
     }
 
-    /// Starts a worker after a rest, and looks after it until its end.
+    /// Starts a worker after a delay, and watches it until its end.
     async fn run_worker(self: Arc<Self>, rest: Duration) {
         if !rest.is_zero() {
             tokio::time::sleep(rest).await;
@@ -193,17 +196,18 @@ impl PoolInner {
         }
     }
 
+    /// Adds a started worker to the pool, and watches it until its end.
     async fn serve_until_exit(self: Arc<Self>, mut started: StartedWorker, begin: Instant) {
         let worker = Arc::clone(&started.worker);
         self.spec.observer.worker_started();
         let missing = worker.enforced.lock().unwrap_or_else(PoisonError::into_inner).missing.join(", ");
         let (function, took_us) = (self.spec.name.as_str(), begin.elapsed().as_micros());
         tracing::debug!(function, worker = worker.id(), took_us, missing, "worker started");
-        let sockets = std::mem::take(&mut started.sockets);
-        let connections =
-            (0..).zip(sockets).map(|(index, socket)| Connection::new(Arc::clone(&worker), index, socket));
-        let connections: Vec<_> = connections.collect();
         {
+            let sockets = std::mem::take(&mut started.sockets);
+            let connect = |(index, socket)| Connection::new(Arc::clone(&worker), index, socket);
+            // In this block: if the pool was dropped meanwhile, closing the connections asks the worker to end.
+            let connections: Vec<_> = (0..).zip(sockets).map(connect).collect();
             let mut state = self.lock();
             state.starting -= 1;
             state.workers.push(Arc::clone(&worker));
@@ -217,21 +221,19 @@ impl PoolInner {
                 self.start_missing(&mut state);
             }
         }
-        let alive = self.alive.clone();
         let exit = started.watch(&self.spec, self.context.options.max_calls).await;
-        drop(alive);
         self.worker_ended(&worker, exit);
     }
 
-    /// A worker has ended: as it was asked to, or else it is a crash.
+    /// Removes a worker that has ended, and reports a crash unless it was asked to end.
     fn worker_ended(self: &Arc<Self>, worker: &Arc<Worker>, exit: Option<WorkerExit>) {
         let mut state = self.lock();
         state.workers.retain(|other| !Arc::ptr_eq(other, worker));
-        // Their drop takes no lock of the pool's.
+        // Dropping them takes no lock of the pool.
         drop(state.connections_of(worker));
         let Some(exit) = exit else { return };
         let what = match &exit.kill_reason {
-            // Asked to, and with nothing in it.
+            // Asked to end, and with no call in it.
             None if exit.status.success() && worker.is_retiring() && worker.requests().is_empty() => None,
             None => Some(describe(exit.status)),
             Some(KillReason::Limit(what)) => Some(format!("ended by the host: {what}")),
@@ -264,7 +266,7 @@ impl PoolInner {
             requests: Vec::new(),
             last_lines: Vec::new(),
         };
-        // Whoever waits for just such a worker need not wait for the next one to fail.
+        // With no worker left, waiting callers get the reason at once.
         if state.live() == 0 {
             let reason = error.to_string();
             state.fail_waiting(|| CallError::NotStarted(reason.clone()));
@@ -273,7 +275,7 @@ impl PoolInner {
         self.start_missing(&mut state);
     }
 
-    /// Reports a crash, and lets the pool rest.
+    /// Counts and logs a crash; opens the circuit breaker after too many.
     fn record_crash(&self, state: &mut PoolState, crash: Crash, worker: Option<u32>) {
         self.spec.observer.worker_crashed();
         let Crash { what, requests, last_lines, .. } = &crash;

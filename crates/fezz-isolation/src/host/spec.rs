@@ -1,4 +1,4 @@
-//! What a pool is started with: its function, and what all pools share.
+//! Inputs of a pool: its function, the function's statistics, and the context that all pools share.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,18 +11,18 @@ use fezz_runtime::{Digest, Variables};
 use super::plan::{Plan, PoolOptions};
 use super::spawner::Spawner;
 
-/// What all pools of this process share.
+/// The context that all pools of this process share.
 #[derive(Debug)]
 pub struct PoolContext {
-    /// Starts the processes.
+    /// Spawns the worker processes.
     pub spawner: Spawner,
-    /// What holds for every pool.
+    /// Settings of all pools.
     pub options: PoolOptions,
-    /// This very program.
+    /// The host's own executable, which workers run too.
     pub program: PathBuf,
 }
 
-/// What a pool tells the function's statistics.
+/// Receives a pool's events, for the function's statistics.
 pub trait Observer: Send + Sync + fmt::Debug {
     /// A worker has started.
     fn worker_started(&self);
@@ -34,10 +34,10 @@ pub trait Observer: Send + Sync + fmt::Debug {
     fn body_broken(&self);
 }
 
-/// What a pool needs to know of its function.
+/// The function that a pool runs.
 #[derive(Debug)]
 pub struct Spec {
-    /// `id@version`.
+    /// Its name in logs, `id@version`.
     pub name: String,
     /// The function's id.
     pub id: String,
@@ -47,12 +47,12 @@ pub struct Spec {
     pub digest: Digest,
     /// The private copy of the library.
     pub library: PathBuf,
-    /// The folder that the function may write to.
+    /// The folder that it may write to.
     pub data_dir: PathBuf,
-    /// The function's variables, which are the workers' environment.
+    /// Its variables, which are the workers' environment.
     pub variables: Variables,
-    /// How many workers there are, and what they may use.
+    /// Number, sandbox and limits of its workers.
     pub plan: Plan,
-    /// The function's statistics.
+    /// Its statistics.
     pub observer: Arc<dyn Observer>,
 }

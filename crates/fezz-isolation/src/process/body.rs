@@ -1,7 +1,7 @@
-//! A request's body that arrives while the function works: a thread reads it off the socket, some pieces ahead.
+//! A streamed request body: a thread reads it from the socket while the function runs, a few pieces ahead.
 //!
-//! The function may ask for a piece without wanting to block, which reading a socket would; and where it does not read
-//! all of the body, what is left has to be out of the way of the next request.
+//! The function may poll for a piece, and reading the socket would block. What the function leaves unread has to be read
+//! too, since the next request comes after it.
 
 use std::collections::VecDeque;
 use std::io::{self, BufReader, Read};
@@ -14,18 +14,18 @@ use fezz_runtime::ffi::Pieces;
 
 use crate::protocol::{FrameHeader, FrameKind, HEADER_LEN, ProtocolError};
 
-/// How many pieces are read ahead.
+/// How many pieces are read ahead of the function.
 const READ_AHEAD: usize = 4;
 
-/// The function's end.
+/// The function's end of the channel.
 #[derive(Debug)]
 pub(super) struct BodyReceiver(Arc<Channel>);
 
-/// The end of the thread that reads.
+/// The reading thread's end.
 #[derive(Debug)]
 pub(super) struct BodyFeeder(Arc<Channel>);
 
-/// Lets what is left of a body go unread.
+/// Discards the pieces that the function has not read.
 #[derive(Debug)]
 pub(super) struct DiscardHandle(Arc<Channel>);
 
@@ -37,7 +37,7 @@ struct Channel {
 
 #[derive(Debug, Default)]
 struct ChannelState {
-    /// None is the end.
+    /// `None` is the end of the body.
     pieces: VecDeque<Option<Result<Bytes, String>>>,
     waker: Option<Waker>,
     discarded: bool,
@@ -53,7 +53,7 @@ impl Channel {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for room, and wakes whoever waits for a piece.
+    /// Adds a piece once the channel has room, and wakes the function.
     fn put(&self, piece: Option<Result<Bytes, String>>) {
         let is_full = |state: &mut ChannelState| state.pieces.len() >= READ_AHEAD && !state.discarded;
         let mut state = self.room.wait_while(self.lock(), is_full).unwrap_or_else(PoisonError::into_inner);
@@ -129,7 +129,7 @@ impl DiscardHandle {
 
 impl Drop for BodyFeeder {
     fn drop(&mut self) {
-        // Where the host broke off, the function is told that there is no more.
+        // If the host closed the connection within the body, the function gets an error.
         let mut state = self.0.lock();
         let ended = state.pieces.iter().any(|piece| !matches!(piece, Some(Ok(_))));
         if !ended && !state.discarded {

@@ -1,4 +1,4 @@
-//! A request that came from the host, as the source of a call.
+//! A request from the host, as the source of a call.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -10,7 +10,7 @@ use fezz_runtime::sys::Shared;
 
 use crate::protocol::WireRequest;
 
-/// A decoded request, and the flags by which the host cancels calls.
+/// A decoded request, and the host's cancellation flags.
 #[derive(Debug)]
 pub(super) struct WorkerRequest {
     wire: WireRequest,
@@ -24,7 +24,7 @@ impl WorkerRequest {
         Self { wire, id, cancelled }
     }
 
-    /// How much of its time is left; none without a deadline.
+    /// Time until the deadline; `None` without a deadline.
     pub(super) fn time_left(&self) -> Option<Duration> {
         (self.wire.time_left_ns != 0).then(|| Duration::from_nanos(self.wire.time_left_ns))
     }

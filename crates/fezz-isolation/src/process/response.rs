@@ -11,13 +11,13 @@ use crate::protocol::{CHUNK, Encoder, FrameKind, INLINE_BODY, Outcome, STREAMED,
 
 pub(super) type CallResult = Result<Reply<ReplyBody>, ReplyError>;
 
-/// The way back to the host.
+/// The socket to the host, for one call after another.
 #[derive(Debug)]
 pub(super) struct ResponseWriter {
     socket: UnixStream,
-    /// Where frames are put together.
+    /// Reused for each frame.
     buffer: Vec<u8>,
-    /// How long the function worked on the call.
+    /// How long the function worked on the current call.
     pub(super) took: Duration,
 }
 
@@ -71,7 +71,7 @@ impl ResponseWriter {
         self.write_whole(id, outcome, 0, &HeaderMap::new(), reason.as_bytes())
     }
 
-    /// Sends what the function makes, as fast as the host takes it.
+    /// Sends a streamed body. The socket's buffer is the flow control: writing waits for the host.
     fn write_stream(
         &mut self,
         id: u32,
@@ -80,7 +80,7 @@ impl ResponseWriter {
     ) -> io::Result<()> {
         let (end, reason) = loop {
             if is_cancelled() {
-                break (FrameKind::Broken, "nobody waits for it any more".to_owned());
+                break (FrameKind::Broken, "the caller has gone".to_owned());
             }
             match stream.next_blocking() {
                 Some(Ok(piece)) => {
@@ -92,7 +92,7 @@ impl ResponseWriter {
                 None => break (FrameKind::End, String::new()),
             }
         };
-        // What it holds is free when the client has its end, and may call again.
+        // Before the end is sent: the client may then call again, and what the stream holds has to be free.
         drop(stream);
         self.write_frame(id, end, &reason.as_bytes()[..reason.floor_char_boundary(INLINE_BODY)])
     }
@@ -120,7 +120,7 @@ impl ResponseWriter {
         if inline {
             head.rest(body);
         }
-        // Headers of a megabyte are the function's mistake, and no reason to end the worker.
+        // Too large headers are the function's error, and no reason to end the worker.
         if let Err(error) = head.finish() {
             return self.write_failure(id, Outcome::Invalid, &error.to_string());
         }

@@ -1,4 +1,4 @@
-//! One socket of a worker: calls come in, writer go out, one after another.
+//! Serves the calls of one socket, one after another.
 
 use std::io::{self, BufReader, Read};
 use std::os::unix::net::UnixStream;
@@ -19,12 +19,12 @@ use super::request::WorkerRequest;
 use super::response::{CallResult, ResponseWriter};
 use super::{body, polled};
 
-/// Room for the heads of most requests, so that one read is enough for them.
+/// Size of the read buffer, in bytes: one read is enough for most requests.
 const READ_BUFFER: usize = 16 << 10;
-/// Not more of a body is made room for before it has come.
+/// Most memory that is allocated for a body before it arrives, in bytes.
 const INITIAL_BODY_CAPACITY: u64 = 1 << 20;
 
-/// One of the calls that a worker can run at once.
+/// One socket of a worker, on which calls are served.
 #[derive(Debug)]
 pub(super) struct CallServer {
     reader: BufReader<UnixStream>,
@@ -32,7 +32,7 @@ pub(super) struct CallServer {
     library: Arc<Library>,
     claims: Arc<Claims>,
     cancelled: Arc<Shared>,
-    /// The library stays for as long as the process, so that there is nothing to hold.
+    /// Holds nothing: a worker never unloads its library.
     keep: Keep,
 }
 
@@ -59,7 +59,7 @@ impl CallServer {
             if header.kind != FrameKind::Request {
                 return Err(unexpected(header.kind, "a request"));
             }
-            // Those whose body is still to come are not withdrawn.
+            // A request whose body comes in further frames is never withdrawn, so there is nothing to skip.
             if !self.claims.begin(header.id) {
                 self.writer.write_failure(header.id, Outcome::Withdrawn, "")?;
                 continue;
@@ -87,7 +87,7 @@ impl CallServer {
         self.writer.write_result(id, reply, &is_cancelled)
     }
 
-    /// A call whose body is read while it is made.
+    /// A call with a streamed body, which is read while the function runs.
     fn serve_streamed(&mut self, id: u32, request: WireRequest) -> io::Result<()> {
         let Self { reader, writer, library, cancelled, keep, .. } = self;
         let (incoming, feeder, discard) = body::channel();
@@ -102,14 +102,14 @@ impl CallServer {
             let reply = run_call(library, &call, keep, &is_cancelled);
             writer.took = begin.elapsed();
             let answered = writer.write_result(id, reply, &is_cancelled);
-            // The host ends the body when it has the answer, and only then is the socket the next request's.
+            // The host ends the body once it has the answer. Only then can the next request arrive.
             discard.discard();
             let read = reading.join().unwrap_or_else(|_| Err(io::Error::other("the reader panicked")));
             answered.and(read)
         })
     }
 
-    /// The body that comes in frames of its own.
+    /// Reads a body that comes in frames of its own.
     fn read_body(&mut self, id: u32, length: u64) -> io::Result<Bytes> {
         let mut body =
             Vec::with_capacity(usize::try_from(length.min(INITIAL_BODY_CAPACITY)).unwrap_or_default());
@@ -135,7 +135,7 @@ impl CallServer {
     }
 }
 
-/// Makes a call the way in which the function wants it to be made.
+/// Runs a call: polled for an `async fn`, else on this thread.
 fn run_call(
     library: &Library,
     call: &Call<WorkerRequest>,
@@ -148,7 +148,7 @@ fn run_call(
     };
     match polled::poll_to_end(task, is_cancelled) {
         Some(reply) => reply.and_then(|reply| reply.into_reply(Arc::clone(keep))),
-        None => Err(ReplyError::Worker("the call was cancelled: nobody waits for it any more".to_owned())),
+        None => Err(ReplyError::Worker("the call was cancelled: the caller has gone".to_owned())),
     }
 }
 

@@ -1,39 +1,38 @@
-//! What host and worker say to each other: frames on Unix stream sockets.
+//! Frames on the Unix stream sockets between host and worker.
 //!
-//! A frame is `length u32, kind u8, id u32`, little endian, and `length` bytes. Requests and responses are a compact
-//! encoding of the C contract: texts and bytes with their lengths before them. Lengths are checked before anything is
-//! allocated, and whatever does not fit is a [`ProtocolError`], which ends the worker.
+//! A frame is `length u32, kind u8, id u32`, little endian, and `length` bytes of payload. Lengths are checked before
+//! anything is allocated. Invalid input is a [`ProtocolError`], which ends the worker.
 
 use std::io::{self, Read};
 
 use bytes::Bytes;
 
-/// Bytes before a frame's payload.
+/// Length of a frame's header, in bytes.
 pub(crate) const HEADER_LEN: usize = 9;
-/// No frame is longer. Bodies that are come in several.
+/// Longest payload of a frame, in bytes. A longer body takes several frames.
 pub(crate) const MAX_PAYLOAD: usize = 1 << 20;
-/// A body up to this size travels in the frame of its head.
+/// Longest body, in bytes, that is sent in the frame of its request or response.
 pub(crate) const INLINE_BODY: usize = 64 << 10;
-/// Stands for the length of a body that is sent as it is made.
+/// The length of a streamed body, which is not known in advance.
 pub(crate) const STREAMED: u64 = u64::MAX;
-/// Bytes of a body in each further frame.
+/// Longest piece of a body in a frame of its own, in bytes.
 pub(crate) const CHUNK: usize = 256 << 10;
 
-/// What a frame is.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum FrameKind {
-    /// Host to worker, the first: what to load, as JSON, with descriptors beside it.
+    /// Host to worker, the first frame: what to load, as JSON, with file descriptors attached.
     Setup = 1,
-    /// Worker to host: loaded; what is enforced, as JSON.
+    /// Worker to host: the function is loaded; what the sandbox enforces, as JSON.
     Ready,
-    /// Worker to host: not loaded; the reason as text. The last.
+    /// Worker to host, the last frame: the function is not loaded; the reason as text.
     Refused,
     /// Worker to host: one log record, as JSON.
     Log,
-    /// Host to worker: a call's head, and its body where that is short.
+    /// Host to worker: a call's head, and its body if it is short.
     Request,
-    /// Worker to host: an answer's head, and its body where that is short.
+    /// Worker to host: an answer's head, and its body if it is short.
     Response,
     /// A piece of a body, in either direction.
     Chunk,
@@ -57,7 +56,7 @@ impl FrameKind {
     ];
 }
 
-/// What was received is not the protocol.
+/// A violation of the protocol.
 #[derive(Debug, thiserror::Error)]
 pub enum ProtocolError {
     /// A frame over the limit.
@@ -66,26 +65,26 @@ pub enum ProtocolError {
     /// A kind that the protocol does not have.
     #[error("a frame of the unknown kind {0}")]
     UnknownKind(u8),
-    /// A kind that is not due now.
+    /// A kind that is not expected at this point.
     #[error("a frame of the kind {found:?} where {expected} was to come")]
     Unexpected {
-        /// What came.
+        /// The frame's kind.
         found: FrameKind,
-        /// What was due.
+        /// What was expected.
         expected: &'static str,
     },
     /// A frame of another call.
     #[error("a frame for call {found} during call {expected}")]
     OtherCall {
-        /// The frame's.
+        /// The frame's call.
         found: u32,
-        /// The current one.
+        /// The current call.
         expected: u32,
     },
     /// A payload that ends within a value.
     #[error("a frame that ends within a value")]
     Short,
-    /// A payload with bytes behind the last value.
+    /// A payload with bytes after the last value.
     #[error("a frame with {0} bytes too many")]
     Surplus(usize),
     /// A body of another length than announced.
@@ -122,13 +121,13 @@ impl FrameHeader {
         bytes
     }
 
-    /// Whether this is a frame of this call.
+    /// The header itself, if it is of the call `id`.
     pub(crate) fn of_call(self, id: u32) -> Result<Self, ProtocolError> {
         if self.id == id { Ok(self) } else { Err(ProtocolError::OtherCall { found: self.id, expected: id }) }
     }
 }
 
-/// Reads a whole frame from a socket that blocks; none at its end.
+/// Reads a frame from a blocking socket; `None` at the end of the stream.
 pub(crate) fn read_frame(source: &mut impl Read) -> io::Result<Option<(FrameHeader, Bytes)>> {
     let mut header = [0; HEADER_LEN];
     let first = loop {

@@ -1,4 +1,4 @@
-//! What host and worker say to each other: frames over Unix sockets, their messages, and claims in shared memory.
+//! The protocol between host and worker: frames over Unix sockets, their messages, and claims in shared memory.
 
 mod claims;
 mod codec;
@@ -14,5 +14,5 @@ pub use message::decode_frames;
 pub(crate) use message::{Outcome, Ready, Record, Setup, WireRequest, WireResponse, encode_response_head};
 pub(crate) use payload::{Decoder, Encoder};
 
-/// The argument by which the host starts its own program as a worker.
+/// The command-line argument that starts the host's program as a worker.
 pub const WORKER_ARGUMENT: &str = "worker";

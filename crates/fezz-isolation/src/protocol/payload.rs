@@ -1,10 +1,10 @@
-//! Encoding and decoding of a frame's payload.
+//! Encoding and decoding of payloads: little-endian numbers, and byte strings with their length in front.
 
 use bytes::Bytes;
 
 use super::frame::{FrameHeader, FrameKind, HEADER_LEN, MAX_PAYLOAD, ProtocolError};
 
-/// Builds one frame behind others: the header is filled in at the end, when the length is known.
+/// Appends one frame to a buffer. The header is filled in last, when the length is known.
 #[derive(Debug)]
 pub(crate) struct Encoder<'b> {
     buffer: &'b mut Vec<u8>,
@@ -14,7 +14,7 @@ pub(crate) struct Encoder<'b> {
 }
 
 impl<'b> Encoder<'b> {
-    /// Begins a frame behind those that the buffer holds.
+    /// Begins a frame after those that the buffer holds.
     pub(crate) fn new(buffer: &'b mut Vec<u8>, kind: FrameKind, id: u32) -> Self {
         let start = buffer.len();
         buffer.extend_from_slice(&[0; HEADER_LEN]);
@@ -31,7 +31,7 @@ impl<'b> Encoder<'b> {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The pairs that `visit` hands over, behind their count.
+    /// Pairs with their count in front: those that `visit` passes to its argument.
     pub(crate) fn pairs(&mut self, visit: impl FnOnce(&mut dyn FnMut(&[u8], &[u8]))) {
         let start = self.buffer.len();
         self.number(0);
@@ -44,12 +44,12 @@ impl<'b> Encoder<'b> {
         self.buffer[start..start + size_of::<u64>()].copy_from_slice(&count.to_le_bytes());
     }
 
-    /// Bytes to the end of the frame, without their length.
+    /// The rest of the frame: bytes without a length.
     pub(crate) fn rest(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Ends the frame; one that has become too long to be sent is taken out again.
+    /// Ends the frame. One that is too long is removed from the buffer.
     pub(crate) fn finish(self) -> Result<(), ProtocolError> {
         let header = self.start..self.start + HEADER_LEN;
         let length = self.buffer.len() - header.end;
@@ -62,7 +62,7 @@ impl<'b> Encoder<'b> {
     }
 }
 
-/// Reads a frame's payload; what is handed out shares its memory.
+/// Reads a payload. The values share its memory.
 #[derive(Debug)]
 pub(crate) struct Decoder(Bytes);
 
@@ -84,7 +84,7 @@ impl Decoder {
 
     pub(crate) fn pairs(&mut self) -> Result<Vec<(Bytes, Bytes)>, ProtocolError> {
         let count = self.number()?;
-        // Each pair has two lengths: more of them than that cannot be here.
+        // Checked before the allocation: each pair takes at least two lengths of 4 bytes.
         if count > (self.0.len() / 8) as u64 {
             return Err(ProtocolError::Short);
         }
@@ -95,7 +95,7 @@ impl Decoder {
         std::mem::take(&mut self.0)
     }
 
-    /// Nothing may be left over.
+    /// The end of the payload.
     pub(crate) fn end(self) -> Result<(), ProtocolError> {
         if self.0.is_empty() { Ok(()) } else { Err(ProtocolError::Surplus(self.0.len())) }
     }
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_encoded_is_decoded() {
+    fn encoded_values_are_decoded() {
         let mut bytes = Vec::new();
         let mut encoder = Encoder::new(&mut bytes, FrameKind::Response, 9);
         encoder.number(u64::MAX);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_stand_one_after_another() {
+    fn frames_are_read_in_order_and_an_overlong_one_is_left_out() {
         let mut bytes = frame(b"first");
         let mut encoder = Encoder::new(&mut bytes, FrameKind::End, 8);
         encoder.rest(b"second");
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_an_error_and_an_end_is_none() {
+    fn truncated_and_unknown_frames_are_errors() {
         assert!(read_frame(&mut [].as_slice()).unwrap().is_none());
         let whole = frame(b"payload");
         for cut in 1..whole.len() {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_over() {
+    fn surplus_bytes_are_an_error() {
         let mut decoder = Decoder::new(Bytes::from_static(&[0; 9]));
         decoder.number().unwrap();
         assert!(matches!(decoder.end(), Err(ProtocolError::Surplus(1))));

@@ -1,4 +1,4 @@
-//! A call that has its connection to itself: its body is long, or still on its way.
+//! A call that is not pipelined, since its body is long or streamed: it has the connection to itself.
 
 use std::time::Instant;
 
@@ -15,15 +15,15 @@ use super::upload::Upload;
 use super::{Driver, time_left};
 
 impl Driver {
-    /// Makes this call while there is no other.
+    /// Makes this call while no other is in flight on the connection.
     pub(super) async fn make_exclusive(&mut self, mut call: PendingCall) -> Result<(), Failure> {
         let (id, worker) = (self.connection.next_id(), &self.connection.worker);
-        if let Err(abandoned) = call.handle.begin(worker, id) {
+        if let Err(abandoned) = call.handle.attach(worker, id) {
             self.finish(call, Err(abandoned));
             return Ok(());
         }
         worker.claims.assign(id);
-        worker.begin(self.connection.index, id, call.request_id.clone());
+        worker.call_sent(self.connection.index, id, call.request_id.clone());
         let body = std::mem::replace(&mut call.body, CallBody::Whole(Bytes::new()));
         let whole = match &body {
             CallBody::Whole(body) => Some(body.clone()),
@@ -54,17 +54,18 @@ impl Driver {
     ) -> Result<(), Failure> {
         let writer = self.connection.writer.as_mut().ok_or(ExchangeError::Closed)?;
         let sent =
-            timeout_at(deadline.into(), writer.request(source, time_left(deadline), body.as_ref(), id)).await;
+            timeout_at(deadline.into(), writer.send_request(source, time_left(deadline), body.as_ref(), id))
+                .await;
         Ok(sent.map_err(|_| Failure::Deadline)??)
     }
 
-    /// Waits for the answer while the body is sent. Where it comes in pieces, the body may go on meanwhile.
+    /// Waits for the answer while the body is sent. With a streamed reply, the upload may go on.
     async fn receive_answer_during(&mut self, upload: Upload, id: u32) -> Result<(), Failure> {
         let answered = self.await_answer(id).await?;
         let upload = if matches!(answered, Ok(Response::Streams(_))) {
             Some(upload)
         } else {
-            // The worker is there, and will be for the next call.
+            // The connection needs its writer for the next call.
             upload.end(&mut self.connection).await?;
             None
         };

@@ -1,4 +1,4 @@
-//! What becomes of a connection's calls when its worker is no use any more.
+//! What happens to the calls of a connection that fails.
 
 use std::sync::Arc;
 
@@ -9,13 +9,14 @@ use crate::host::worker::{KillReason, Worker};
 
 use super::Driver;
 
-/// Why a connection makes no more calls.
+/// Why a connection can make no more calls.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The deadline of its first call has passed.
     Deadline,
+    /// The exchange of frames failed.
     Broken(ExchangeError),
-    /// Its worker has been ended already.
+    /// Its worker has ended, or was killed already.
     Ended,
 }
 
@@ -26,14 +27,14 @@ impl From<ExchangeError> for Failure {
 }
 
 impl Failure {
-    /// Ends the worker that this happened to.
+    /// Kills the worker.
     pub(super) fn end(&self, worker: &Worker) {
         match self {
             Self::Deadline => worker.kill(KillReason::Deadline),
             Self::Broken(ExchangeError::Protocol(error)) => {
                 worker.kill(KillReason::Protocol(error.to_string()))
             }
-            // It has ended, or has closed what is not its to close.
+            // It has ended, or has closed its socket.
             Self::Broken(_) => worker.kill_leftovers(),
             Self::Ended => {}
         }
@@ -41,7 +42,7 @@ impl Failure {
 }
 
 impl Driver {
-    /// Ends the worker, makes those calls elsewhere that it has not begun, and answers the others.
+    /// Kills the worker, requeues the calls that it has not begun, and answers the others with an error.
     pub(super) async fn fail_calls(mut self, failure: Failure) {
         let worker = Arc::clone(&self.connection.worker);
         failure.end(&worker);
@@ -51,7 +52,7 @@ impl Driver {
         self.finished.count += begun.len();
         self.finished.report(&mut self.inner.lock());
         let Self { inner, connection, .. } = self;
-        // With its last connection a worker is asked to end.
+        // Dropping the last connection asks the worker to end.
         drop(connection);
         for call in begun {
             inner.spec.observer.call_ended(call.begin.elapsed(), None);
@@ -63,7 +64,7 @@ impl Driver {
     }
 }
 
-/// How a worker that is ending has ended.
+/// Waits until a worker that is ending has ended; how it did, in words.
 pub(super) async fn end_of(worker: &Worker) -> String {
     worker.exited().await.map_or_else(
         || "its process is gone".to_owned(),

@@ -1,9 +1,9 @@
-//! Serves calls in one connection, one after another, for as long as there are any.
+//! The driver of a connection: a task that makes queued calls on it until none is left.
 //!
-//! Calls are pipelined. Where a worker is quick, the next ones are in its socket before it is done with the last: neither side has to
-//! wait for the other then, nor to be switched to for every call. Only short ones are sent ahead, so few that the socket
-//! always has room for them. A call that takes longer than was thought does not keep those behind it waiting, and one
-//! that ends its worker does not take them with it: the host withdraws what has not begun, and makes it elsewhere.
+//! Calls are pipelined. If the function is fast, the next calls are in the worker's socket before the last one has ended,
+//! which saves a round trip and two context switches for each call. Only calls with short bodies are pipelined, and so few
+//! that the socket's buffer always has room for them. If a call takes longer than expected, or ends its worker, the host
+//! withdraws the calls behind it that have not begun, and makes them on other connections.
 
 mod exclusive;
 mod failure;
@@ -31,11 +31,11 @@ use super::timer::Timer;
 use failure::Failure;
 use upload::Upload;
 
-/// No more bytes than these and one call are ahead. Sockets have room for many times as much, so that sending does not
-/// wait: the worker could be waiting for its answers to be read.
+/// Bytes in flight above which no further call is pipelined. A socket's buffer holds many times as much, so that sending
+/// never waits for a worker that itself waits for the host to read its answers.
 const MAX_PIPELINE_BYTES: usize = 16 << 10;
 
-/// A connection at work.
+/// A connection and the calls in flight on it.
 #[derive(Debug)]
 pub(super) struct Driver {
     inner: Arc<PoolInner>,
@@ -45,7 +45,7 @@ pub(super) struct Driver {
     finished: FinishedCalls,
 }
 
-/// Calls that have ended, which the pool has not been told yet.
+/// Calls that have ended and are not yet counted in the pool's state, which saves a lock for each.
 #[derive(Debug, Default)]
 struct FinishedCalls {
     count: usize,
@@ -72,7 +72,7 @@ impl Driver {
         }
     }
 
-    /// Makes this call, and others until none is left.
+    /// Makes this call, then queued ones until none is left.
     pub(super) async fn run(mut self, first: PendingCall) {
         let mut next = Some(first);
         while let Some(call) = next {
@@ -84,13 +84,13 @@ impl Driver {
             if let Err(failure) = made {
                 return self.fail_calls(failure).await;
             }
-            let Some((drive, call)) = self.next_call() else { return };
-            self = drive;
+            let Some((driver, call)) = self.next_call() else { return };
+            self = driver;
             next = Some(call);
         }
     }
 
-    /// Makes this call, and those that can be sent behind it.
+    /// Makes this call, and pipelines queued calls behind it, until none is in flight.
     async fn make_pipelined(&mut self, call: PendingCall) -> Result<(), Failure> {
         self.fill_pipeline(Some(call)).await?;
         while !self.pipeline.is_empty() {
@@ -102,7 +102,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Sends this call, and those that wait, as far as they can be sent ahead.
+    /// Sends this call, and queued calls as far as the pipeline has room.
     async fn fill_pipeline(&mut self, first: Option<PendingCall>) -> Result<(), Failure> {
         let Some(writer) = &mut self.connection.writer else { return Err(ExchangeError::Closed.into()) };
         let mut frames = std::mem::take(&mut writer.scratch);
@@ -123,12 +123,12 @@ impl Driver {
         Ok(sent.map_err(|_| Failure::Deadline)??)
     }
 
-    /// The next call, if it can be sent ahead.
+    /// The next queued call, if it can be pipelined.
     fn next_to_pipeline(&mut self) -> Option<PendingCall> {
-        let is_worn = self.connection.worker.calls() >= self.inner.context.options.max_calls;
+        let at_max_calls = self.connection.worker.calls() >= self.inner.context.options.max_calls;
         if self.pipeline.len() >= self.connection.depth.current()
             || self.pipeline.bytes() >= MAX_PIPELINE_BYTES
-            || is_worn
+            || at_max_calls
         {
             return None;
         }
@@ -140,12 +140,12 @@ impl Driver {
         state.next_if(Instant::now(), PendingCall::is_pipelined)
     }
 
-    /// Puts a call into the line, and its frame to these.
+    /// Adds a call to the pipeline, and its frame to `frames`.
     fn enqueue(&mut self, call: PendingCall, frames: &mut Vec<u8>) {
         let (id, start, worker) = (self.connection.next_id(), frames.len(), &self.connection.worker);
-        // First, so that whoever has left in the meantime can withdraw it.
+        // Before `attach`, after which the caller can withdraw the call.
         worker.claims.offer(id);
-        if let Err(abandoned) = call.handle.begin(worker, id) {
+        if let Err(abandoned) = call.handle.attach(worker, id) {
             return self.finish(call, Err(abandoned));
         }
         let CallBody::Whole(body) = &call.body else {
@@ -154,19 +154,19 @@ impl Driver {
         if let Err(error) = encode_request(frames, &*call.source, time_left(call.deadline), Some(body), id) {
             return self.finish(call, Err(ReplyError::Worker(error.to_string()).into()));
         }
-        worker.begin(self.connection.index, id, call.request_id.clone());
+        worker.call_sent(self.connection.index, id, call.request_id.clone());
         let (bytes, deadline) = (frames.len() - start, call.deadline);
         self.pipeline.push(InFlightCall { id, bytes, deadline, call: Some(call) });
     }
 
-    /// Waits for the answer to the first call of the line, and passes it on.
+    /// Waits for the answer to the oldest call in flight, and delivers it.
     async fn receive_answer(&mut self) -> Result<(), Failure> {
         let Some(id) = self.pipeline.first().map(|first| first.id) else { return Ok(()) };
         let answered = self.await_answer(id).await?;
         self.deliver(id, answered, None).await
     }
 
-    /// Passes the answer to the first call on.
+    /// Delivers the answer to the oldest call in flight.
     async fn deliver(
         &mut self,
         id: u32,
@@ -176,11 +176,11 @@ impl Driver {
         let call = self.pipeline.pop().and_then(|sent| sent.call);
         let worker = &self.connection.worker;
         if !matches!(answered, Ok(Response::Streams(_))) {
-            worker.finish(self.connection.index);
+            worker.call_ended(self.connection.index);
         }
         match (answered, call) {
             (Ok(Response::Withdrawn), call) if worker.claims.is_withdrawn(id) => {
-                // Still here where it was whoever waits for it that took it back.
+                // It is still in the pipeline if the caller withdrew it, and not the host.
                 if let Some(call) = call {
                     self.finish(call, Err(CallError::Abandoned));
                 }
@@ -201,17 +201,17 @@ impl Driver {
                 Ok(())
             }
             (Ok(_) | Err(_), _) => {
-                let (found, expected) = (FrameKind::Response, "the word that the call is not made");
+                let (found, expected) = (FrameKind::Response, "the confirmation of a withdrawal");
                 Err(ExchangeError::from(ProtocolError::Unexpected { found, expected }).into())
             }
         }
     }
 
-    /// Waits for the answer to the first call, until its deadline; withdraws those behind it if it takes long.
+    /// Waits for the answer to the oldest call, until its deadline; requeues those behind it if it stalls.
     async fn await_answer(&mut self, id: u32) -> Result<Result<Response, ReplyError>, Failure> {
         let Self { inner, connection: Connection { reader, worker, depth, .. }, pipeline, timer, finished } =
             self;
-        let mut answer = pin!(reader.answer(id));
+        let mut answer = pin!(reader.read_response(id));
         loop {
             tokio::select! {
                 biased;
@@ -233,14 +233,14 @@ impl Driver {
         }
     }
 
-    /// Passes a whole answer on.
+    /// Delivers a whole reply.
     fn reply(&mut self, call: PendingCall, reply: Reply<Bytes>) {
         self.inner.spec.observer.call_ended(call.begin.elapsed(), None);
         self.finished.any_answered = true;
         self.finish(call, Ok(reply.map(WorkerBody::Whole)));
     }
 
-    /// Passes on that there is no answer, or not one that can be sent.
+    /// Delivers an error.
     fn fail(&mut self, call: PendingCall, error: ReplyError) {
         self.inner.spec.observer.call_ended(call.begin.elapsed(), Some(&error));
         self.finished.any_answered = true;
@@ -252,12 +252,12 @@ impl Driver {
         call.finish(outcome);
     }
 
-    /// Gives calls that have not begun to other connections.
-    fn requeue(&mut self, requests: Vec<PendingCall>) {
-        self.inner.requeue(requests, &mut self.finished);
+    /// Gives withdrawn calls back to the pool.
+    fn requeue(&mut self, calls: Vec<PendingCall>) {
+        self.inner.requeue(calls, &mut self.finished);
     }
 
-    /// The next call; or else the connection is idle, unless its worker has made enough calls.
+    /// The next queued call. Without one, the connection goes back to the pool, or is closed if its worker takes no calls.
     fn next_call(mut self) -> Option<(Self, PendingCall)> {
         let inner = Arc::clone(&self.inner);
         let worker = &self.connection.worker;
@@ -267,7 +267,7 @@ impl Driver {
         let mut state = inner.lock();
         self.finished.report(&mut state);
         if state.closed || !worker.is_live() {
-            // Its worker ends with the last of its connections, those that are idle among them.
+            // The worker ends once all its connections are closed, the idle ones included.
             let idle = state.connections_of(worker);
             inner.start_missing(&mut state);
             drop(state);
@@ -282,22 +282,22 @@ impl Driver {
     }
 }
 
-/// At least a nanosecond: 0 means no deadline.
+/// Time until the deadline; at least a nanosecond, since 0 means no deadline.
 fn time_left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1))
 }
 
 impl PoolInner {
-    /// Takes calls back that a connection has not made: they are the next ones.
-    fn requeue(self: &Arc<Self>, requests: Vec<PendingCall>, finished: &mut FinishedCalls) {
-        if requests.is_empty() {
+    /// Puts withdrawn calls back at the front of the queue.
+    fn requeue(self: &Arc<Self>, calls: Vec<PendingCall>, finished: &mut FinishedCalls) {
+        if calls.is_empty() {
             return;
         }
         let mut state = self.lock();
         finished.report(&mut state);
-        state.in_flight -= requests.len();
-        for call in requests.into_iter().rev() {
-            call.handle.end();
+        state.in_flight -= calls.len();
+        for call in calls.into_iter().rev() {
+            call.handle.detach();
             state.waiting.push_front(call);
         }
         state.expire(Instant::now());

@@ -1,7 +1,7 @@
-//! An answer's body that a worker makes while the client takes it.
+//! Streamed replies: relays the body from the worker to the client.
 //!
-//! Pieces go through a channel with room for one, and the worker's socket has room for some more: then the function
-//! waits for the client. When the client goes, the function is told, and what it has made already is passed over.
+//! Backpressure: pieces go through a channel with room for one, and the worker's socket buffers some more, so that the
+//! function waits for the client. When the client goes, the call is cancelled and the rest of the body is discarded.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,20 +20,22 @@ use super::Driver;
 use super::failure::{Failure, end_of};
 use super::upload::Upload;
 
-/// How long a function may go on making a body after its client has left.
+/// Time limit for a function to end a streamed body after its client has gone.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a body ended.
 enum BodyEnd {
     Complete,
-    /// The client has left.
+    /// The client has gone.
     Abandoned,
+    /// The function broke it off; the reason.
     Broken(String),
+    /// The connection to the worker failed.
     Failed(ExchangeError),
 }
 
 impl Driver {
-    /// Answers with a body that the function makes, and passes it on to its end.
+    /// Answers the call with a streamed body, and relays it to its end.
     pub(super) async fn stream_reply(
         &mut self,
         call: PendingCall,
@@ -45,14 +47,14 @@ impl Driver {
         self.inner.spec.observer.call_ended(begin, None);
         let PendingCall { source, request_id, handle, answer, .. } = call;
         let (sender, pieces) = mpsc::channel(1);
-        // Where nobody waits any more the first piece finds that out.
+        // If the caller has gone, the first piece notices it.
         let _ = answer.send(Ok(reply.map(|()| WorkerBody::Stream(StreamBody::new(pieces)))));
         let (end, failure) = self.relay(id, &sender, upload).await;
-        handle.end();
+        handle.detach();
         self.finished.count += 1;
-        // Otherwise its worker's crash is still to be reported, with what was in it.
+        // After a failure, the crash report still needs the call's id.
         if failure.is_none() {
-            self.connection.worker.finish(self.connection.index);
+            self.connection.worker.call_ended(self.connection.index);
             self.finished.any_answered = true;
         }
         drop(source);
@@ -62,7 +64,7 @@ impl Driver {
         failure.map_or(Ok(()), Err)
     }
 
-    /// What the client is told at the end, if it is still there; and why the connection makes no more calls, if so.
+    /// Relays the body. Returns how it ended for the client, unless it has gone, and why the connection failed, if it did.
     async fn relay(
         &mut self,
         id: u32,
@@ -76,7 +78,7 @@ impl Driver {
                 self.connection.worker.flag(id).store(1, Ordering::Relaxed);
                 let rest = tokio::time::timeout(DRAIN_TIMEOUT, self.discard_rest(id)).await;
                 if !matches!(rest, Ok(Ok(()))) {
-                    // Nobody was harmed: it is ended, and another one started when it is needed.
+                    // Not a crash: no caller is affected.
                     self.connection.worker.kill(KillReason::Retired);
                     return (None, Some(Failure::Ended));
                 }
@@ -95,7 +97,7 @@ impl Driver {
         (end, failure)
     }
 
-    /// Ends the client's body. Last, since a client that has its end may call again at once; without waiting, since a slow
+    /// Ends the client's body. This comes last, since the client may then call again at once. It does not wait, since a slow
     /// client must not keep the connection from other calls.
     fn end_body(&self, request_id: &HeaderValue, end: Result<(), String>, sender: mpsc::Sender<Piece>) {
         let last = end.err().map(|reason| Err(self.broken(request_id, reason)));
@@ -115,7 +117,7 @@ impl Driver {
     async fn relay_pieces(&mut self, id: u32, sender: &mpsc::Sender<Piece>) -> BodyEnd {
         loop {
             let frame = tokio::select! {
-                frame = self.connection.reader.of_call(id) => frame,
+                frame = self.connection.reader.next_of_call(id) => frame,
                 () = sender.closed() => return BodyEnd::Abandoned,
             };
             let (header, payload) = match frame {
@@ -138,10 +140,10 @@ impl Driver {
         }
     }
 
-    /// Reads what nobody wants, to the end.
+    /// Reads the rest of the body.
     async fn discard_rest(&mut self, id: u32) -> Result<(), ExchangeError> {
         loop {
-            let (header, _) = self.connection.reader.of_call(id).await?;
+            let (header, _) = self.connection.reader.next_of_call(id).await?;
             if matches!(header.kind, FrameKind::End | FrameKind::Broken) {
                 return Ok(());
             }

@@ -1,4 +1,4 @@
-//! A call's body that is sent while the function works, which may answer before its end.
+//! A streamed request body, sent by a task of its own: the function may answer before its end.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use crate::host::connection::{Connection, FrameWriter};
 use crate::host::frame_reader::ExchangeError;
 
-/// The body that is still being sent, in a task of its own.
+/// The task that sends the body.
 #[derive(Debug)]
 pub(super) struct Upload {
     task: JoinHandle<(FrameWriter, Result<(), ExchangeError>)>,
@@ -21,13 +21,13 @@ impl Upload {
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
         let task = tokio::spawn(async move {
-            let sent = writer.body(body, id, &stopped).await;
+            let sent = writer.send_body(body, id, &stopped).await;
             (writer, sent)
         });
         Self { task, stop }
     }
 
-    /// Ends the body where it is, between two frames, and gives the connection its way to the worker back.
+    /// Stops after the current frame, and gives the writer back to the connection.
     pub(super) async fn end(self, connection: &mut Connection) -> Result<(), ExchangeError> {
         self.stop.notify_one();
         let (writer, sent) = self.task.await.map_err(|error| ExchangeError::Gone(error.into()))?;

@@ -1,4 +1,4 @@
-//! From a program to a worker that is ready for calls.
+//! Starting a worker: spawn, setup, and waiting until it is ready.
 
 use std::collections::VecDeque;
 use std::io;
@@ -72,7 +72,7 @@ pub(in crate::host) async fn start(
         pending: Mutex::new(vec![VecDeque::new(); sockets.len()]),
     });
     control.set_nonblocking(true)?;
-    // Nothing more is said that way.
+    // The host sends nothing more on this socket.
     let (control, silent) = UnixStream::from_std(control)?.into_split();
     silent.forget();
     let mut control = FrameReader::new(control);
@@ -134,13 +134,13 @@ fn group(spec: &Spec, pid: u32, enforced: &mut Enforced) -> Option<Group> {
         }
         Err(error) => {
             tracing::debug!(function = spec.name, "no control group: {error}");
-            enforced.lacks("control group with memory.max; resident memory is looked at instead");
+            enforced.lacks("control group with memory.max; resident memory is polled instead");
             None
         }
     }
 }
 
-/// Tells the worker what to load, and hands over its sockets; answers with the host's ends of them.
+/// Sends the setup with the worker's sockets and shared memory; returns the host's ends of the sockets.
 fn set_up(spec: &Spec, control: &StdStream, memory: [&OwnedFd; 2]) -> Result<Vec<StdStream>, StartError> {
     let setup = Setup {
         library: spec.library.clone(),

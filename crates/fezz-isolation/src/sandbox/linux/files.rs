@@ -1,4 +1,4 @@
-//! Landlock: which files and which TCP ports there are for a worker.
+//! Landlock: which files and TCP ports a worker may use.
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, Ruleset, RulesetAttr,
@@ -7,7 +7,7 @@ use landlock::{
 
 use super::{Confinement, Enforced, Profile};
 
-/// What libraries read: other libraries, time zones, certificates, locales, and what the C library wants to know.
+/// Readable for every worker: libraries, time zones, certificates, locales, and what the C library reads.
 const READABLE: &[&str] = &[
     "/usr/lib",
     "/usr/lib64",
@@ -29,7 +29,7 @@ const READABLE: &[&str] = &[
     "/proc/sys/vm/overcommit_memory",
 ];
 
-/// What finding a host takes, beside it.
+/// Readable with the profile `net`, for host names.
 const NAME_RESOLUTION: &[&str] = &[
     "/etc/resolv.conf",
     "/etc/hosts",
@@ -39,13 +39,14 @@ const NAME_RESOLUTION: &[&str] = &[
     "/etc/services",
 ];
 
-/// What anybody may write to.
+/// Writable for every worker.
 const WRITABLE: &[&str] = &["/dev/null"];
 
-/// The first version of Landlock that knows truncation, without which "read only" is not; and the one with ports.
+/// Landlock's rules for files. Versions before 3 do not cover truncation, so that "read only" would not hold.
 const FILES_ABI: ABI = ABI::V3;
+/// Landlock's rules for TCP ports.
 const PORTS_ABI: ABI = ABI::V4;
-/// The one that keeps signals and abstract sockets in.
+/// Landlock's scopes for signals and abstract Unix sockets.
 const SCOPES_ABI: ABI = ABI::V6;
 
 pub(super) fn apply(confinement: &Confinement, enforced: &mut Enforced) -> Result<(), RulesetError> {
@@ -90,7 +91,7 @@ pub(super) fn apply(confinement: &Confinement, enforced: &mut Enforced) -> Resul
     Ok(())
 }
 
-/// All that is done with files of one's own; nothing that would be run, and no devices.
+/// Everything but execution and device files.
 fn data_access() -> landlock::BitFlags<AccessFs> {
     AccessFs::from_all(FILES_ABI) & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock)
 }

@@ -1,9 +1,8 @@
-//! The system calls that a worker may make.
+//! The system calls that the seccomp filter allows.
 
 use libc::c_long;
 
-/// Memory, files that are open or that Landlock lets be opened, threads, time, waiting, and messages on sockets that
-/// are there.
+/// Memory, files (Landlock decides which can be opened), threads, time, polling, and messages on existing sockets.
 pub(super) const ALLOWED: &[c_long] = &[
     libc::SYS_brk,
     libc::SYS_mmap,
@@ -159,7 +158,7 @@ pub(super) const ALLOWED: &[c_long] = &[
     libc::SYS_setsockopt,
 ];
 
-/// The older names of some of them, which newer architectures do without.
+/// Older variants of some of them, which newer architectures do not have.
 #[cfg(target_arch = "x86_64")]
 pub(super) const ALLOWED_LEGACY: &[c_long] = &[
     libc::SYS_open,
@@ -196,10 +195,10 @@ pub(super) const ALLOWED_LEGACY: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) const ALLOWED_LEGACY: &[c_long] = &[];
 
-/// Answered as by a kernel that does not have them: the C library starts threads by `clone` then, whose flags a filter
-/// can see, and runtimes do without io_uring.
+/// Answered with ENOSYS. The C library falls back from `clone3` to `clone`, whose flags a filter can read, and runtimes
+/// do without io_uring.
 pub(super) const ANSWER_ENOSYS: &[c_long] =
     &[libc::SYS_clone3, libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register];
 
-/// What `net` adds: sockets, whose ports are Landlock's to judge. There is nothing to listen with.
+/// Added for the profile `net`; Landlock decides about the ports. Listening stays forbidden.
 pub(super) const ALLOWED_NET: &[c_long] = &[libc::SYS_connect, libc::SYS_bind];

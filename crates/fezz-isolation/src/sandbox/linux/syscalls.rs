@@ -1,7 +1,7 @@
-//! seccomp: which system calls there are for a worker.
+//! seccomp: the filter of a worker's system calls.
 //!
-//! A list of what is allowed, so that a call which a later kernel adds is refused too. What is not on it answers EPERM;
-//! a few answer ENOSYS, since libraries then take another way.
+//! It is an allow list, so that system calls of later kernels are refused too. What is not listed fails with EPERM. A few
+//! fail with ENOSYS, on which libraries fall back to other calls.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,12 @@ use super::syscall_table::{ALLOWED, ALLOWED_LEGACY, ALLOWED_NET, ANSWER_ENOSYS};
 use super::{Confinement, Profile};
 
 const PR_SET_VMA: u64 = 0x5356_4d41;
-/// DNS.
+/// With this port allowed, UDP sockets are too: Landlock has no rules for UDP.
 const DNS_PORT: u16 = 53;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Must come last: the filter does not let itself be set up.
+/// Installs the filter. Must come last: it forbids the system calls of the other restrictions.
 pub(super) fn apply(confinement: &Confinement) -> Result<(), Error> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     let errno = |code: i32| SeccompAction::Errno(code.unsigned_abs());
@@ -27,20 +27,20 @@ pub(super) fn apply(confinement: &Confinement) -> Result<(), Error> {
     let unknown: Rules = ANSWER_ENOSYS.iter().map(|call| (*call, Vec::new())).collect();
     let unknown = SeccompFilter::new(unknown, SeccompAction::Allow, errno(libc::ENOSYS), arch)?;
     let (allowed, unknown) = (BpfProgram::try_from(allowed)?, BpfProgram::try_from(unknown)?);
-    // In this order, since the list of what is allowed has nothing by which a filter is set up.
+    // In this order: the allow list forbids installing another filter.
     apply_filter(&unknown)?;
     apply_filter(&allowed)
 }
 
 fn rules(confinement: &Confinement) -> Result<Rules, Error> {
-    // What is unknown is allowed here, so that the other filter's number for it counts.
+    // Allowed here, so that the other filter's ENOSYS takes effect.
     let calls = ALLOWED.iter().chain(ALLOWED_LEGACY).chain(ANSWER_ENOSYS);
     let mut rules: Rules = calls.map(|call| (*call, Vec::new())).collect();
     let own = u64::from(std::process::id());
     // Threads, not processes.
     let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
     rules.insert(libc::SYS_clone, vec![only(0, SeccompCmpOp::MaskedEq(thread), thread)?]);
-    // Signals to itself: what `abort` and `raise` do.
+    // Signals to itself: `abort` and `raise`.
     rules.insert(libc::SYS_kill, vec![only(0, SeccompCmpOp::Eq, own)?]);
     rules.insert(libc::SYS_tgkill, vec![only(0, SeccompCmpOp::Eq, own)?]);
     // Reading limits, not setting them.
@@ -52,7 +52,7 @@ fn rules(confinement: &Confinement) -> Result<Rules, Error> {
     }
     rules.insert(libc::SYS_prctl, prctl);
     rules.insert(libc::SYS_socketpair, vec![only(0, SeccompCmpOp::Eq, family(libc::AF_UNIX))?]);
-    // Where the host is root, most of the system's files are its own.
+    // Not if the host runs as root, which owns most of the system's files.
     if !rustix::process::getuid().is_root() {
         rules.insert(libc::SYS_fchmod, Vec::new());
     }
@@ -63,7 +63,7 @@ fn rules(confinement: &Confinement) -> Result<Rules, Error> {
     Ok(rules)
 }
 
-/// TCP over IP; and UDP, which Landlock cannot judge, where names are to be asked for.
+/// TCP over IPv4 and IPv6, and UDP if asked for.
 fn sockets(udp: bool) -> Result<Vec<SeccompRule>, Error> {
     let kind = |kind: i32| u64::from(kind.unsigned_abs());
     // Without SOCK_NONBLOCK and SOCK_CLOEXEC.
@@ -90,7 +90,7 @@ fn only(argument: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompRule,
 }
 
 fn condition(argument: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompCondition, Error> {
-    // Pointers and flags are as wide as a register; families, kinds and process ids are the kernel's `int`.
+    // Pointers and flags are as wide as a register; families, socket types and process ids are `int` in the kernel.
     let length = if argument == 2 || matches!(operator, SeccompCmpOp::MaskedEq(_)) && argument == 0 {
         SeccompCmpArgLen::Qword
     } else {
