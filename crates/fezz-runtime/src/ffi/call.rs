@@ -139,3 +139,6 @@ unsafe extern "C" fn release<S>(request: *const FezzRequest) {
     // SAFETY: as above, and it gives back a count of its own.
     unsafe { Arc::decrement_strong_count(request.cast::<CallData<S>>()) };
 }
+
+#[cfg(test)]
+mod tests;
