@@ -148,7 +148,7 @@ fn a_retained_request_outlives_the_call() {
     let (call, dropped) = call(whole());
     let pointer = call.begin(None);
     // SAFETY: `call` is alive.
-    let (retain, release) = unsafe { ((*pointer).retain, (*pointer).release) };
+    let FezzRequest { retain, release, .. } = unsafe { &*pointer };
     // SAFETY: as above.
     unsafe { retain(pointer) };
     drop(call);
@@ -167,7 +167,7 @@ fn a_request_can_be_released_on_another_thread() {
     let (call, dropped) = call(whole());
     let pointer = call.begin(None);
     // SAFETY: `call` is alive.
-    let (retain, release) = unsafe { ((*pointer).retain, (*pointer).release) };
+    let FezzRequest { retain, release, .. } = unsafe { &*pointer };
     // SAFETY: as above.
     unsafe { retain(pointer) };
     drop(call);
