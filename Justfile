@@ -88,6 +88,7 @@ prove:
 # Run the unsafe code's tests under Miri; needs a nightly toolchain with it
 miri:
     cargo +nightly miri test --locked -p fezz-abi --test bridge
+    cargo +nightly miri test --locked -p fezz-runtime --lib ffi::call
     # The runtime's thread outlives the tests, as it outlives evictions: Miri takes that for a leak.
     MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks" cargo +nightly miri test --locked -p fezz-sdk --test entry --test answers --test extract
 

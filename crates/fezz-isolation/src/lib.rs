@@ -1,8 +1,9 @@
-//! Functions in processes of their own: pools of sandboxed workers, and the calls that go to them.
+//! Process isolation: each isolated function runs in a pool of sandboxed worker processes.
 //!
-//! [`host`] is the host's side, a pool of worker processes for each isolated function. [`process`] is the worker itself.
-//! [`protocol`] is what both say to each other over Unix sockets, [`sandbox`] what a worker gives up before it loads its
-//! function. Workers need Linux; elsewhere they are refused with a clear error.
+//! [`host`] is the host's side: the pool of each function. [`process`] is the worker's side. [`protocol`] is the messages
+//! that both exchange over Unix sockets. [`sandbox`] restricts a worker before it loads its function. Workers need Linux;
+//! on other systems they are refused with a clear error. Imports run one way: host and process use protocol, protocol
+//! uses sandbox.
 
 #![forbid(unsafe_code)]
 

@@ -1,9 +1,9 @@
-//! Processes that a worker has started and that have left its process group (`setsid`), so that killing the group does
-//! not reach them.
+//! Orphaned descendants of workers: processes that left their worker's process group (`setsid`), so that killing the
+//! group does not reach them.
 //!
-//! A worker marks itself with a limit that Linux keeps and does not use, `RLIMIT_LOCKS`. Whatever it starts inherits the
-//! mark, and keeps it through `fork`, `exec` and `setsid`, whoever its parent becomes; without privileges nobody raises
-//! it again. Nobody else has such a mark: neither the host, nor what it starts meanwhile, nor a function in its process.
+//! A worker marks itself with `RLIMIT_LOCKS`, a limit that Linux stores and does not use. Its descendants inherit the
+//! mark and keep it through `fork`, `exec` and `setsid`, even with another parent. A process without privileges cannot
+//! raise the limit again. No other process has such a mark.
 
 use std::collections::HashSet;
 use std::io;
@@ -14,10 +14,10 @@ use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, pidfd_open, pidfd_send_signal, setrlimit,
 };
 
-/// For how long it is tried to be faster than processes that start others.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit for killing orphans that keep starting new processes.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Marks this process, and all that it will start, as a worker of this host.
+/// Marks this process and its future descendants as a worker of the host with this process id.
 pub(crate) fn mark(host: u32) -> io::Result<()> {
     let mark = Some(marked(host, std::process::id()));
     let held = getrlimit(Resource::Locks).maximum;
@@ -27,20 +27,20 @@ pub(crate) fn mark(host: u32) -> io::Result<()> {
     Ok(setrlimit(Resource::Locks, Rlimit { current: mark, maximum: mark })?)
 }
 
-/// Kills what this worker, which has ended, has left behind (its number is not given out again so soon: the kernel goes
-/// through all others first); without a worker, what any worker of this host has.
+/// Kills the orphans of one ended worker, or of all workers of this host if `worker` is `None`. The kernel uses all other
+/// process ids before it assigns the worker's again.
 pub(crate) fn kill(host: u32, worker: Option<u32>) {
     let is_one = |mark: u64| match worker {
         Some(worker) => mark == marked(host, worker),
         None => mark >> 32 == u64::from(host),
     };
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + KILL_TIMEOUT;
     let mut killed = HashSet::new();
-    // Again, until a look finds none that is new: each may have started another before it was killed.
+    // Until a scan finds none that is new: each may have started another before it was killed.
     while kill_once(is_one, &mut killed) && Instant::now() < deadline {}
 }
 
-/// Whether there were any that had not been killed before.
+/// One scan of `/proc`; whether it killed any process that was not killed before.
 fn kill_once(is_one: impl Fn(u64) -> bool, killed: &mut HashSet<Pid>) -> bool {
     let before = killed.len();
     for process in all_processes().into_iter().flatten().flatten() {
@@ -48,7 +48,7 @@ fn kill_once(is_one: impl Fn(u64) -> bool, killed: &mut HashSet<Pid>) -> bool {
         // Opened before the mark is read: the pidfd stays that process's own if the number is reused.
         let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
         if mark_of(&process).is_some_and(&is_one) && killed.insert(pid) {
-            // Fails only where it has ended already.
+            // Fails only if it has ended already.
             let _ = pidfd_send_signal(&pidfd, Signal::KILL);
         }
     }

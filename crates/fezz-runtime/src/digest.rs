@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// SHA-256 of a library's bytes: what tells one build from another.
+/// SHA-256 of a library's bytes, which identifies a build.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// A digest that was computed elsewhere.
+    /// A digest from its 32 bytes.
     #[must_use]
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -19,7 +19,7 @@ impl Digest {
         self.0
     }
 
-    /// Its first 12 hex digits: enough for people to tell builds apart.
+    /// Its first 12 hex digits, for messages.
     #[must_use]
     pub fn short(self) -> String {
         let mut text = self.to_string();

@@ -1,8 +1,8 @@
 //! Function libraries and system calls: the only crate of the fezz host with unsafe code.
 //!
-//! [`ffi`] is the C boundary: it opens a library, calls it, and owns all that crosses. [`sys`] holds system calls that
-//! need `unsafe`, and those that only Linux has, with clear errors elsewhere. [`Digest`] and [`Variables`] are what both
-//! sides of a call agree on.
+//! [`ffi`] is the C boundary: it opens libraries, calls them, and owns the memory that crosses. [`sys`] has system calls
+//! that need `unsafe`, and those that only Linux has; on other systems they fail with a clear error. [`Digest`] identifies
+//! a build of a library, [`Variables`] is its configuration.
 
 mod digest;
 pub mod ffi;

@@ -1,10 +1,10 @@
-//! A function's variables: names and values that the host hands to it.
+//! A function's variables: the names and values that configure it.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Names and values. Values may be secrets, so `Debug` prints the names alone.
+/// Names and values. Values may be secrets, so `Debug` prints only the names.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Variables(BTreeMap<String, String>);
 
@@ -14,7 +14,7 @@ impl Variables {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// A number that differs between different sets; 0 for the empty set.
+    /// A 64-bit hash of the set; 0 for the empty set.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         if self.0.is_empty() {

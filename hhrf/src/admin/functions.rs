@@ -189,7 +189,7 @@ fn isolation(function: &crate::function::Function, cache: &Cache) -> Option<Isol
         sandbox: plan.profile,
         workers: status.workers.into_iter().map(worker).collect(),
         waiting: status.waiting,
-        resting: status.resting,
+        resting: status.circuit_open,
         enforced: status.enforced,
         missing: status.missing,
         crashes: function.stats.crashes.get(),

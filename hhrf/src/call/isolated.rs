@@ -61,7 +61,7 @@ fn into_body(body: WorkerBody) -> Body {
 /// The pool's error as one of this stage.
 pub(super) fn call_error(error: WorkerError, function: &Function) -> CallError {
     match error {
-        WorkerError::Resting { again } => CallError::Resting { again },
+        WorkerError::CircuitOpen { retry_after } => CallError::Resting { again: retry_after },
         WorkerError::NotStarted(reason) => CallError::NotStarted(reason),
         WorkerError::Crashed(what) => CallError::Crashed(what),
         WorkerError::Reply(error) => CallError::Reply(error),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use fezz_isolation::host::{PoolContext, PoolOptions, Spawner, end_orphans_of_the_dead};
+use fezz_isolation::host::{PoolContext, PoolOptions, Spawner, remove_groups_of_dead_hosts};
 use fezz_runtime::sys::crash_record;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -218,7 +218,7 @@ async fn keep_warm(catalog: Arc<ArcSwap<Catalog>>, cache: Cache) {
 
 /// What pools of workers share. Must be called within a runtime.
 fn pool_context(options: &PoolOptions) -> PoolContext {
-    tokio::task::spawn_blocking(end_orphans_of_the_dead);
+    tokio::task::spawn_blocking(remove_groups_of_dead_hosts);
     PoolContext { spawner: Spawner::start(), options: options.clone(), program: own_program() }
 }
 

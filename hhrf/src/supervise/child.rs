@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child as StdChild, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
-use fezz_isolation::host::end_orphans_of;
+use fezz_isolation::host::kill_orphans_of_host;
 use fezz_runtime::sys::crash_record::{self, Crash, RECORD_BYTES};
 use fezz_runtime::sys::{Shared, pidfd, send_with_fds, wait_on};
 use rustix::process::{Pid, Signal, WaitIdOptions, kill_process, waitid};
@@ -168,7 +168,7 @@ fn follow(
         }
         let status = child.wait();
         let host = pid.as_raw_pid().unsigned_abs();
-        let orphans = tokio::task::spawn_blocking(move || end_orphans_of(host));
+        let orphans = tokio::task::spawn_blocking(move || kill_orphans_of_host(host));
         // After a crash the next process is started first; otherwise the supervisor may be about to end.
         if status.as_ref().is_ok_and(ExitStatus::success) {
             let _ = orphans.await;

@@ -1,28 +1,27 @@
-//! One call of an isolated function, on its way from its caller to the pool.
+//! A call of an isolated function, its cancellation handle and its errors.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use fezz_runtime::ffi::{CallBody, Reply, ReplyError, RequestSource};
 use http::HeaderValue;
 use tokio::sync::oneshot;
 
-use super::drive::StreamBody;
+use super::body::WorkerBody;
 use super::worker::Worker;
 
-/// The longest body with which a call is sent ahead of its turn, in bytes.
-const SHORT_BODY: usize = 4 << 10;
+/// Longest body of a call that can be pipelined, in bytes.
+const MAX_PIPELINED_BODY: usize = 4 << 10;
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The circuit breaker is open.
-    #[error("the function's workers crash, so that calls of it are refused for {} ms", .again.as_millis())]
-    Resting {
-        /// When another try makes sense.
-        again: std::time::Duration,
+    #[error("the function's workers crash, so that calls of it are refused for {} ms", .retry_after.as_millis())]
+    CircuitOpen {
+        /// Time until the next call can be admitted.
+        retry_after: Duration,
     },
     /// No worker could be started; the reason.
     #[error("the function's worker could not be started: {0}")]
@@ -30,80 +29,75 @@ pub enum CallError {
     /// The call's deadline has passed.
     #[error("the deadline has passed")]
     Deadline,
-    /// Its worker ended; how.
+    /// The worker ended during the call; how.
     #[error("the function crashed: {0}")]
     Crashed(String),
     /// The function gave no answer that can be sent.
     #[error(transparent)]
     Reply(#[from] ReplyError),
     /// The caller has gone.
-    #[error("nobody waits for the answer any more")]
+    #[error("the caller has gone")]
     Abandoned,
 }
 
-/// By which the caller tells a call, wherever it is, that it has gone.
+/// The caller's handle to cancel its call, wherever it is.
 #[derive(Debug, Default)]
 pub struct CallHandle {
     abandoned: AtomicBool,
-    place: Mutex<Option<(Arc<Worker>, u32)>>,
+    /// The worker that the call was sent to, and the call's number there.
+    sent_to: Mutex<Option<(Arc<Worker>, u32)>>,
 }
 
 impl CallHandle {
-    /// Cancels a call that has begun, and withdraws one that has not.
+    /// Cancels the call if it has begun, withdraws it otherwise.
     pub fn abandon(&self) {
         self.abandoned.store(true, Ordering::SeqCst);
-        if let Some((worker, id)) = &*self.place.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some((worker, id)) = &*self.sent_to.lock().unwrap_or_else(PoisonError::into_inner) {
             worker.flag(*id).store(1, Ordering::Relaxed);
             worker.claims.withdraw(*id);
         }
     }
 
-    /// The call is about to be sent, under this number.
-    pub(super) fn begin(&self, worker: &Arc<Worker>, id: u32) -> Result<(), CallError> {
+    /// The call is about to be sent to this worker, under this number.
+    ///
+    /// # Errors
+    /// If the caller has gone.
+    pub(super) fn attach(&self, worker: &Arc<Worker>, id: u32) -> Result<(), CallError> {
         worker.flag(id).store(0, Ordering::Relaxed);
-        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::clone(worker), id));
+        *self.sent_to.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::clone(worker), id));
         if self.abandoned.load(Ordering::SeqCst) { Err(CallError::Abandoned) } else { Ok(()) }
     }
 
-    /// The call is in no worker any more.
-    pub(super) fn end(&self) {
-        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// The call has left its worker.
+    pub(super) fn detach(&self) {
+        *self.sent_to.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
-/// A call to be made.
+/// A call that waits for a worker, or is in one.
 #[derive(Debug)]
 pub struct PendingCall {
-    /// The request. It is dropped before the answer is sent, or with the end of the answer's body: what it holds, such as
-    /// a permit, is free when the caller has the answer.
+    /// The request. It is dropped before the answer is sent, or before the end of a streamed body is, so that what it holds,
+    /// such as a permit, is free when the caller has the answer.
     pub source: Box<dyn RequestSource>,
     /// The request's id, for crash reports.
     pub request_id: HeaderValue,
     /// The request's body.
     pub body: CallBody,
-    /// Shared with the caller.
+    /// Shared with the caller, who cancels by it.
     pub handle: Arc<CallHandle>,
-    /// When the call's time began.
+    /// Start of the call, for its duration in statistics.
     pub begin: Instant,
-    /// When it ends.
+    /// When the call fails with [`CallError::Deadline`].
     pub deadline: Instant,
-    /// Where the answer goes.
+    /// Receives the answer.
     pub answer: oneshot::Sender<Result<Reply<WorkerBody>, CallError>>,
 }
 
-/// The body of an answer.
-#[derive(Debug)]
-pub enum WorkerBody {
-    /// The whole body.
-    Whole(Bytes),
-    /// Pieces as the worker makes them.
-    Stream(StreamBody),
-}
-
 impl PendingCall {
-    /// Whether it may be sent ahead of its turn: its body is complete and short.
-    pub(super) fn is_short(&self) -> bool {
-        matches!(&self.body, CallBody::Whole(body) if body.len() <= SHORT_BODY)
+    /// Whether it can be pipelined: its body is complete and short.
+    pub(super) fn is_pipelined(&self) -> bool {
+        matches!(&self.body, CallBody::Whole(body) if body.len() <= MAX_PIPELINED_BODY)
     }
 
     /// Whether its caller has gone, or its deadline has passed.
@@ -111,11 +105,11 @@ impl PendingCall {
         self.deadline <= now || self.answer.is_closed()
     }
 
-    /// Answers it.
+    /// Sends the outcome to the caller.
     pub(super) fn finish(self, outcome: Result<Reply<WorkerBody>, CallError>) {
-        self.handle.end();
+        self.handle.detach();
         drop(self.source);
-        // Fails where the caller has gone.
+        // Fails if the caller has gone.
         let _ = self.answer.send(outcome);
     }
 }

@@ -1,8 +1,10 @@
-//! The host's side: a pool of worker processes for each isolated function.
+//! The host's side of process isolation: a pool of worker processes for each isolated function.
 
+mod body;
 mod call;
 mod connection;
-mod drive;
+mod driver;
+mod frame_reader;
 mod health;
 mod limits;
 mod output;
@@ -12,16 +14,18 @@ mod plan;
 mod pool;
 mod process;
 mod spawner;
+mod spec;
 mod state;
 mod status;
 mod timer;
 mod worker;
 
-pub use call::{CallError, CallHandle, PendingCall, WorkerBody};
-pub use drive::StreamBody;
-pub use limits::{end_orphans_of, end_orphans_of_the_dead};
+pub use body::{StreamBody, WorkerBody};
+pub use call::{CallError, CallHandle, PendingCall};
+pub use limits::{kill_orphans_of_host, remove_groups_of_dead_hosts};
 pub use plan::{Defaults, HealthOptions, Plan, PoolOptions};
-pub use pool::{Observer, Pool, PoolContext, Spec};
+pub use pool::Pool;
 pub use process::describe;
 pub use spawner::Spawner;
+pub use spec::{Observer, PoolContext, Spec};
 pub use status::{Crash, PoolStatus, WorkerStatus};

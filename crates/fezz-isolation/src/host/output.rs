@@ -1,4 +1,4 @@
-//! What a worker writes to its standard output and error: lines in the host's log, and not too many of them.
+//! A worker's standard output and error: logged line by line, rate-limited by a token bucket.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,38 +6,42 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Lines that are logged of one worker: each second, and at once after a while without.
-const LINES_A_SECOND: f64 = 100.0;
+/// Rate at which the bucket refills.
+const LINES_PER_SECOND: f64 = 100.0;
+/// Capacity of the bucket, in lines.
 const BURST: f64 = 200.0;
-/// A longer line is cut into several.
+/// Longest line, in bytes; a longer one is split.
 const LINE_BYTES: usize = 8 << 10;
-/// How many of the last lines a crash report has.
-const KEPT: usize = 20;
+/// Number of last lines that are kept for a crash report.
+const MAX_LAST_LINES: usize = 20;
 
-/// The last lines of one worker, and how many more may be logged.
+/// The output of one worker.
 #[derive(Debug)]
 pub(super) struct Output {
     function: String,
     worker: u32,
-    state: Mutex<State>,
+    state: Mutex<OutputState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct OutputState {
     last: VecDeque<String>,
-    allowance: f64,
-    counted_at: Instant,
+    /// Lines that may be logged now.
+    tokens: f64,
+    refilled_at: Instant,
+    /// Lines dropped since the last one that was logged.
     dropped: u64,
 }
 
 impl Output {
     pub(super) fn new(function: String, worker: u32) -> Arc<Self> {
-        let state = State { last: VecDeque::new(), allowance: BURST, counted_at: Instant::now(), dropped: 0 };
+        let state =
+            OutputState { last: VecDeque::new(), tokens: BURST, refilled_at: Instant::now(), dropped: 0 };
         Arc::new(Self { function, worker, state: Mutex::new(state) })
     }
 
-    /// Logs what comes from `source` until it ends.
-    pub(super) async fn follow(self: Arc<Self>, source: impl AsyncRead + Unpin, stream: &'static str) {
+    /// Logs the lines of `source` until its end.
+    pub(super) async fn forward(self: Arc<Self>, source: impl AsyncRead + Unpin, stream: &'static str) {
         let mut source = source;
         let mut pending = Vec::new();
         loop {
@@ -51,7 +55,7 @@ impl Output {
         }
     }
 
-    /// The last lines that came.
+    /// The last lines.
     pub(super) fn last(&self) -> Vec<String> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).last.iter().cloned().collect()
     }
@@ -60,10 +64,10 @@ impl Output {
         let line = String::from_utf8_lossy(line).into_owned();
         let (function, worker) = (self.function.as_str(), self.worker);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let allowed = state.allow(Instant::now());
+        let allowed = state.take_token(Instant::now());
         let dropped = if allowed { std::mem::take(&mut state.dropped) } else { 0 };
         state.last.push_back(line.clone());
-        if state.last.len() > KEPT {
+        if state.last.len() > MAX_LAST_LINES {
             state.last.pop_front();
         }
         drop(state);
@@ -76,21 +80,21 @@ impl Output {
     }
 }
 
-impl State {
-    fn allow(&mut self, now: Instant) -> bool {
-        let passed = now.duration_since(self.counted_at).as_secs_f64();
-        self.counted_at = now;
-        self.allowance = (self.allowance + passed * LINES_A_SECOND).min(BURST);
-        if self.allowance < 1.0 {
+impl OutputState {
+    fn take_token(&mut self, now: Instant) -> bool {
+        let passed = now.duration_since(self.refilled_at).as_secs_f64();
+        self.refilled_at = now;
+        self.tokens = (self.tokens + passed * LINES_PER_SECOND).min(BURST);
+        if self.tokens < 1.0 {
             self.dropped += 1;
             return false;
         }
-        self.allowance -= 1.0;
+        self.tokens -= 1.0;
         true
     }
 }
 
-/// Takes a line off the front; at the end of the output, also one without a line break.
+/// Takes the first line out of `pending`; at the end of the output also one without a line break.
 fn next_line(pending: &mut Vec<u8>, at_end: bool) -> Option<Vec<u8>> {
     let line_break = pending.iter().position(|byte| *byte == b'\n');
     match line_break {
@@ -113,21 +117,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn lines_are_kept_without_their_ends() {
+    async fn the_last_lines_are_kept_without_line_breaks() {
         let output = Output::new("f@1.0.0".to_owned(), 1);
         let text: String = (0..30).map(|line| format!("line {line}\n")).collect();
-        Arc::clone(&output).follow(format!("{text}cut").as_bytes(), "stderr").await;
+        Arc::clone(&output).forward(format!("{text}cut").as_bytes(), "stderr").await;
         let last = output.last();
-        assert_eq!(last.len(), KEPT);
-        assert_eq!((last[0].as_str(), last[KEPT - 1].as_str()), ("line 11", "cut"));
+        assert_eq!(last.len(), MAX_LAST_LINES);
+        assert_eq!((last[0].as_str(), last[MAX_LAST_LINES - 1].as_str()), ("line 11", "cut"));
     }
 
     #[test]
-    fn a_flood_is_cut_off_and_counted() {
+    fn lines_over_the_rate_are_dropped_and_counted() {
         let now = Instant::now();
-        let mut state = State { last: VecDeque::new(), allowance: BURST, counted_at: now, dropped: 0 };
-        let allowed = (0..1000).filter(|_| state.allow(now)).count();
+        let mut state = OutputState { last: VecDeque::new(), tokens: BURST, refilled_at: now, dropped: 0 };
+        let allowed = (0..1000).filter(|_| state.take_token(now)).count();
         assert_eq!((allowed, state.dropped), (200, 800));
-        assert!(state.allow(now + Duration::from_millis(20)));
+        assert!(state.take_token(now + Duration::from_millis(20)));
     }
 }

@@ -1,30 +1,31 @@
-//! The calls that were sent to a connection and have not ended, in their order.
+//! The pipeline of a connection: its calls in flight, oldest first.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::call::PendingCall;
 use crate::protocol::Claims;
 
-/// How long a call may take before those behind it are made elsewhere.
-const PATIENCE: Duration = Duration::from_millis(2);
+use super::call::PendingCall;
 
-/// See the module. The first one is being made.
+/// Duration of a call after which the calls behind it are withdrawn.
+const STALL_TIMEOUT: Duration = Duration::from_millis(2);
+
+/// The calls in flight on one connection, oldest first; the worker is at the first.
 #[derive(Debug)]
 pub(super) struct Pipeline {
-    sent: VecDeque<Sent>,
-    /// Since when the first one is the first.
+    sent: VecDeque<InFlightCall>,
+    /// Since when the oldest call is the oldest.
     since: Instant,
 }
 
-/// A call that was sent.
+/// A call that was sent and has not ended.
 #[derive(Debug)]
-pub(super) struct Sent {
+pub(super) struct InFlightCall {
     pub(super) id: u32,
-    /// The length of its frame.
+    /// Length of its frame, in bytes; 0 for one that is not pipelined.
     pub(super) bytes: usize,
     pub(super) deadline: Instant,
-    /// None where it was withdrawn: the worker says so when its turn comes.
+    /// `None` if it was withdrawn. Its entry stays until the worker confirms that.
     pub(super) call: Option<PendingCall>,
 }
 
@@ -41,53 +42,53 @@ impl Pipeline {
         self.sent.len()
     }
 
-    pub(super) fn first(&self) -> Option<&Sent> {
+    pub(super) fn first(&self) -> Option<&InFlightCall> {
         self.sent.front()
     }
 
-    /// Bytes of calls that the worker may not have read.
+    /// Bytes in flight that the worker may not have read.
     pub(super) fn bytes(&self) -> usize {
         self.sent.iter().map(|sent| sent.bytes).sum()
     }
 
-    pub(super) fn push(&mut self, sent: Sent) {
+    pub(super) fn push(&mut self, sent: InFlightCall) {
         if self.is_empty() {
             self.since = Instant::now();
         }
         self.sent.push_back(sent);
     }
 
-    /// The first call has ended.
-    pub(super) fn pop(&mut self) -> Option<Sent> {
+    /// Removes the oldest call, which has ended.
+    pub(super) fn pop(&mut self) -> Option<InFlightCall> {
         self.since = Instant::now();
         self.sent.pop_front()
     }
 
-    /// When something has to be done if the first call has not ended by then.
+    /// When to check the oldest call: at its deadline, or earlier when it stalls others.
     pub(super) fn due(&self) -> Instant {
-        let Some(first) = self.sent.front() else { return self.since + PATIENCE };
+        let Some(first) = self.sent.front() else { return self.since + STALL_TIMEOUT };
         let is_followed = self.sent.iter().skip(1).any(|sent| sent.call.is_some());
-        if is_followed { first.deadline.min(self.since + PATIENCE) } else { first.deadline }
+        if is_followed { first.deadline.min(self.since + STALL_TIMEOUT) } else { first.deadline }
     }
 
-    /// Whether the first call's time is up.
+    /// Whether the oldest call has reached its deadline.
     pub(super) fn is_late(&self, now: Instant) -> bool {
         self.sent.front().is_some_and(|first| first.deadline <= now)
     }
 
-    /// Whether the first call keeps others waiting for too long.
+    /// Whether the oldest call stalls the pipeline.
     pub(super) fn is_stalled(&self, now: Instant) -> bool {
-        self.len() > 1 && now.duration_since(self.since) >= PATIENCE
+        self.len() > 1 && now.duration_since(self.since) >= STALL_TIMEOUT
     }
 
-    /// Takes back what has not begun; the first `keep` calls stay.
+    /// Withdraws the calls that have not begun, except the first `keep`.
     pub(super) fn withdraw(&mut self, claims: &Claims, keep: usize) -> Vec<PendingCall> {
         let others = self.sent.iter_mut().skip(keep);
         let others = others.filter(|sent| sent.call.is_some() && claims.withdraw(sent.id));
         others.filter_map(|sent| sent.call.take()).collect()
     }
 
-    /// Takes out all that is left.
+    /// Removes all calls.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = PendingCall> {
         self.sent.drain(..).filter_map(|sent| sent.call)
     }

@@ -1,41 +1,41 @@
-//! How many calls are in a worker's socket at once: as many as it gets done in a moment.
+//! The adaptive pipeline depth of a connection: as many calls as the worker completes in a fixed time.
 
-/// What is sent ahead is done within this time, mostly.
-const MOMENT_NS: u64 = 200_000;
-/// No more calls than these, however quick they are.
-const MOST: usize = 16;
+/// Time in which a worker should complete a full pipeline, in nanoseconds.
+const TARGET_NS: u64 = 200_000;
+/// Deepest pipeline, in calls.
+const MAX_DEPTH: usize = 16;
 
-/// Follows how long most calls take, so that the few which were interrupted do not count.
+/// Tracks the typical duration of a call. It moves by a quarter with each call, so that a few slow ones do not count.
 #[derive(Debug)]
 pub(super) struct PipelineDepth {
-    usual_ns: u64,
-    most: usize,
+    typical_ns: u64,
+    max_depth: usize,
 }
 
 impl PipelineDepth {
-    /// Of a worker that has not been called. At most `room` calls have a place to be told about.
-    pub(super) fn new(room: usize) -> Self {
-        Self { usual_ns: MOMENT_NS, most: MOST.min(room) }
+    /// The depth for a worker without calls so far: 1 at first, and never more than `slots`.
+    pub(super) fn new(slots: usize) -> Self {
+        Self { typical_ns: TARGET_NS, max_depth: MAX_DEPTH.min(slots) }
     }
 
-    /// A call took this long.
-    pub(super) const fn learn(&mut self, took_ns: u64) {
-        let step = self.usual_ns / 4;
-        if took_ns > self.usual_ns {
-            self.usual_ns += step + 1;
+    /// Records the duration of a call, in nanoseconds.
+    pub(super) const fn record(&mut self, took_ns: u64) {
+        let step = self.typical_ns / 4;
+        if took_ns > self.typical_ns {
+            self.typical_ns += step + 1;
         } else {
-            self.usual_ns -= step;
+            self.typical_ns -= step;
         }
     }
 
-    /// A call held up those behind it: nothing is sent ahead for a while.
-    pub(super) const fn stalled(&mut self) {
-        self.usual_ns = MOMENT_NS;
+    /// Back to a depth of 1, after a call that stalled the pipeline.
+    pub(super) const fn reset(&mut self) {
+        self.typical_ns = TARGET_NS;
     }
 
-    /// How many calls may be in the socket, the one that the worker is at among them.
+    /// How many calls may be in flight.
     pub(super) fn current(&self) -> usize {
-        usize::try_from(MOMENT_NS / self.usual_ns.max(1)).unwrap_or(MOST).clamp(1, self.most)
+        usize::try_from(TARGET_NS / self.typical_ns.max(1)).unwrap_or(MAX_DEPTH).clamp(1, self.max_depth)
     }
 }
 
@@ -44,18 +44,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quick_calls_are_sent_ahead_and_slow_ones_are_not() {
+    fn fast_calls_deepen_the_pipeline_and_slow_ones_do_not() {
         let mut depth = PipelineDepth::new(1024);
         assert_eq!(depth.current(), 1);
-        (0..40).for_each(|_| depth.learn(3_000));
-        assert_eq!(depth.current(), MOST);
-        (0..40).for_each(|call| depth.learn(if call % 8 == 0 { 3_000_000 } else { 3_000 }));
-        assert_eq!(depth.current(), MOST, "one in eight was interrupted");
-        (0..40).for_each(|_| depth.learn(1_000_000));
+        (0..40).for_each(|_| depth.record(3_000));
+        assert_eq!(depth.current(), MAX_DEPTH);
+        (0..40).for_each(|call| depth.record(if call % 8 == 0 { 3_000_000 } else { 3_000 }));
+        assert_eq!(depth.current(), MAX_DEPTH, "one in eight was interrupted");
+        (0..40).for_each(|_| depth.record(1_000_000));
         assert_eq!(depth.current(), 1);
-        (0..40).for_each(|_| depth.learn(50_000));
+        (0..40).for_each(|_| depth.record(50_000));
         assert!((3..=5).contains(&depth.current()), "{}", depth.current());
-        depth.stalled();
+        depth.reset();
         assert_eq!(depth.current(), 1);
         assert_eq!(PipelineDepth::new(1).current(), 1);
     }

@@ -1,4 +1,4 @@
-//! How an isolated function is run: its `fezz.json` over the host's settings.
+//! The plan of an isolated function: its `fezz.json`, with the host's settings as defaults.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,56 +7,66 @@ use fezz_manifest::{Isolation, Manifest, Sandbox, Workers};
 
 use crate::sandbox::{Confinement, ProcessLimits, Profile};
 
-/// Everything about a function's workers that its author or the host's operator decides.
+/// Number, sandbox and limits of a function's workers, as its author or the host's operator has set them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Plan {
-    /// Workers that are kept however long nobody calls.
+    /// Workers that are kept without any calls.
     pub min: usize,
+    /// Most workers at the same time.
     pub max: usize,
-    /// Idle workers that are kept ready.
+    /// Idle workers that are kept ready while the function is in use.
     pub spare: usize,
-    /// Calls that a worker runs at once.
+    /// Calls that a worker runs concurrently.
     pub concurrency: usize,
+    /// How far the workers are restricted.
     pub profile: Profile,
+    /// TCP ports that [`Profile::Net`] may connect to.
     pub ports: Vec<u16>,
+    /// Resource limits of each worker.
     pub limits: ProcessLimits,
+    /// Most threads of a worker; one with more is killed.
     pub threads: u64,
 }
 
-/// What holds for functions whose `fezz.json` says nothing else.
+/// The host's settings for what a `fezz.json` leaves open.
 #[derive(Clone, Debug)]
 pub struct Defaults {
+    /// Whether functions are isolated.
     pub isolated: bool,
+    /// The plan of functions that are.
     pub plan: Plan,
 }
 
-/// What holds for every pool.
+/// Settings of all pools.
 #[derive(Clone, Debug)]
 pub struct PoolOptions {
-    /// How long a worker may take to start.
+    /// Time limit for the start of a worker.
     pub start: Duration,
-    /// After how long without a call a worker ends.
+    /// Time to idle: after this time without a call a worker ends.
     pub idle: Duration,
-    /// After how many calls a worker is replaced.
+    /// Number of calls after which a worker is replaced.
     pub max_calls: u64,
+    /// Backoff and circuit breaker.
     pub health: HealthOptions,
 }
 
-/// How a pool deals with workers that crash.
+/// Backoff and circuit breaker for workers that crash.
 #[derive(Clone, Debug)]
 pub struct HealthOptions {
-    /// The first delay before a worker is started again; it doubles with each crash.
+    /// First delay before a worker is started again; it doubles with each crash.
     pub backoff: Duration,
+    /// Longest delay.
     pub backoff_max: Duration,
-    /// After how long without a crash the delay is the first one again.
+    /// Time without a crash after which the delay is the first one again.
     pub reset: Duration,
-    /// How many crashes within the window refuse calls for a while.
+    /// Number of crashes within the window that opens the circuit breaker.
     pub breaker_crashes: usize,
+    /// Length of the window.
     pub breaker_window: Duration,
 }
 
 impl Plan {
-    /// What holds for a process that loads this library and writes to this folder.
+    /// The sandbox of a child of this process that loads `library` and writes to `data_dir`.
     pub fn confinement(&self, library: &Path, data_dir: &Path) -> Confinement {
         Confinement {
             profile: self.profile,
@@ -70,8 +80,8 @@ impl Plan {
 }
 
 impl Defaults {
-    /// The plan of the function with this manifest; none where it runs in the host's process. `forced` isolates it
-    /// whatever it asks for.
+    /// The plan of the function with this manifest; `None` if it runs in the host's process. `forced` isolates it in any
+    /// case.
     pub fn plan(&self, manifest: &Manifest, forced: bool) -> Option<Plan> {
         let isolated = match manifest.isolation {
             _ if forced => true,

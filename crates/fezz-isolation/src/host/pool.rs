@@ -1,116 +1,68 @@
-//! The pool of one isolated function: worker processes, started on demand, kept ready, and replaced when they are worn
-//! out or have crashed.
+//! The worker pool of one isolated function: starts workers on demand, keeps spare ones, and replaces those that crash or
+//! reach their maximum of calls.
 //!
-//! A call takes a connection of a worker, or waits for one. A call that has begun is never made again. A worker that hangs
-//! is killed at the call's deadline; so is one that breaks the protocol or exceeds its limits. The pool is what the host's
-//! cache holds of an isolated function: when it is evicted, its workers end, and their memory is free.
+//! A call takes an idle connection to a worker, or is queued. A call that has begun is never made again. A worker is killed
+//! if a call passes its deadline, if it violates the protocol or exceeds its limits. The host's cache holds the pool as it
+//! holds a loaded library: eviction ends the workers.
 
-use std::fmt;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use fezz_runtime::ffi::ReplyError;
-use fezz_runtime::{Digest, Variables};
 use tokio::sync::oneshot;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::call::{CallError, PendingCall};
-use super::drive::Drive;
+use super::connection::Connection;
+use super::driver::Driver;
 use super::health::Health;
-use super::plan::{Plan, PoolOptions};
 use super::process::describe;
-use super::spawner::Spawner;
-use super::state::State;
-use super::status::{self, Crash};
-use super::worker::{self, Exit, KillReason, StartError, Started, Worker};
+use super::spec::{PoolContext, Spec};
+use super::state::PoolState;
+use super::status::{Crash, MAX_CRASHES, PoolStatus, WorkerStatus};
+use super::worker::{self, KillReason, StartError, StartedWorker, Worker, WorkerExit};
 
-/// What all pools of this process share.
+/// A worker pool. Dropping it ends its workers.
 #[derive(Debug)]
-pub struct PoolContext {
-    /// Starts the processes.
-    pub spawner: Spawner,
-    /// What holds for every pool.
-    pub options: PoolOptions,
-    /// This very program.
-    pub program: PathBuf,
-}
+pub struct Pool(Arc<PoolInner>);
 
-/// What a pool tells the function's statistics.
-pub trait Observer: Send + Sync + fmt::Debug {
-    /// A worker has started.
-    fn worker_started(&self);
-    /// A worker has crashed, or could not be started.
-    fn worker_crashed(&self);
-    /// A call has ended after this time, with an answer or an error.
-    fn call_ended(&self, took: Duration, error: Option<&ReplyError>);
-    /// An answer's body broke off.
-    fn body_broken(&self);
-}
-
-/// What a pool needs to know of its function.
+/// The pool itself, shared by its tasks.
 #[derive(Debug)]
-pub struct Spec {
-    /// `id@version`.
-    pub name: String,
-    /// The function's id.
-    pub id: String,
-    /// Its version, as text.
-    pub version: String,
-    /// The library's digest.
-    pub digest: Digest,
-    /// The private copy of the library.
-    pub library: PathBuf,
-    /// The folder that the function may write to.
-    pub data_dir: PathBuf,
-    /// The function's variables, which are the workers' environment.
-    pub variables: Variables,
-    /// How many workers there are, and what they may use.
-    pub plan: Plan,
-    /// The function's statistics.
-    pub observer: Arc<dyn Observer>,
-}
-
-/// A running pool. Dropping it ends its workers.
-#[derive(Debug)]
-pub struct Pool(Arc<Inner>);
-
-#[derive(Debug)]
-pub(super) struct Inner {
+pub(super) struct PoolInner {
     pub(super) spec: Spec,
     pub(super) context: Arc<PoolContext>,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
     /// Whether the function reads request bodies as streams; known once a worker has reported it.
     streams_bodies: OnceLock<bool>,
-    /// The number of the next worker.
+    /// Number of the next worker, for its name in `ps`.
     next_worker: AtomicU64,
-    /// Held until the last worker has ended.
-    alive: TaskTrackerToken,
+    /// The task of each worker holds this struct, so that the tracker waits for the last worker to end.
+    _alive: TaskTrackerToken,
 }
 
 impl Pool {
-    /// A pool with its first workers on their way. Must be called within a runtime.
+    /// Starts a pool and its first workers. Must be called within a tokio runtime. `alive` is held until the last worker
+    /// has ended.
     #[must_use]
     pub fn start(spec: Spec, context: Arc<PoolContext>, alive: TaskTrackerToken) -> Self {
-        let state = State::new(Health::new(context.options.health.clone()));
-        let inner = Arc::new(Inner {
+        let state = PoolState::new(Health::new(context.options.health.clone()));
+        let inner = Arc::new(PoolInner {
             spec,
             context,
             state: Mutex::new(state),
             streams_bodies: OnceLock::new(),
             next_worker: AtomicU64::new(1),
-            alive,
+            _alive: alive,
         });
-        inner.balance(&mut inner.lock());
-        tokio::spawn(sweep(Arc::downgrade(&inner)));
+        inner.start_missing(&mut inner.lock());
+        tokio::spawn(retire_idle_workers(Arc::downgrade(&inner)));
         Self(inner)
     }
 
-    /// Whether the function reads request bodies as streams. Only a worker knows: the first call waits for one.
+    /// Whether the function reads request bodies as streams. A worker reports it, so the first call waits for one.
     ///
     /// # Errors
-    /// Where no worker starts before `deadline`.
+    /// If no worker starts before `deadline`, or the circuit breaker is open.
     pub async fn streams_bodies(&self, deadline: Instant) -> Result<bool, CallError> {
         if let Some(known) = self.0.streams_bodies.get() {
             return Ok(*known);
@@ -120,7 +72,7 @@ impl Pool {
             let mut state = self.0.lock();
             state.admit(Instant::now())?;
             state.capability_waiters.push(sender);
-            self.0.balance(&mut state);
+            self.0.start_missing(&mut state);
         }
         match tokio::time::timeout_at(deadline.into(), told).await {
             Ok(Ok(answer)) => answer,
@@ -134,7 +86,7 @@ impl Pool {
         self.0.lock().expire(Instant::now());
     }
 
-    /// Makes a call, at once or when its turn has come. The permits of callers bound how many wait.
+    /// Makes a call, or queues it. Callers hold permits, which bound the queue.
     pub fn submit(&self, call: PendingCall) {
         let mut state = self.0.lock();
         if let Err(error) = state.admit(Instant::now()) {
@@ -143,11 +95,31 @@ impl Pool {
         }
         state.waiting.push_back(call);
         self.0.dispatch(&mut state);
-        self.0.balance(&mut state);
+        self.0.start_missing(&mut state);
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock()
+    /// A snapshot for operators.
+    pub fn status(&self) -> PoolStatus {
+        let state = self.0.lock();
+        let now = Instant::now();
+        let enforced = state
+            .workers
+            .last()
+            .map(|worker| worker.enforced.lock().unwrap_or_else(PoisonError::into_inner).clone())
+            .unwrap_or_default();
+        let workers = state.workers.iter().map(|worker| WorkerStatus {
+            pid: worker.id(),
+            calls: worker.calls(),
+            seconds: now.duration_since(worker.started()).as_secs(),
+        });
+        PoolStatus {
+            workers: workers.collect(),
+            waiting: state.waiting.iter().filter(|request| !request.answer.is_closed()).count(),
+            circuit_open: state.health.is_open(),
+            missing: enforced.missing,
+            enforced: enforced.parts,
+            crashes: state.crashes.iter().cloned().collect(),
+        }
     }
 }
 
@@ -155,60 +127,61 @@ impl Drop for Pool {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.closed = true;
-        state.refuse(|| CallError::NotStarted("the function is being replaced".to_owned()));
+        state.fail_waiting(|| CallError::NotStarted("the function is being replaced".to_owned()));
         state.workers.iter().for_each(|worker| worker.retire());
-        // Their workers end with the last of their connections.
+        // Workers end when their last connection is closed. Dropped without the lock.
         let idle = std::mem::take(&mut state.idle);
         drop(state);
         drop(idle);
     }
 }
 
-/// Ends workers that nobody has needed for a while.
-async fn sweep(pool: Weak<Inner>) {
+/// Ends idle workers above the minimum, periodically.
+async fn retire_idle_workers(pool: Weak<PoolInner>) {
     let Some(idle) = pool.upgrade().map(|inner| inner.context.options.idle) else { return };
     loop {
         tokio::time::sleep((idle / 4).max(Duration::from_millis(10))).await;
         let Some(inner) = pool.upgrade() else { return };
-        let surplus = inner.lock().surplus(Instant::now(), idle, inner.spec.plan.min);
+        let surplus = inner.lock().take_surplus(Instant::now(), idle, inner.spec.plan.min);
         drop(surplus);
     }
 }
 
-impl Inner {
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+impl PoolInner {
+    pub(super) fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands queued calls to idle connections.
-    pub(super) fn dispatch(self: &Arc<Self>, state: &mut State) {
+    /// Starts a driver for each idle connection while calls are queued.
+    pub(super) fn dispatch(self: &Arc<Self>, state: &mut PoolState) {
         while !state.waiting.is_empty()
-            && let Some(connection) = state.take()
+            && let Some(connection) = state.take_idle()
         {
-            let Some(call) = state.next(Instant::now()) else { return state.rest(connection) };
-            tokio::spawn(Drive::new(Arc::clone(self), connection).run(call));
+            let Some(call) = state.next(Instant::now()) else { return state.park(connection) };
+            tokio::spawn(Driver::new(Arc::clone(self), connection).run(call));
         }
     }
 
-    /// Starts as many workers as are wanted and not there.
-    pub(super) fn balance(self: &Arc<Self>, state: &mut State) {
+    /// Starts the workers that are missing for the demand.
+    pub(super) fn start_missing(self: &Arc<Self>, state: &mut PoolState) {
         if state.closed || state.health.is_open() {
             return;
         }
         let plan = &self.spec.plan;
         let live = state.live();
         let patience = self.context.options.idle;
-        let spare = if state.called.is_some_and(|last| last.elapsed() < patience) { plan.spare } else { 0 };
-        let wanted = (state.wanted().div_ceil(plan.concurrency) + spare).clamp(plan.min, plan.max);
+        let spare =
+            if state.last_call.is_some_and(|last| last.elapsed() < patience) { plan.spare } else { 0 };
+        let wanted = (state.demand().div_ceil(plan.concurrency) + spare).clamp(plan.min, plan.max);
         for _ in live + state.starting..wanted {
             state.starting += 1;
-            let rest = state.health.rest(Instant::now());
-            tokio::spawn(Arc::clone(self).add_worker(rest));
+            let rest = state.health.start_delay(Instant::now());
+            tokio::spawn(Arc::clone(self).run_worker(rest));
         }
     }
 
-    /// Starts a worker after a rest, and looks after it until its end.
-    async fn add_worker(self: Arc<Self>, rest: Duration) {
+    /// Starts a worker after a delay, and watches it until its end.
+    async fn run_worker(self: Arc<Self>, rest: Duration) {
         if !rest.is_zero() {
             tokio::time::sleep(rest).await;
         }
@@ -218,19 +191,23 @@ impl Inner {
         let begin = Instant::now();
         let number = self.next_worker.fetch_add(1, Ordering::Relaxed);
         match worker::start(&self.spec, &self.context, number).await {
-            Ok(started) => self.started(started, begin).await,
-            Err(error) => self.not_started(&error),
+            Ok(started) => self.serve_until_exit(started, begin).await,
+            Err(error) => self.start_failed(&error),
         }
     }
 
-    async fn started(self: Arc<Self>, mut started: Started, begin: Instant) {
+    /// Adds a started worker to the pool, and watches it until its end.
+    async fn serve_until_exit(self: Arc<Self>, mut started: StartedWorker, begin: Instant) {
         let worker = Arc::clone(&started.worker);
         self.spec.observer.worker_started();
         let missing = worker.enforced.lock().unwrap_or_else(PoisonError::into_inner).missing.join(", ");
         let (function, took_us) = (self.spec.name.as_str(), begin.elapsed().as_micros());
         tracing::debug!(function, worker = worker.id(), took_us, missing, "worker started");
-        let connections = std::mem::take(&mut started.connections);
         {
+            let sockets = std::mem::take(&mut started.sockets);
+            let connect = |(index, socket)| Connection::new(Arc::clone(&worker), index, socket);
+            // In this block: if the pool was dropped meanwhile, closing the connections asks the worker to end.
+            let connections: Vec<_> = (0..).zip(sockets).map(connect).collect();
             let mut state = self.lock();
             state.starting -= 1;
             state.workers.push(Arc::clone(&worker));
@@ -239,26 +216,24 @@ impl Inner {
                 let _ = waiter.send(Ok(streams_bodies));
             }
             if !state.closed {
-                connections.into_iter().for_each(|connection| state.rest(connection));
+                connections.into_iter().for_each(|connection| state.park(connection));
                 self.dispatch(&mut state);
-                self.balance(&mut state);
+                self.start_missing(&mut state);
             }
         }
-        let alive = self.alive.clone();
         let exit = started.watch(&self.spec, self.context.options.max_calls).await;
-        drop(alive);
-        self.ended(&worker, exit);
+        self.worker_ended(&worker, exit);
     }
 
-    /// A worker has ended: as it was asked to, or else it is a crash.
-    fn ended(self: &Arc<Self>, worker: &Arc<Worker>, exit: Option<Exit>) {
+    /// Removes a worker that has ended, and reports a crash unless it was asked to end.
+    fn worker_ended(self: &Arc<Self>, worker: &Arc<Worker>, exit: Option<WorkerExit>) {
         let mut state = self.lock();
         state.workers.retain(|other| !Arc::ptr_eq(other, worker));
-        // Their drop takes no lock of the pool's.
+        // Dropping them takes no lock of the pool.
         drop(state.connections_of(worker));
         let Some(exit) = exit else { return };
-        let what = match &exit.kill {
-            // Asked to, and with nothing in it.
+        let what = match &exit.kill_reason {
+            // Asked to end, and with no call in it.
             None if exit.status.success() && worker.is_retiring() && worker.requests().is_empty() => None,
             None => Some(describe(exit.status)),
             Some(KillReason::Limit(what)) => Some(format!("ended by the host: {what}")),
@@ -277,12 +252,12 @@ impl Inner {
                 requests: worker.requests(),
                 last_lines: worker.last_lines(),
             };
-            self.crashed(&mut state, crash, Some(worker.id()));
+            self.record_crash(&mut state, crash, Some(worker.id()));
         }
-        self.balance(&mut state);
+        self.start_missing(&mut state);
     }
 
-    fn not_started(self: &Arc<Self>, error: &StartError) {
+    fn start_failed(self: &Arc<Self>, error: &StartError) {
         let mut state = self.lock();
         state.starting -= 1;
         let crash = Crash {
@@ -291,17 +266,17 @@ impl Inner {
             requests: Vec::new(),
             last_lines: Vec::new(),
         };
-        // Whoever waits for just such a worker need not wait for the next one to fail.
+        // With no worker left, waiting callers get the reason at once.
         if state.live() == 0 {
             let reason = error.to_string();
-            state.refuse(|| CallError::NotStarted(reason.clone()));
+            state.fail_waiting(|| CallError::NotStarted(reason.clone()));
         }
-        self.crashed(&mut state, crash, None);
-        self.balance(&mut state);
+        self.record_crash(&mut state, crash, None);
+        self.start_missing(&mut state);
     }
 
-    /// Reports a crash, and lets the pool rest.
-    fn crashed(&self, state: &mut State, crash: Crash, worker: Option<u32>) {
+    /// Counts and logs a crash; opens the circuit breaker after too many.
+    fn record_crash(&self, state: &mut PoolState, crash: Crash, worker: Option<u32>) {
         self.spec.observer.worker_crashed();
         let Crash { what, requests, last_lines, .. } = &crash;
         tracing::error!(
@@ -314,9 +289,9 @@ impl Inner {
         );
         if state.health.crashed(Instant::now()) {
             tracing::error!(function = self.spec.name, "too many crashes: calls are refused for a while");
-            state.refuse(|| CallError::Resting { again: Duration::from_secs(1) });
+            state.fail_waiting(|| CallError::CircuitOpen { retry_after: Duration::from_secs(1) });
         }
         state.crashes.push_front(crash);
-        state.crashes.truncate(status::KEPT);
+        state.crashes.truncate(MAX_CRASHES);
     }
 }

@@ -1,4 +1,4 @@
-//! A worker's process: killing it with all that it started, and noticing its end.
+//! A worker's process: waiting for its end, and killing it together with its process group.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -6,25 +6,26 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use fezz_runtime::sys::{pidfd, wait_on};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::unix::AsyncFd;
 
 use super::limits;
-use fezz_runtime::sys::{pidfd, wait_on};
 
-/// A process that leads a group of its own.
+/// A child process that leads its own process group.
 #[derive(Debug)]
 pub(super) struct Process {
     pid: Pid,
-    /// None once its end was seen: the number may be another process's from then on.
+    /// `None` once it was waited for: its id may then be reused.
     child: Mutex<Option<Child>>,
+    /// Readable once the process has ended.
     ended: AsyncFd<OwnedFd>,
-    /// Whether it may start processes that leave its process group, and no control group holds them.
+    /// Whether it may start processes that leave its process group, without a control group to find them by.
     may_leave_orphans: bool,
 }
 
 impl Process {
-    /// Must be called within a runtime.
+    /// Must be called within a tokio runtime.
     pub(super) fn new(child: Child, may_leave_orphans: bool) -> io::Result<Self> {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
         let ended = wait_on(pidfd(pid)?)?;
@@ -35,19 +36,19 @@ impl Process {
         self.pid.as_raw_pid().unsigned_abs()
     }
 
-    /// Ends the process and its group, at once.
+    /// Kills the process and its group.
     pub(super) fn kill(&self) {
         if self.lock().is_some() {
-            // Fails only where it has ended already.
+            // Fails only if it has ended already.
             let _ = kill_process_group(self.pid, Signal::KILL);
         }
     }
 
-    /// Waits for its end. What it started ends too.
+    /// Waits for its end, then kills what is left of its group.
     pub(super) async fn wait(&self) -> io::Result<ExitStatus> {
         let _ = self.ended.readable().await?;
         let mut child = self.lock();
-        // Before the wait: until then the group's number is still its own.
+        // Before the child is reaped: until then its id, and so the group's, is not reused.
         let _ = kill_process_group(self.pid, Signal::KILL);
         let mut child = child.take().ok_or_else(|| io::Error::other("its end was seen before"))?;
         if self.may_leave_orphans {
@@ -65,12 +66,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Only where nobody waited for it: the host is ending.
+        // Does something only if it was not waited for: the host is ending.
         self.kill();
     }
 }
 
-/// How a process ended, for people.
+/// How a process ended, in words: its exit status, or the signal that killed it.
 pub fn describe(status: ExitStatus) -> String {
     status.signal().map_or_else(
         || status.code().map_or_else(|| status.to_string(), |code| format!("exited with status {code}")),

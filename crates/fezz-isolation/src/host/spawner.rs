@@ -1,5 +1,7 @@
-//! The thread that starts workers. A worker dies with the *thread* that started it, so that this one lives for as long
-//! as the process does; and starting blocks for a moment, which no other thread should.
+//! The thread that spawns worker processes.
+//!
+//! The parent-death signal is sent when the *thread* that spawned the worker ends, so one thread that lives until the
+//! host's end spawns all of them. Spawning also blocks, which a thread of the runtime must not.
 
 use std::io;
 use std::process::{Child, Command};
@@ -9,20 +11,22 @@ use std::thread;
 use fezz_runtime::sys::spawn_without_huge_pages;
 use tokio::sync::oneshot;
 
-type Order = (Command, oneshot::Sender<io::Result<Child>>);
+type SpawnRequest = (Command, oneshot::Sender<io::Result<Child>>);
 
-/// Starts processes, one after another.
+/// A handle to the spawner thread.
 #[derive(Clone, Debug)]
-pub struct Spawner(mpsc::Sender<Order>);
+pub struct Spawner(mpsc::Sender<SpawnRequest>);
 
 impl Spawner {
+    /// Starts the thread. If that fails, it is logged, and so does every spawn.
+    #[must_use]
     pub fn start() -> Self {
-        let (sender, orders) = mpsc::channel::<Order>();
+        let (sender, requests) = mpsc::channel::<SpawnRequest>();
         let spawner = thread::Builder::new().name("spawner".to_owned()).spawn(move || {
-            // Ends when there is no spawner left that could be asked.
-            for (mut command, answer) in orders {
+            // Ends when the last handle is dropped.
+            for (mut command, answer) in requests {
                 if let Err(Ok(mut child)) = answer.send(spawn_without_huge_pages(&mut command)) {
-                    // Nobody waits for it any more.
+                    // The requester has gone.
                     let _ = child.kill();
                     let _ = child.wait();
                 }

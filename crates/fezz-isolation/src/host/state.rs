@@ -1,4 +1,4 @@
-//! What a pool has at the moment: its workers, their idle connections, and the calls that wait for one.
+//! The state of a pool: its workers, their idle connections, and the queue of calls.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,26 +12,30 @@ use super::health::Health;
 use super::status::Crash;
 use super::worker::Worker;
 
+/// The state of a pool, behind its lock.
 #[derive(Debug)]
-pub(super) struct State {
-    /// The latest one to come back is the first to go out, so that those which are not needed stay idle.
+pub(super) struct PoolState {
+    /// LIFO stack of idle connections, with the time since when: the surplus stays idle and can end.
     pub(super) idle: Vec<(Instant, Connection)>,
     pub(super) workers: Vec<Arc<Worker>>,
-    /// Workers that were ordered and are not there yet.
+    /// Number of workers that are being started.
     pub(super) starting: usize,
+    /// Queued calls, oldest first.
     pub(super) waiting: VecDeque<PendingCall>,
-    /// Who waits for a worker to say whether its function reads request bodies as streams.
+    /// Callers that wait for a worker to report whether the function reads request bodies as streams.
     pub(super) capability_waiters: Vec<oneshot::Sender<Result<bool, CallError>>>,
-    /// Calls that connections have taken and not finished.
-    pub(super) taken: usize,
+    /// Number of calls that drivers have taken from the queue and not finished.
+    pub(super) in_flight: usize,
     pub(super) health: Health,
+    /// The latest crashes, newest first.
     pub(super) crashes: VecDeque<Crash>,
-    /// When there last was a call: a while without one, and no more workers are kept ready than `min`.
-    pub(super) called: Option<Instant>,
+    /// Time of the last call. Spare workers are kept only for a time after it.
+    pub(super) last_call: Option<Instant>,
+    /// The pool was dropped: no worker starts, no call is made.
     pub(super) closed: bool,
 }
 
-impl State {
+impl PoolState {
     pub(super) fn new(health: Health) -> Self {
         Self {
             idle: Vec::new(),
@@ -39,64 +43,65 @@ impl State {
             starting: 0,
             waiting: VecDeque::new(),
             capability_waiters: Vec::new(),
-            taken: 0,
+            in_flight: 0,
             health,
             crashes: VecDeque::new(),
-            called: None,
+            last_call: None,
             closed: false,
         }
     }
 
+    /// Number of workers that take calls.
     pub(super) fn live(&self) -> usize {
         self.workers.iter().filter(|worker| worker.is_live()).count()
     }
 
-    /// Whether calls are let in.
+    /// Admits a call, unless the circuit breaker is open.
     pub(super) fn admit(&mut self, now: Instant) -> Result<(), CallError> {
-        self.health.admit(now).map_err(|again| CallError::Resting { again })?;
-        self.called = Some(now);
+        self.health.admit(now).map_err(|retry_after| CallError::CircuitOpen { retry_after })?;
+        self.last_call = Some(now);
         Ok(())
     }
 
-    /// Calls that are to be made or being made.
-    pub(super) fn wanted(&self) -> usize {
-        self.taken + self.waiting.len() + self.capability_waiters.len()
+    /// Number of calls in flight or waiting.
+    pub(super) fn demand(&self) -> usize {
+        self.in_flight + self.waiting.len() + self.capability_waiters.len()
     }
 
-    /// The call that has waited longest and that somebody waits for.
+    /// The oldest queued call whose caller still waits.
     pub(super) fn next(&mut self, now: Instant) -> Option<PendingCall> {
         self.next_if(now, |_| true)
     }
 
-    /// The same, if it is such a one.
+    /// The same, if `accept` agrees to it.
     pub(super) fn next_if(
         &mut self,
         now: Instant,
-        is_such: impl Fn(&PendingCall) -> bool,
+        accept: impl Fn(&PendingCall) -> bool,
     ) -> Option<PendingCall> {
-        while let Some(request) = self.waiting.pop_front_if(|request| request.is_over(now)) {
-            request.finish(Err(CallError::Deadline));
+        while let Some(call) = self.waiting.pop_front_if(|call| call.is_over(now)) {
+            call.finish(Err(CallError::Deadline));
         }
-        let next = self.waiting.pop_front_if(|request| is_such(request))?;
-        self.taken += 1;
+        let next = self.waiting.pop_front_if(|call| accept(call))?;
+        self.in_flight += 1;
         Some(next)
     }
 
-    /// Answers the calls whose deadline has passed.
+    /// Answers queued calls whose deadline has passed.
     pub(super) fn expire(&mut self, now: Instant) {
         let (over, waiting) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|request| request.is_over(now));
+            std::mem::take(&mut self.waiting).into_iter().partition(|call| call.is_over(now));
         self.waiting = waiting;
-        VecDeque::into_iter(over).for_each(|request| request.finish(Err(CallError::Deadline)));
+        VecDeque::into_iter(over).for_each(|call| call.finish(Err(CallError::Deadline)));
     }
 
-    /// Keeps an idle connection.
-    pub(super) fn rest(&mut self, connection: Connection) {
+    /// Adds an idle connection.
+    pub(super) fn park(&mut self, connection: Connection) {
         self.idle.push((Instant::now(), connection));
     }
 
-    /// A connection of a worker that takes calls, if one is idle.
-    pub(super) fn take(&mut self) -> Option<Connection> {
+    /// Takes an idle connection of a worker that takes calls.
+    pub(super) fn take_idle(&mut self) -> Option<Connection> {
         while let Some((_, connection)) = self.idle.pop() {
             if connection.worker.is_live() {
                 return Some(connection);
@@ -107,30 +112,31 @@ impl State {
 
     /// Takes out the idle connections of this worker.
     pub(super) fn connections_of(&mut self, worker: &Arc<Worker>) -> Vec<Connection> {
-        let its = self.idle.extract_if(.., |(_, connection)| Arc::ptr_eq(&connection.worker, worker));
-        its.map(|(_, connection)| connection).collect()
+        let taken = self.idle.extract_if(.., |(_, connection)| Arc::ptr_eq(&connection.worker, worker));
+        taken.map(|(_, connection)| connection).collect()
     }
 
-    /// Tells all who wait that there is nothing to wait for.
-    pub(super) fn refuse(&mut self, error: impl Fn() -> CallError) {
-        for request in self.waiting.drain(..) {
-            request.finish(Err(error()));
+    /// Answers all queued calls, and all who wait for a worker, with an error.
+    pub(super) fn fail_waiting(&mut self, error: impl Fn() -> CallError) {
+        for call in self.waiting.drain(..) {
+            call.finish(Err(error()));
         }
         for waiter in self.capability_waiters.drain(..) {
             let _ = waiter.send(Err(error()));
         }
     }
 
-    /// Takes out the connections of workers that have been idle for long and are more than are kept.
-    pub(super) fn surplus(&mut self, now: Instant, idle: Duration, min: usize) -> Vec<Connection> {
+    /// Retires workers above `min` that were idle for `idle`, and takes out their connections.
+    pub(super) fn take_surplus(&mut self, now: Instant, idle: Duration, min: usize) -> Vec<Connection> {
         let mut surplus = Vec::new();
         let mut live = self.live();
         for worker in self.workers.clone() {
-            let is_its = |connection: &Connection| Arc::ptr_eq(&connection.worker, &worker);
-            let since = |(since, connection): &(Instant, Connection)| is_its(connection).then_some(*since);
+            let is_of_worker = |connection: &Connection| Arc::ptr_eq(&connection.worker, &worker);
+            let since =
+                |(since, connection): &(Instant, Connection)| is_of_worker(connection).then_some(*since);
             let latest = self.idle.iter().filter_map(since).max();
-            let all_are_idle =
-                self.idle.iter().filter(|(_, connection)| is_its(connection)).count() == worker.connections();
+            let all_are_idle = self.idle.iter().filter(|(_, connection)| is_of_worker(connection)).count()
+                == worker.connections();
             let long = latest.is_some_and(|latest| now.duration_since(latest) >= idle);
             if live > min && all_are_idle && long {
                 live -= 1;

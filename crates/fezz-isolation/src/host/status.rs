@@ -1,67 +1,47 @@
-//! What operators see of a pool.
+//! The status of a pool, for operators.
 
-use std::sync::PoisonError;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
-use super::pool::Pool;
+/// Number of latest crashes that are kept.
+pub(super) const MAX_CRASHES: usize = 5;
 
-/// How many crashes are kept.
-pub(super) const KEPT: usize = 5;
-
-/// One crash.
+/// A crash of a worker, or a failed start.
 #[derive(Clone, Debug)]
 pub struct Crash {
+    /// When it was noticed.
     pub at: SystemTime,
     /// How the process ended.
     pub what: String,
-    /// The ids of the requests that were in it.
+    /// The ids of the requests that the worker had begun.
     pub requests: Vec<String>,
-    /// The last of what it wrote.
+    /// The last lines that it wrote to its standard output and error.
     pub last_lines: Vec<String>,
 }
 
-/// A pool at this moment.
+/// A snapshot of a pool.
 #[derive(Clone, Debug, Default)]
 pub struct PoolStatus {
+    /// The running workers.
     pub workers: Vec<WorkerStatus>,
+    /// Number of queued calls whose caller still waits.
     pub waiting: usize,
-    /// Whether calls are refused, for the crashes there were.
-    pub resting: bool,
-    /// What the latest worker said that it cannot do.
+    /// Whether the circuit breaker is open: calls are refused after too many crashes.
+    pub circuit_open: bool,
+    /// Restrictions that the latest worker could not put in force.
     pub missing: Vec<String>,
+    /// Restrictions that it has put in force.
     pub enforced: Vec<String>,
+    /// The latest crashes, newest first.
     pub crashes: Vec<Crash>,
 }
 
-/// One worker.
+/// A running worker.
 #[derive(Clone, Debug)]
 pub struct WorkerStatus {
+    /// Its process id.
     pub pid: u32,
+    /// Number of calls that were sent to it.
     pub calls: u64,
+    /// Seconds since it was started.
     pub seconds: u64,
-}
-
-impl Pool {
-    pub fn status(&self) -> PoolStatus {
-        let state = self.lock();
-        let now = Instant::now();
-        let enforced = state
-            .workers
-            .last()
-            .map(|worker| worker.enforced.lock().unwrap_or_else(PoisonError::into_inner).clone())
-            .unwrap_or_default();
-        let workers = state.workers.iter().map(|worker| WorkerStatus {
-            pid: worker.id(),
-            calls: worker.calls(),
-            seconds: now.duration_since(worker.started()).as_secs(),
-        });
-        PoolStatus {
-            workers: workers.collect(),
-            waiting: state.waiting.iter().filter(|request| !request.answer.is_closed()).count(),
-            resting: state.health.is_open(),
-            missing: enforced.missing,
-            enforced: enforced.parts,
-            crashes: state.crashes.iter().cloned().collect(),
-        }
-    }
 }

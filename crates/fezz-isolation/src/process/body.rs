@@ -1,7 +1,7 @@
-//! A request's body that arrives while the function works: a thread reads it off the socket, some pieces ahead.
+//! A streamed request body: a thread reads it from the socket while the function runs, a few pieces ahead.
 //!
-//! The function may ask for a piece without wanting to block, which reading a socket would; and where it does not read
-//! all of the body, what is left has to be out of the way of the next request.
+//! The function may poll for a piece, and reading the socket would block. What the function leaves unread has to be read
+//! too, since the next request comes after it.
 
 use std::collections::VecDeque;
 use std::io::{self, BufReader, Read};
@@ -10,53 +10,52 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-
 use fezz_runtime::ffi::Pieces;
 
 use crate::protocol::{FrameHeader, FrameKind, HEADER_LEN, ProtocolError};
 
-/// How many pieces are read ahead.
-const AHEAD: usize = 4;
+/// How many pieces are read ahead of the function.
+const READ_AHEAD: usize = 4;
 
-/// The function's end.
+/// The function's end of the channel.
 #[derive(Debug)]
-pub(super) struct Incoming(Arc<Channel>);
+pub(super) struct BodyReceiver(Arc<Channel>);
 
-/// The end of the thread that reads.
+/// The reading thread's end.
 #[derive(Debug)]
-pub(super) struct Feeder(Arc<Channel>);
+pub(super) struct BodyFeeder(Arc<Channel>);
 
-/// Lets what is left of a body go unread.
+/// Discards the pieces that the function has not read.
 #[derive(Debug)]
-pub(super) struct Discard(Arc<Channel>);
+pub(super) struct DiscardHandle(Arc<Channel>);
 
 #[derive(Debug, Default)]
 struct Channel {
-    state: Mutex<State>,
+    state: Mutex<ChannelState>,
     room: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    /// None is the end.
+struct ChannelState {
+    /// `None` is the end of the body.
     pieces: VecDeque<Option<Result<Bytes, String>>>,
     waker: Option<Waker>,
     discarded: bool,
 }
 
-pub(super) fn channel() -> (Incoming, Feeder, Discard) {
+pub(super) fn channel() -> (BodyReceiver, BodyFeeder, DiscardHandle) {
     let channel = Arc::<Channel>::default();
-    (Incoming(Arc::clone(&channel)), Feeder(Arc::clone(&channel)), Discard(channel))
+    (BodyReceiver(Arc::clone(&channel)), BodyFeeder(Arc::clone(&channel)), DiscardHandle(channel))
 }
 
 impl Channel {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ChannelState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for room, and wakes whoever waits for a piece.
+    /// Adds a piece once the channel has room, and wakes the function.
     fn put(&self, piece: Option<Result<Bytes, String>>) {
-        let is_full = |state: &mut State| state.pieces.len() >= AHEAD && !state.discarded;
+        let is_full = |state: &mut ChannelState| state.pieces.len() >= READ_AHEAD && !state.discarded;
         let mut state = self.room.wait_while(self.lock(), is_full).unwrap_or_else(PoisonError::into_inner);
         if !state.discarded {
             state.pieces.push_back(piece);
@@ -69,7 +68,7 @@ impl Channel {
     }
 }
 
-impl Pieces for Incoming {
+impl Pieces for BodyReceiver {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
         let mut state = self.0.lock();
         if let Some(piece) = state.pieces.pop_front() {
@@ -84,7 +83,7 @@ impl Pieces for Incoming {
     }
 }
 
-impl Feeder {
+impl BodyFeeder {
     /// Reads the body of this call to its end.
     pub(super) fn feed(self, source: &mut BufReader<UnixStream>, id: u32) -> io::Result<()> {
         loop {
@@ -114,7 +113,7 @@ impl Feeder {
     }
 }
 
-impl Discard {
+impl DiscardHandle {
     pub(super) fn discard(&self) {
         let mut state = self.0.lock();
         state.discarded = true;
@@ -128,9 +127,9 @@ impl Discard {
     }
 }
 
-impl Drop for Feeder {
+impl Drop for BodyFeeder {
     fn drop(&mut self) {
-        // Where the host broke off, the function is told that there is no more.
+        // If the host closed the connection within the body, the function gets an error.
         let mut state = self.0.lock();
         let ended = state.pieces.iter().any(|piece| !matches!(piece, Some(Ok(_))));
         if !ended && !state.discarded {

@@ -1,4 +1,4 @@
-//! The worker's log: every record goes to the host, over the socket that the setup came from.
+//! The worker's tracing subscriber: sends every record to the host, over the socket that the setup came from.
 
 use std::fmt::{self, Debug};
 use std::io::Write;
@@ -12,7 +12,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::protocol::{Encoder, FrameKind, Record};
 
-/// Sends this process's log records through `socket` from here on, those of `level` and above.
+/// Sends this process's log records of `level` and above to `socket`; levels as in the C contract.
 pub(super) fn start(socket: UnixStream, level: u32) {
     let level = match level {
         0 => LevelFilter::OFF,
@@ -23,7 +23,7 @@ pub(super) fn start(socket: UnixStream, level: u32) {
         _ => LevelFilter::TRACE,
     };
     let subscriber = tracing_subscriber::registry().with(Forward(Mutex::new(socket)).with_filter(level));
-    // Fails only where there is one already.
+    // Fails only if there is one already.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
@@ -38,13 +38,13 @@ impl<S: Subscriber> Layer<S> for Forward {
         let mut encoder = Encoder::new(&mut frame, FrameKind::Log, 0);
         encoder.rest(&serde_json::to_vec(&record).unwrap_or_default());
         if encoder.finish().is_ok() {
-            // A host that is gone has no log.
+            // Fails only if the host has ended.
             let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(&frame);
         }
     }
 }
 
-/// Leaves room for the record's other fields, and for JSON's escapes, in a frame.
+/// Longest message, in bytes. The frame also holds the other fields and JSON's escapes.
 const MAX_MESSAGE: usize = 64 << 10;
 
 impl Visit for Record {

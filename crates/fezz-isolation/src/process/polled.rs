@@ -1,4 +1,4 @@
-//! An `async fn` in a worker: polled on the thread of its slot, which has nothing else to do.
+//! Polls an `async fn` to its end, on the thread of its connection.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -9,8 +9,8 @@ use fezz_runtime::ffi::{RawReply, ReplyError, Task};
 
 use super::request::WorkerRequest;
 
-/// How often it is looked whether anybody still waits for the answer; nothing wakes the thread for that.
-const LOOK: Duration = Duration::from_millis(5);
+/// Poll interval for the cancellation flag, which is shared memory: nothing wakes the thread when it changes.
+const CANCEL_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 struct Unpark(Thread);
 
@@ -20,9 +20,8 @@ impl Wake for Unpark {
     }
 }
 
-/// Polls the task to its end; none where it was given up, because nobody waits any more. It is dropped then, which
-/// cancels it for real.
-pub(super) fn run(
+/// Polls the task to its end; `None` if the call was cancelled. The task is dropped then, which cancels its future.
+pub(super) fn poll_to_end(
     mut task: Task<WorkerRequest>,
     is_cancelled: &dyn Fn() -> bool,
 ) -> Option<Result<RawReply, ReplyError>> {
@@ -35,6 +34,6 @@ pub(super) fn run(
         if is_cancelled() {
             return None;
         }
-        thread::park_timeout(LOOK);
+        thread::park_timeout(CANCEL_POLL_INTERVAL);
     }
 }

@@ -1,4 +1,4 @@
-//! A request that came from the host, as the source of a call.
+//! A request from the host, as the source of a call.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -10,7 +10,7 @@ use fezz_runtime::sys::Shared;
 
 use crate::protocol::WireRequest;
 
-/// A decoded request, and the flags by which the host cancels calls.
+/// A decoded request, and the host's cancellation flags.
 #[derive(Debug)]
 pub(super) struct WorkerRequest {
     wire: WireRequest,
@@ -24,7 +24,7 @@ impl WorkerRequest {
         Self { wire, id, cancelled }
     }
 
-    /// How much of its time is left; none without a deadline.
+    /// Time until the deadline; `None` without a deadline.
     pub(super) fn time_left(&self) -> Option<Duration> {
         (self.wire.time_left_ns != 0).then(|| Duration::from_nanos(self.wire.time_left_ns))
     }
@@ -81,4 +81,92 @@ impl RequestSource for WorkerRequest {
 
 fn hand_over(pairs: &[(Bytes, Bytes)], to: &mut dyn FnMut(&[u8], &[u8])) {
     pairs.iter().for_each(|(name, value)| to(name, value));
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::protocol::{
+        Encoder, FrameKind, Outcome, STREAMED, decode_frames, encode_request, encode_response_head,
+        read_frame,
+    };
+
+    fn request() -> WorkerRequest {
+        let pair = |name: &'static str, value: &'static [u8]| (Bytes::from(name), Bytes::from(value));
+        let wire = WireRequest {
+            method: "POST".into(),
+            path: "/todos/7".into(),
+            query: "page=2".into(),
+            route: "/todos/{id}".into(),
+            request_id: "an-id".into(),
+            traceparent: Bytes::new(),
+            client_addr: "127.0.0.1:51234".into(),
+            time_left_ns: 0,
+            params: vec![pair("id", b"7")],
+            headers: vec![pair("accept", b"*/*"), pair("x-bytes", b"\xff\0"), pair("x-empty", b"")],
+            body_length: 0,
+            body: Bytes::new(),
+        };
+        WorkerRequest::new(wire, 3, Arc::new(Shared::create("test", 4096).unwrap().0))
+    }
+
+    fn encode(body: Option<&Bytes>) -> Vec<u8> {
+        let mut frames = Vec::new();
+        encode_request(&mut frames, &request(), Duration::from_millis(5), body, 3).unwrap();
+        frames
+    }
+
+    fn decode(frames: &[u8]) -> WorkerRequest {
+        let (header, payload) = read_frame(&mut &*frames).unwrap().unwrap();
+        assert_eq!((header.kind, header.id), (FrameKind::Request, 3));
+        WorkerRequest { wire: WireRequest::decode(payload).unwrap(), ..request() }
+    }
+
+    #[test]
+    fn the_worker_decodes_what_the_host_has_encoded() {
+        let (sent, body) = (request(), Bytes::from("a body"));
+        let received = decode(&encode(Some(&body)));
+        assert_eq!((received.method(), received.path()), (sent.method(), sent.path()));
+        assert_eq!((received.query(), received.route()), (sent.query(), sent.route()));
+        assert_eq!((received.request_id(), received.traceparent()), (sent.request_id(), sent.traceparent()));
+        assert_eq!(received.client_addr(), sent.client_addr());
+        assert_eq!(received.wire.params, sent.wire.params);
+        assert_eq!(received.wire.headers, sent.wire.headers);
+        assert_eq!(received.max_headers(), 3);
+        assert_eq!(received.time_left(), Some(Duration::from_millis(5)));
+        assert_eq!((received.wire.body_length, received.wire.body), (6, body));
+    }
+
+    #[test]
+    fn a_streamed_body_has_no_length() {
+        let received = decode(&encode(None));
+        assert_eq!((received.wire.body_length, received.wire.body), (STREAMED, Bytes::new()));
+    }
+
+    #[test]
+    fn truncated_frames_are_refused() {
+        let mut frames = encode(Some(&Bytes::from("a body")));
+        let first = frames.len();
+        let headers = HeaderMap::from_iter([(http::header::AGE, http::HeaderValue::from_static("1"))]);
+        encode_response_head(&mut frames, 3, Outcome::Answered, 200, 7, &headers, 0).finish().unwrap();
+        for cut in 0..=frames.len() {
+            let whole = [0, first, frames.len()].into_iter().position(|end| end == cut);
+            assert_eq!(decode_frames(&frames[..cut]).ok(), whole, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_truncated_payload_is_refused() {
+        let whole = encode(None);
+        let (_, payload) = read_frame(&mut &*whole).unwrap().unwrap();
+        for cut in 0..payload.len() {
+            let mut frame = Vec::new();
+            let mut encoder = Encoder::new(&mut frame, FrameKind::Request, 3);
+            encoder.rest(&payload[..cut]);
+            encoder.finish().unwrap();
+            assert!(decode_frames(&frame).is_err(), "cut at {cut}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The worker process, from its setup to its end.
+//! The life of a worker process: setup, sandbox, load, serve, shut down.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -6,22 +6,22 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
 
-use rustix::io::dup;
-
 use fezz_runtime::ffi::{HostTable, Identity, Library};
 use fezz_runtime::sys::{Shared, receive_with_fds};
+use rustix::io::dup;
 
-use super::log;
-use super::serve::Connection;
 use crate::protocol::{Claims, Decoder, Encoder, FrameHeader, FrameKind, HEADER_LEN, Ready, Setup};
 use crate::sandbox::{self, Enforced};
 
-/// Runs the worker to its end; whether it ended as the host asked it to.
+use super::log;
+use super::serve::CallServer;
+
+/// Runs the worker until the host closes its sockets; false if it could not start or the protocol was violated.
 #[must_use]
 pub fn run() -> bool {
-    // Without a host there is nobody to tell what went wrong.
+    // Without its socket the worker cannot report an error.
     let Ok(control) = control() else { return false };
-    let worker = match Worker::start(&control) {
+    let worker = match WorkerProcess::start(&control) {
         Ok(worker) => worker,
         Err(reason) => {
             let _ = send(&control, FrameKind::Refused, reason.as_bytes());
@@ -38,7 +38,7 @@ pub fn run() -> bool {
     worker.serve()
 }
 
-/// The socket that is this process's standard input, which becomes an empty one: the function shall not read it.
+/// Takes the socket that is this process's standard input, and puts `/dev/null` in its place for the function.
 fn control() -> io::Result<UnixStream> {
     let control = UnixStream::from(dup(io::stdin())?);
     rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
@@ -54,8 +54,8 @@ fn send(control: &UnixStream, kind: FrameKind, payload: &[u8]) -> io::Result<()>
     io::Write::write_all(&mut &*control, &frame)
 }
 
-/// A loaded function and the sockets that calls come from.
-struct Worker {
+/// A loaded function and the sockets on which calls arrive.
+struct WorkerProcess {
     library: Arc<Library>,
     claims: Arc<Claims>,
     cancelled: Arc<Shared>,
@@ -63,7 +63,7 @@ struct Worker {
     enforced: Enforced,
 }
 
-impl Worker {
+impl WorkerProcess {
     fn start(control: &UnixStream) -> Result<Self, String> {
         let (setup, fds) = receive(control).map_err(|error| format!("the worker's setup: {error}"))?;
         let mut fds = fds.into_iter();
@@ -89,11 +89,11 @@ impl Worker {
         Ok(Self { library: Arc::new(library), claims, cancelled, sockets, enforced })
     }
 
-    /// Serves until the host has closed every socket; the first one on this thread, each other on one of its own.
+    /// Serves until the host has closed all sockets: the first on this thread, each other on its own.
     fn serve(self) -> bool {
         let Self { library, claims, cancelled, sockets, .. } = self;
         let connections =
-            sockets.into_iter().map(|socket| Connection::new(socket, &library, &claims, &cancelled));
+            sockets.into_iter().map(|socket| CallServer::new(socket, &library, &claims, &cancelled));
         let Ok(connections) = connections.collect::<io::Result<Vec<_>>>() else { return false };
         let mut connections = connections.into_iter();
         let Some(first) = connections.next() else { return false };
@@ -103,12 +103,12 @@ impl Worker {
             ended = other.join().unwrap_or_else(|_| Err(io::Error::other("panic"))).and(ended);
         }
         library.shutdown();
-        // What is not the protocol is told to the host's log by the way in which this process ends.
+        // The exit status reports a protocol violation to the host.
         ended.is_ok()
     }
 }
 
-/// The setup, and the descriptors that came with its first bytes.
+/// Receives the setup, and the descriptors that came with its first bytes.
 fn receive(control: &UnixStream) -> io::Result<(Setup, Vec<OwnedFd>)> {
     let mut header = [0; HEADER_LEN];
     let (received, fds) = receive_with_fds(control.as_fd(), &mut header)?;

@@ -1,58 +1,58 @@
-//! Which of the calls that are in a worker's socket it has begun, in memory that host and worker both write.
+//! Claims: which of the calls in a worker's socket have begun, in memory that host and worker share.
 //!
-//! The next calls are in the socket before the worker is done with the last one. When it crashes, or hangs in one of
-//! them, the others are made elsewhere, and none of them twice: the worker takes each call before it begins it, and the
-//! host withdraws what it wants back, each with one atomic exchange of which one alone succeeds. A function that writes
-//! over this memory harms its own calls only, and does not make one look as if it had not begun: that takes the call's
-//! number.
+//! Calls are pipelined: the next ones are in the socket before the worker is done with the last. If it crashes or hangs
+//! in one, the host makes the others in another worker, and none of them twice: the worker claims each call before it
+//! begins it, the host withdraws a call before it makes it again, both with one compare-and-exchange of which only one
+//! succeeds. A function that overwrites this memory harms its own calls only. To make a begun call look like one that is
+//! not, it would have to write that call's number.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
 use fezz_runtime::sys::Shared;
 
-/// The worker has begun it, or has it to itself from the start.
+/// The worker has begun the call, or it was never offered back.
 const BEGUN: u32 = 1;
-/// The host has taken it back.
+/// The host has taken the call back.
 const WITHDRAWN: u32 = 2;
-/// With the call's number: either may have it.
+/// Combined with the call's number: either side may claim it.
 const OFFERED: u32 = 1 << 31;
 
-/// One number for each call that may be in a worker.
+/// One word for each call in flight in a worker, by the call's number modulo their count.
 #[derive(Debug)]
 pub(crate) struct Claims(pub(crate) Shared);
 
 impl Claims {
-    /// The host sends a call that it may want back.
+    /// Host: before a call is sent that may be withdrawn.
     pub(crate) fn offer(&self, id: u32) {
         self.0.word(id as usize).store(OFFERED | id, Release);
     }
 
-    /// The host sends a call that it will not want back.
+    /// Host: before a call is sent that is never withdrawn.
     pub(crate) fn assign(&self, id: u32) {
         self.0.word(id as usize).store(BEGUN, Release);
     }
 
-    /// The worker is about to begin a call; not one that was withdrawn.
+    /// Worker: claims a call; false if it was withdrawn.
     pub(crate) fn begin(&self, id: u32) -> bool {
-        self.take(id, BEGUN) || self.0.word(id as usize).load(Acquire) != WITHDRAWN
+        self.exchange(id, BEGUN) || self.0.word(id as usize).load(Acquire) != WITHDRAWN
     }
 
-    /// The host wants a call back: whether it has it.
+    /// Host: takes a call back; false if it has begun.
     pub(crate) fn withdraw(&self, id: u32) -> bool {
-        self.take(id, WITHDRAWN)
+        self.exchange(id, WITHDRAWN)
     }
 
-    /// Whether the host has taken it back.
+    /// Whether the host has taken the call back.
     pub(crate) fn is_withdrawn(&self, id: u32) -> bool {
         self.0.word(id as usize).load(Acquire) == WITHDRAWN
     }
 
-    /// Whether the worker has begun it.
+    /// Whether the worker has begun the call.
     pub(crate) fn is_begun(&self, id: u32) -> bool {
         self.0.word(id as usize).load(Acquire) == BEGUN
     }
 
-    fn take(&self, id: u32, state: u32) -> bool {
+    fn exchange(&self, id: u32, state: u32) -> bool {
         self.0.word(id as usize).compare_exchange(OFFERED | id, state, AcqRel, Acquire).is_ok()
     }
 }
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_two_at_once_has_it() {
+    fn one_of_two_concurrent_claims_succeeds() {
         let (memory, fd) = Shared::create("test", 4096).unwrap();
         let (host, worker) = (Claims(memory), Claims(Shared::open(&fd).unwrap()));
         for id in 0..5_000 {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_overwritten_has_not_the_look_of_an_offer() {
+    fn an_overwritten_word_cannot_be_withdrawn() {
         let (memory, _fd) = Shared::create("test", 4096).unwrap();
         let host = Claims(memory);
         host.offer(7);

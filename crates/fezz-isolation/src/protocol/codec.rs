@@ -1,4 +1,4 @@
-//! Requests and replies as frames, host side.
+//! The host's codec: encodes requests, decodes replies.
 
 use std::time::Duration;
 
@@ -6,10 +6,11 @@ use bytes::Bytes;
 use fezz_runtime::ffi::{Reply, ReplyError, RequestSource};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::frame::{Encoder, FrameKind, INLINE_BODY, ProtocolError, STREAMED};
+use super::frame::{FrameKind, INLINE_BODY, ProtocolError, STREAMED};
 use super::message::{Outcome, WireResponse};
+use super::payload::Encoder;
 
-/// Appends the frame of a call to `frames`, with its body if that is complete and short.
+/// Appends a call's request frame to `frames`, with the body if it fits in ([`INLINE_BODY`]); `None` is a streamed body.
 pub(crate) fn encode_request(
     frames: &mut Vec<u8>,
     source: &dyn RequestSource,
@@ -35,7 +36,7 @@ pub(crate) fn encode_request(
     head.finish()
 }
 
-/// The error that a failed outcome stands for.
+/// The error of a call without an answer.
 pub(crate) fn reply_error(outcome: Outcome, reason: &[u8]) -> ReplyError {
     let reason = String::from_utf8_lossy(reason).into_owned();
     match outcome {
@@ -45,8 +46,8 @@ pub(crate) fn reply_error(outcome: Outcome, reason: &[u8]) -> ReplyError {
     }
 }
 
-/// A worker's response, checked as one of a function in this process is: a function can take its worker over, which may
-/// send anything then.
+/// Checks a worker's response like that of a function in this process: a function can take over its worker, which may
+/// then send anything.
 pub(crate) fn decode_reply<B>(response: WireResponse, body: B) -> Result<Reply<B>, ReplyError> {
     let WireResponse { status, headers, .. } = response;
     let code = u16::try_from(status).ok().filter(|code| (200..=599).contains(code));

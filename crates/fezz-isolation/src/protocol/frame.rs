@@ -1,41 +1,38 @@
-//! What host and worker say to each other: frames on Unix stream sockets.
+//! Frames on the Unix stream sockets between host and worker.
 //!
-//! A frame is `length u32, kind u8, id u32`, little endian, and `length` bytes. Requests and responses are a compact
-//! encoding of the C contract: texts and bytes with their lengths before them. Lengths are checked before anything is
-//! allocated, and whatever does not fit is a [`ProtocolError`], which ends the worker.
+//! A frame is `length u32, kind u8, id u32`, little endian, and `length` bytes of payload. Lengths are checked before
+//! anything is allocated. Invalid input is a [`ProtocolError`], which ends the worker.
 
 use std::io::{self, Read};
 
 use bytes::Bytes;
 
-use super::message::{WireRequest, WireResponse};
-
-/// Bytes before a frame's payload.
+/// Length of a frame's header, in bytes.
 pub(crate) const HEADER_LEN: usize = 9;
-/// No frame is longer. Bodies that are come in several.
+/// Longest payload of a frame, in bytes. A longer body takes several frames.
 pub(crate) const MAX_PAYLOAD: usize = 1 << 20;
-/// A body up to this size travels in the frame of its head.
+/// Longest body, in bytes, that is sent in the frame of its request or response.
 pub(crate) const INLINE_BODY: usize = 64 << 10;
-/// Stands for the length of a body that is sent as it is made.
+/// The length of a streamed body, which is not known in advance.
 pub(crate) const STREAMED: u64 = u64::MAX;
-/// Bytes of a body in each further frame.
+/// Longest piece of a body in a frame of its own, in bytes.
 pub(crate) const CHUNK: usize = 256 << 10;
 
-/// What a frame is.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum FrameKind {
-    /// Host to worker, the first: what to load, as JSON, with descriptors beside it.
+    /// Host to worker, the first frame: what to load, as JSON, with file descriptors attached.
     Setup = 1,
-    /// Worker to host: loaded; what is enforced, as JSON.
+    /// Worker to host: the function is loaded; what the sandbox enforces, as JSON.
     Ready,
-    /// Worker to host: not loaded; the reason as text. The last.
+    /// Worker to host, the last frame: the function is not loaded; the reason as text.
     Refused,
     /// Worker to host: one log record, as JSON.
     Log,
-    /// Host to worker: a call's head, and its body where that is short.
+    /// Host to worker: a call's head, and its body if it is short.
     Request,
-    /// Worker to host: an answer's head, and its body where that is short.
+    /// Worker to host: an answer's head, and its body if it is short.
     Response,
     /// A piece of a body, in either direction.
     Chunk,
@@ -59,7 +56,7 @@ impl FrameKind {
     ];
 }
 
-/// What was received is not the protocol.
+/// A violation of the protocol.
 #[derive(Debug, thiserror::Error)]
 pub enum ProtocolError {
     /// A frame over the limit.
@@ -68,26 +65,26 @@ pub enum ProtocolError {
     /// A kind that the protocol does not have.
     #[error("a frame of the unknown kind {0}")]
     UnknownKind(u8),
-    /// A kind that is not due now.
+    /// A kind that is not expected at this point.
     #[error("a frame of the kind {found:?} where {expected} was to come")]
     Unexpected {
-        /// What came.
+        /// The frame's kind.
         found: FrameKind,
-        /// What was due.
+        /// What was expected.
         expected: &'static str,
     },
     /// A frame of another call.
     #[error("a frame for call {found} during call {expected}")]
     OtherCall {
-        /// The frame's.
+        /// The frame's call.
         found: u32,
-        /// The current one.
+        /// The current call.
         expected: u32,
     },
     /// A payload that ends within a value.
     #[error("a frame that ends within a value")]
     Short,
-    /// A payload with bytes behind the last value.
+    /// A payload with bytes after the last value.
     #[error("a frame with {0} bytes too many")]
     Surplus(usize),
     /// A body of another length than announced.
@@ -124,13 +121,13 @@ impl FrameHeader {
         bytes
     }
 
-    /// Whether this is a frame of this call.
+    /// The header itself, if it is of the call `id`.
     pub(crate) fn of_call(self, id: u32) -> Result<Self, ProtocolError> {
         if self.id == id { Ok(self) } else { Err(ProtocolError::OtherCall { found: self.id, expected: id }) }
     }
 }
 
-/// Reads a whole frame from a socket that blocks; none at its end.
+/// Reads a frame from a blocking socket; `None` at the end of the stream.
 pub(crate) fn read_frame(source: &mut impl Read) -> io::Result<Option<(FrameHeader, Bytes)>> {
     let mut header = [0; HEADER_LEN];
     let first = loop {
@@ -147,207 +144,4 @@ pub(crate) fn read_frame(source: &mut impl Read) -> io::Result<Option<(FrameHead
     let mut payload = vec![0; header.length];
     source.read_exact(&mut payload)?;
     Ok(Some((header, payload.into())))
-}
-
-/// Decodes every frame in these bytes, requests and responses to their last value: the whole of what one side can make
-/// the other read. For fuzzing.
-///
-/// # Errors
-/// The first thing that is not the protocol.
-pub fn decode_frames(mut bytes: &[u8]) -> io::Result<usize> {
-    let mut frames = 0;
-    while let Some((header, payload)) = read_frame(&mut bytes)? {
-        match header.kind {
-            FrameKind::Request => _ = WireRequest::decode(payload).map_err(io::Error::other)?,
-            FrameKind::Response => _ = WireResponse::decode(payload).map_err(io::Error::other)?,
-            _ => {}
-        }
-        frames += 1;
-    }
-    Ok(frames)
-}
-
-/// Builds one frame behind others: the header is filled in at the end, when the length is known.
-#[derive(Debug)]
-pub(crate) struct Encoder<'b> {
-    buffer: &'b mut Vec<u8>,
-    start: usize,
-    kind: FrameKind,
-    id: u32,
-}
-
-impl<'b> Encoder<'b> {
-    /// Begins a frame behind those that the buffer holds.
-    pub(crate) fn new(buffer: &'b mut Vec<u8>, kind: FrameKind, id: u32) -> Self {
-        let start = buffer.len();
-        buffer.extend_from_slice(&[0; HEADER_LEN]);
-        Self { buffer, start, kind, id }
-    }
-
-    pub(crate) fn number(&mut self, number: u64) {
-        self.buffer.extend_from_slice(&number.to_le_bytes());
-    }
-
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        self.buffer.extend_from_slice(&length.to_le_bytes());
-        self.buffer.extend_from_slice(bytes);
-    }
-
-    /// The pairs that `visit` hands over, behind their count.
-    pub(crate) fn pairs(&mut self, visit: impl FnOnce(&mut dyn FnMut(&[u8], &[u8]))) {
-        let start = self.buffer.len();
-        self.number(0);
-        let mut count: u64 = 0;
-        visit(&mut |name, value| {
-            self.bytes(name);
-            self.bytes(value);
-            count += 1;
-        });
-        self.buffer[start..start + size_of::<u64>()].copy_from_slice(&count.to_le_bytes());
-    }
-
-    /// Bytes to the end of the frame, without their length.
-    pub(crate) fn rest(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
-    }
-
-    /// Ends the frame; one that has become too long to be sent is taken out again.
-    pub(crate) fn finish(self) -> Result<(), ProtocolError> {
-        let header = self.start..self.start + HEADER_LEN;
-        let length = self.buffer.len() - header.end;
-        if length > MAX_PAYLOAD {
-            self.buffer.truncate(self.start);
-            return Err(ProtocolError::TooLong(length));
-        }
-        self.buffer[header].copy_from_slice(&FrameHeader { length, kind: self.kind, id: self.id }.encode());
-        Ok(())
-    }
-}
-
-/// Reads a frame's payload; what is handed out shares its memory.
-#[derive(Debug)]
-pub(crate) struct Decoder(Bytes);
-
-impl Decoder {
-    pub(crate) const fn new(payload: Bytes) -> Self {
-        Self(payload)
-    }
-
-    pub(crate) fn number(&mut self) -> Result<u64, ProtocolError> {
-        let bytes = self.take(8)?;
-        bytes.as_ref().try_into().map(u64::from_le_bytes).map_err(|_| ProtocolError::Short)
-    }
-
-    pub(crate) fn bytes(&mut self) -> Result<Bytes, ProtocolError> {
-        let length = self.take(4)?;
-        let length = length.as_ref().try_into().map(u32::from_le_bytes).map_err(|_| ProtocolError::Short)?;
-        self.take(length as usize)
-    }
-
-    pub(crate) fn pairs(&mut self) -> Result<Vec<(Bytes, Bytes)>, ProtocolError> {
-        let count = self.number()?;
-        // Each pair has two lengths: more of them than that cannot be here.
-        if count > (self.0.len() / 8) as u64 {
-            return Err(ProtocolError::Short);
-        }
-        (0..count).map(|_| Ok((self.bytes()?, self.bytes()?))).collect()
-    }
-
-    pub(crate) fn rest(&mut self) -> Bytes {
-        std::mem::take(&mut self.0)
-    }
-
-    /// Nothing may be left over.
-    pub(crate) fn end(self) -> Result<(), ProtocolError> {
-        if self.0.is_empty() { Ok(()) } else { Err(ProtocolError::Surplus(self.0.len())) }
-    }
-
-    fn take(&mut self, length: usize) -> Result<Bytes, ProtocolError> {
-        if length > self.0.len() {
-            return Err(ProtocolError::Short);
-        }
-        Ok(self.0.split_to(length))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn frame(payload: &[u8]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut encoder = Encoder::new(&mut bytes, FrameKind::Request, 7);
-        encoder.rest(payload);
-        encoder.finish().unwrap();
-        bytes
-    }
-
-    #[test]
-    fn what_was_encoded_is_decoded() {
-        let mut bytes = Vec::new();
-        let mut encoder = Encoder::new(&mut bytes, FrameKind::Response, 9);
-        encoder.number(u64::MAX);
-        encoder.bytes(b"text");
-        encoder.pairs(|to| {
-            to(b"name", b"\xff\0");
-            to(b"", b"");
-        });
-        encoder.rest(b"the rest");
-        encoder.finish().unwrap();
-        let (header, payload) = read_frame(&mut bytes.as_slice()).unwrap().unwrap();
-        assert_eq!((header.kind, header.id), (FrameKind::Response, 9));
-        let mut decoder = Decoder::new(payload);
-        assert_eq!(decoder.number().unwrap(), u64::MAX);
-        assert_eq!(&decoder.bytes().unwrap()[..], b"text");
-        let pairs = decoder.pairs().unwrap();
-        assert_eq!((&pairs[0].0[..], &pairs[0].1[..]), (&b"name"[..], &b"\xff\0"[..]));
-        assert_eq!(pairs.len(), 2);
-        assert_eq!(&decoder.rest()[..], b"the rest");
-        decoder.end().unwrap();
-    }
-
-    #[test]
-    fn frames_stand_one_after_another() {
-        let mut bytes = frame(b"first");
-        let mut encoder = Encoder::new(&mut bytes, FrameKind::End, 8);
-        encoder.rest(b"second");
-        encoder.finish().unwrap();
-        let mut encoder = Encoder::new(&mut bytes, FrameKind::End, 9);
-        encoder.rest(&vec![0; MAX_PAYLOAD + 1]);
-        assert!(matches!(encoder.finish(), Err(ProtocolError::TooLong(_))));
-        let mut source = bytes.as_slice();
-        let mut next = || read_frame(&mut source).unwrap().map(|(header, payload)| (header.id, payload));
-        assert_eq!(next().unwrap(), (7, Bytes::from_static(b"first")));
-        assert_eq!(next().unwrap(), (8, Bytes::from_static(b"second")));
-        assert!(next().is_none());
-    }
-
-    #[test]
-    fn lengths_are_checked_before_anything_is_allocated() {
-        let mut huge = frame(b"");
-        huge[..4].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert!(read_frame(&mut huge.as_slice()).unwrap_err().to_string().contains("at most"));
-        let lying = [&u64::MAX.to_le_bytes()[..], &[0; 64]].concat();
-        assert!(matches!(Decoder::new(lying.into()).pairs(), Err(ProtocolError::Short)));
-        let lying = [&u32::MAX.to_le_bytes()[..], b"abc"].concat();
-        assert!(matches!(Decoder::new(lying.into()).bytes(), Err(ProtocolError::Short)));
-    }
-
-    #[test]
-    fn garbage_is_an_error_and_an_end_is_none() {
-        assert!(read_frame(&mut [].as_slice()).unwrap().is_none());
-        let whole = frame(b"payload");
-        for cut in 1..whole.len() {
-            assert!(read_frame(&mut &whole[..cut]).is_err(), "cut at {cut}");
-        }
-        assert!(read_frame(&mut &b"\0\0\0\0\x63garbage"[..]).is_err());
-    }
-
-    #[test]
-    fn nothing_is_left_over() {
-        let mut decoder = Decoder::new(Bytes::from_static(&[0; 9]));
-        decoder.number().unwrap();
-        assert!(matches!(decoder.end(), Err(ProtocolError::Surplus(1))));
-    }
 }

@@ -1,27 +1,30 @@
-//! The messages of the protocol that are more than bytes.
+//! The protocol's messages: setup, ready, log record, request, response.
 
+use std::io;
 use std::path::PathBuf;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
-use super::frame::{Decoder, Encoder, FrameKind, ProtocolError};
 use crate::sandbox::{Confinement, Enforced};
 
-/// What a worker is told first. Its variables are its environment.
+use super::frame::{FrameKind, ProtocolError, read_frame};
+use super::payload::{Decoder, Encoder};
+
+/// The first message to a worker: what to load. The function's variables are the worker's environment.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Setup {
     pub(crate) library: PathBuf,
     pub(crate) id: String,
     pub(crate) version: String,
     pub(crate) data_dir: PathBuf,
-    /// The most detailed level that the host logs of functions, as the C contract numbers them.
+    /// The most detailed level at which the host logs functions, numbered as in the C contract.
     pub(crate) log_level: u32,
     pub(crate) confinement: Confinement,
 }
 
-/// What a worker answers when it is ready.
+/// A worker's answer to its setup.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Ready {
     pub(crate) enforced: Enforced,
@@ -29,12 +32,12 @@ pub(crate) struct Ready {
     pub(crate) streams_bodies: bool,
 }
 
-/// One log record of a worker.
+/// A log record of a worker. Empty fields are absent.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) level: String,
     pub(crate) message: String,
-    /// Where in the function it comes from; empty where it did not say.
+    /// The module that wrote it.
     pub(crate) module: String,
     pub(crate) request_id: String,
     pub(crate) file: String,
@@ -42,7 +45,7 @@ pub(crate) struct Record {
     pub(crate) fields: String,
 }
 
-/// A call, as it reaches the worker; all of it shares the frame's memory.
+/// A call as it reaches the worker. All byte strings share the frame's memory.
 #[derive(Debug)]
 pub(crate) struct WireRequest {
     pub(crate) method: Bytes,
@@ -52,12 +55,13 @@ pub(crate) struct WireRequest {
     pub(crate) request_id: Bytes,
     pub(crate) traceparent: Bytes,
     pub(crate) client_addr: Bytes,
+    /// Time until the deadline, in nanoseconds; 0 is no deadline.
     pub(crate) time_left_ns: u64,
     pub(crate) params: Vec<(Bytes, Bytes)>,
     pub(crate) headers: Vec<(Bytes, Bytes)>,
-    /// How long the body is, in this frame or in those that follow; or that nobody knows yet.
+    /// Length of the body in bytes, in this frame or in those that follow; or [`STREAMED`](super::frame::STREAMED).
     pub(crate) body_length: u64,
-    /// The body, where it is in this frame.
+    /// The body, if it is in this frame.
     pub(crate) body: Bytes,
 }
 
@@ -83,7 +87,7 @@ impl WireRequest {
     }
 }
 
-/// How a call ended, as its worker tells it.
+/// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub(crate) enum Outcome {
@@ -95,7 +99,7 @@ pub(crate) enum Outcome {
     Failed,
     /// With an answer that cannot be sent; the body is the reason.
     Invalid,
-    /// It was withdrawn before it began.
+    /// Not at all: it was withdrawn before it began.
     Withdrawn,
 }
 
@@ -103,15 +107,15 @@ impl Outcome {
     const ALL: [Self; 5] = [Self::Answered, Self::Panicked, Self::Failed, Self::Invalid, Self::Withdrawn];
 }
 
-/// An answer's head, and its body where that is short.
+/// An answer's head, and its body if it is short.
 #[derive(Debug)]
 pub(crate) struct WireResponse {
     pub(crate) outcome: Outcome,
     pub(crate) status: u64,
-    /// How long the function worked on it.
+    /// How long the function worked on it, in nanoseconds.
     pub(crate) took_ns: u64,
     pub(crate) headers: Vec<(Bytes, Bytes)>,
-    /// As for a request.
+    /// As in [`WireRequest`].
     pub(crate) body_length: u64,
     pub(crate) body: Bytes,
 }
@@ -134,7 +138,7 @@ impl WireResponse {
     }
 }
 
-/// The head of a response as a frame, up to the body.
+/// Begins a response frame, up to the body.
 pub(crate) fn encode_response_head<'b>(
     buffer: &'b mut Vec<u8>,
     id: u32,
@@ -152,4 +156,22 @@ pub(crate) fn encode_response_head<'b>(
         .pairs(|to| headers.iter().for_each(|(name, value)| to(name.as_str().as_bytes(), value.as_bytes())));
     encoder.number(body_length);
     encoder
+}
+
+/// Decodes all frames in these bytes, and requests and responses to their last value; returns the number of frames. This
+/// is everything that one side can make the other parse, so it is the entry point for fuzzing.
+///
+/// # Errors
+/// The first violation of the protocol, as the cause of an [`io::Error`]; `UnexpectedEof` for a truncated frame.
+pub fn decode_frames(mut bytes: &[u8]) -> io::Result<usize> {
+    let mut frames = 0;
+    while let Some((header, payload)) = read_frame(&mut bytes)? {
+        match header.kind {
+            FrameKind::Request => _ = WireRequest::decode(payload).map_err(io::Error::other)?,
+            FrameKind::Response => _ = WireResponse::decode(payload).map_err(io::Error::other)?,
+            _ => {}
+        }
+        frames += 1;
+    }
+    Ok(frames)
 }

@@ -1,4 +1,4 @@
-//! One request as a function sees it: a [`FezzRequest`] together with everything that it points to.
+//! A request as a function sees it: a [`FezzRequest`], with the memory that it points to.
 
 use std::cell::UnsafeCell;
 use std::ptr;
@@ -11,9 +11,9 @@ use fezz_abi::{FezzPair, FezzPairs, FezzRequest, FezzSlice};
 use super::source::{CallBody, RequestSource};
 use super::upload::Upload;
 
-/// A request that a function may hold for as long as it likes: it is reference-counted.
+/// A request, reference-counted: the function may retain it beyond the call.
 #[derive(Debug)]
-pub struct Call<S>(Arc<Inner<S>>);
+pub struct Call<S>(Arc<CallData<S>>);
 
 impl<S> Clone for Call<S> {
     fn clone(&self) -> Self {
@@ -21,10 +21,11 @@ impl<S> Clone for Call<S> {
     }
 }
 
-/// `request` stands first, so that its address is that of the whole: `retain` and `release` get nothing else.
+/// The allocation of a call. `request` is the first field, so that its address is that of the struct: `retain` and
+/// `release` get nothing else.
 #[repr(C)]
 #[derive(Debug)]
-struct Inner<S> {
+struct CallData<S> {
     request: UnsafeCell<FezzRequest>,
     source: S,
     body: Bytes,
@@ -33,14 +34,14 @@ struct Inner<S> {
     params: Vec<FezzPair>,
 }
 
-// SAFETY: the pointers lead into fields that are never changed and are as Send as their types; `request` is written once
-// more, in `begin`, before the function can read it.
-unsafe impl<S: Send + Sync> Send for Inner<S> {}
+// SAFETY: the raw pointers lead into the other fields, which are Send and Sync and never change; `request` changes only in
+// `begin`, before the function can read it.
+unsafe impl<S: Send + Sync> Send for CallData<S> {}
 // SAFETY: as for Send.
-unsafe impl<S: Send + Sync> Sync for Inner<S> {}
+unsafe impl<S: Send + Sync> Sync for CallData<S> {}
 
 impl<S: RequestSource> Call<S> {
-    /// A call that has not begun.
+    /// Builds a call that has not begun.
     #[must_use]
     pub fn new(source: S, body: CallBody) -> Self {
         let (body, upload) = match body {
@@ -49,37 +50,37 @@ impl<S: RequestSource> Call<S> {
         };
         let request = UnsafeCell::new(empty::<S>());
         let mut call =
-            Arc::new(Inner { request, source, body, upload, headers: Vec::new(), params: Vec::new() });
-        // Only now: parts of the source may lie within the struct, which has just moved to its final place.
-        if let Some(inner) = Arc::get_mut(&mut call) {
-            inner.point();
+            Arc::new(CallData { request, source, body, upload, headers: Vec::new(), params: Vec::new() });
+        // Only now, since the source may have parts inline: the struct has moved to its final address.
+        if let Some(data) = Arc::get_mut(&mut call) {
+            data.fill_request();
         }
         Self(call)
     }
 
-    /// What the call was made from.
+    /// The source that the call was built from.
     #[must_use]
     pub fn source(&self) -> &S {
         &self.0.source
     }
 
-    /// The request, its remaining time filled in; none means no deadline. Called once, by the thread that makes the call.
+    /// The request with the time until its deadline; `None` means no deadline. Called once, by the thread that makes the call.
     pub(super) fn begin(&self, left: Option<Duration>) -> *const FezzRequest {
         let left = left.map_or(0, |left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
-        // From the Arc's own pointer, so that `retain` may reach the whole of Inner through it.
-        let inner = Arc::as_ptr(&self.0);
-        // SAFETY: `inner` points at a live Inner.
-        let request = unsafe { &raw const (*inner).request };
+        // From the Arc's own pointer, so that `retain` may reach the whole allocation through it.
+        let data = Arc::as_ptr(&self.0);
+        // SAFETY: `data` points at live data of this call.
+        let request = unsafe { &raw const (*data).request };
         let request = UnsafeCell::raw_get(request);
-        // SAFETY: nobody else reads this field: the function has not been called yet.
+        // SAFETY: no other thread accesses this field: the function has not been called yet.
         unsafe { (*request).time_left_ns = left };
-        inner.cast()
+        data.cast()
     }
 }
 
-impl<S: RequestSource> Inner<S> {
-    /// Points the request at the other fields, which are not changed or moved from here on.
-    fn point(&mut self) {
+impl<S: RequestSource> CallData<S> {
+    /// Points the request at the other fields, which must not change or move from here on.
+    fn fill_request(&mut self) {
         let body_stream = self.upload.as_mut().map_or(ptr::null(), Upload::point);
         let source = &self.source;
         self.headers.reserve_exact(source.max_headers());
@@ -107,6 +108,7 @@ fn pair(name: &[u8], value: &[u8]) -> FezzPair {
     FezzPair { name: FezzSlice::new(name), value: FezzSlice::new(value) }
 }
 
+/// A request without content, whose functions are those of this `S`.
 const fn empty<S>() -> FezzRequest {
     FezzRequest {
         size: size_of::<FezzRequest>(),
@@ -130,10 +132,13 @@ const fn empty<S>() -> FezzRequest {
 
 unsafe extern "C" fn retain<S>(request: *const FezzRequest) {
     // SAFETY: the function passes the pointer of `begin`, which is an Arc's.
-    unsafe { Arc::increment_strong_count(request.cast::<Inner<S>>()) };
+    unsafe { Arc::increment_strong_count(request.cast::<CallData<S>>()) };
 }
 
 unsafe extern "C" fn release<S>(request: *const FezzRequest) {
     // SAFETY: as above, and it gives back a count of its own.
-    unsafe { Arc::decrement_strong_count(request.cast::<Inner<S>>()) };
+    unsafe { Arc::decrement_strong_count(request.cast::<CallData<S>>()) };
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! What a function may call: the host's table, one for each mapped library, kept for the life of the process.
+//! The host table: what a function is told about itself, and the host functions that it may call.
 
 use std::ffi::c_void;
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +12,7 @@ use tracing::Level;
 
 use crate::Variables;
 
-/// What a function is told about itself.
+/// What the host table says about the function.
 #[derive(Debug)]
 pub struct Identity {
     /// The function's id.
@@ -25,33 +25,34 @@ pub struct Identity {
     pub variables: Variables,
 }
 
-/// A [`FezzHost`] and what it points to.
+/// A [`FezzHost`] with the memory that it points to.
 #[derive(Debug)]
 pub struct HostTable {
     raw: FezzHost,
-    _function: Box<Owned>,
+    _owned: Box<TableData>,
 }
 
-/// What the table's pointers lead to; boxed, so that it stays where it is.
+/// The memory that the table points to; boxed, so that its address is fixed.
 #[derive(Debug)]
-struct Owned {
+struct TableData {
     identity: Identity,
     /// `id@version`, for the log.
     name: String,
     variables: Vec<FezzPair>,
 }
 
-// SAFETY: the pointers lead into `_function`, which is never changed.
+// SAFETY: the pointers lead into `_owned`, which never changes.
 unsafe impl Send for HostTable {}
 // SAFETY: as for Send.
 unsafe impl Sync for HostTable {}
 
 impl HostTable {
-    /// Makes the table of one library. It is leaked: threads of a function may log after its eviction, and the number of
+    /// Makes the table of a library and leaks it: threads of the function may log after its eviction. The number of
     /// libraries that a process maps is bounded.
+    #[must_use]
     pub fn leak(identity: Identity) -> &'static Self {
         let name = format!("{}@{}", identity.id, identity.version);
-        let mut function = Box::new(Owned { identity, name, variables: Vec::new() });
+        let mut function = Box::new(TableData { identity, name, variables: Vec::new() });
         function.variables = function.identity.variables.iter().map(pair).collect();
         let raw = FezzHost {
             size: size_of::<FezzHost>(),
@@ -64,7 +65,7 @@ impl HostTable {
             variables: FezzPairs::new(&function.variables),
             log,
         };
-        Box::leak(Box::new(Self { raw, _function: function }))
+        Box::leak(Box::new(Self { raw, _owned: function }))
     }
 
     pub(super) const fn as_raw(&self) -> *const FezzHost {
@@ -79,7 +80,8 @@ fn pair((name, value): (&str, &str)) -> FezzPair {
 /// The tracing target of all log records of functions; a filter selects them with `function=debug`.
 pub const TARGET: &str = "function";
 
-/// The most detailed enabled log level, as the C contract numbers levels; 0 for none.
+/// The most detailed log level that is enabled for functions, numbered as in the C contract; 0 for none.
+#[must_use]
 pub fn log_level() -> u32 {
     let wanted = [
         (LOG_TRACE, tracing::enabled!(target: TARGET, Level::TRACE)),
@@ -91,21 +93,21 @@ pub fn log_level() -> u32 {
     wanted.into_iter().find(|(_, wanted)| *wanted).map_or(0, |(level, _)| level)
 }
 
-/// Writes a function's record to the host's log, with the function's name.
+/// `FezzHost::log`: writes a record to the host's log, with the function's name.
 unsafe extern "C" fn log(ctx: *mut c_void, record: *const FezzLogRecord) {
-    // SAFETY: `ctx` is what a leaked table owns.
-    let function = unsafe { &*ctx.cast_const().cast::<Owned>() };
+    // SAFETY: `ctx` is the data of a leaked table.
+    let function = unsafe { &*ctx.cast_const().cast::<TableData>() };
     // SAFETY: null, or a record that is valid for this call.
     let Some(record) = (unsafe { record.as_ref() }) else { return };
     let function = function.name.as_str();
     let message = text(&record.message);
-    // `module`, since tracing has a target of its own. What is empty is left out.
+    // The C contract's `target` is `module` here: tracing has a target of its own. Empty fields are left out.
     let (module, request_id) = (text(&record.target), text(&record.request_id));
     let (module, request_id) = (filled(&module), filled(&request_id));
     let (file, fields) = (text(&record.file), fields(record));
     let (file, fields) = (filled(&file), filled(&fields));
     let line = (record.line != 0).then_some(record.line);
-    // tracing wants the level to be known when it compiles, hence a call for each.
+    // tracing needs the level at compile time, hence a call for each.
     macro_rules! write {
         ($level:ident) => {
             tracing::$level!(target: TARGET, function, module, request_id, file, line, fields, "{message}")
@@ -124,7 +126,7 @@ fn filled(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-/// The further fields, as `name=value` pairs: tracing wants the names of its own to be known when it compiles.
+/// The record's own fields, as `name=value` pairs: tracing needs field names at compile time.
 fn fields(record: &FezzLogRecord) -> String {
     // SAFETY: pairs of a record are valid for the call that the record was given to.
     let pairs = unsafe { record.fields.as_slice() };

@@ -1,4 +1,4 @@
-//! Opening a function library and calling what it exports.
+//! Opening a function library and calling its exports.
 
 use std::error::Error as _;
 use std::ffi::c_int;
@@ -11,11 +11,13 @@ use fezz_abi::{
 };
 use libloading::os::unix::{Library as RawLibrary, RTLD_LOCAL, RTLD_NOW};
 
-use super::reply::RawReply;
+use super::call::Call;
+use super::host::HostTable;
+use super::raw_reply::RawReply;
 use super::source::RequestSource;
-use super::{Call, HostTable, Task};
+use super::task::Task;
 
-/// Never unmap: std's thread-local destructors would point into unmapped code (rust-lang/rust#91979).
+/// Never unmap: destructors of thread-locals would run unmapped code (rust-lang/rust#91979).
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const RTLD_NODELETE: c_int = 0x1000;
 #[cfg(any(target_os = "macos", target_os = "ios"))]
@@ -24,22 +26,22 @@ const RTLD_NODELETE: c_int = 0x80;
 /// Why a library was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The loader refused it.
+    /// dlopen(3) failed.
     #[error("the library cannot be loaded: {}", reason(.0))]
     Load(#[source] libloading::Error),
-    /// A required symbol is not there.
+    /// A required symbol is missing; its name.
     #[error("the library does not export `{0}`; is it built with #[fezz_function] and crate-type cdylib?")]
     MissingSymbol(&'static str),
-    /// It was built against another major version of the contract.
+    /// It was built against another major version of the C contract; the version it reports.
     #[error(
         "the library speaks version {}.{} of the fezz ABI and this host {}.{}; rebuild it against a matching fezz-sdk",
         .0 >> 16, .0 & 0xffff, ABI_VERSION >> 16, ABI_VERSION & 0xffff
     )]
     OtherAbi(u32),
-    /// `fezz_init` refused the load.
+    /// `fezz_init` returned an error.
     #[error("fezz_init answered {code}, which refuses the load; see the function's own log lines")]
     Init {
-        /// What it answered.
+        /// Its return value.
         code: i32,
     },
 }
@@ -48,34 +50,34 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct Library {
     fetch: FetchFn,
-    /// Where the function wants to be polled.
+    /// Present if calls are to be polled.
     fetch_async: Option<FetchAsyncFn>,
     flags: u32,
     init: Option<InitFn>,
     shutdown: Option<ShutdownFn>,
-    /// Keeps the function pointers valid; RTLD_NODELETE would do alone, but types should say it.
+    /// Keeps the function pointers valid. RTLD_NODELETE alone would, but the types should show it.
     _handle: RawLibrary,
 }
 
 impl Library {
-    /// Loads the library at `path`, which must not change afterwards: a private copy, never a dropped file.
+    /// Loads the library at `path`. The file must not change afterwards, so it is a private copy of the deployed file.
     ///
     /// # Errors
-    /// Where the loader refuses it, a required symbol is missing, or it speaks another version of the contract.
+    /// If dlopen(3) fails, a required symbol is missing, or the library has another major version of the contract.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         // SAFETY: constructors of a foreign library run here. It was checked, and loaded once by a probe process.
         let handle = unsafe { RawLibrary::open(Some(path), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) }
             .map_err(OpenError::Load)?;
         // SAFETY: the contract gives this symbol this type.
         let version: AbiVersionFn = unsafe { required(&handle, symbol::ABI_VERSION) }?;
-        // SAFETY: takes nothing, answers with a number.
+        // SAFETY: takes nothing, returns a number.
         let found = unsafe { version() };
         if found >> 16 != ABI_MAJOR {
             return Err(OpenError::OtherAbi(found));
         }
         // SAFETY: the contract gives this symbol this type.
         let flags: Option<FlagsFn> = unsafe { optional(&handle, symbol::FLAGS) };
-        // SAFETY: takes nothing, answers with a number.
+        // SAFETY: takes nothing, returns a number.
         let flags = flags.map_or(0, |flags| unsafe { flags() });
         // SAFETY: the contract gives this symbol this type.
         let fetch_async = unsafe { optional(&handle, symbol::FETCH_ASYNC) };
@@ -95,7 +97,7 @@ impl Library {
     /// Runs `fezz_init`, if the library exports it.
     ///
     /// # Errors
-    /// Where it answers with another code than 0.
+    /// If it returns another code than 0.
     pub fn init(&self, table: &'static HostTable) -> Result<(), OpenError> {
         let Some(init) = self.init else { return Ok(()) };
         let table: *const FezzHost = table.as_raw();
@@ -104,15 +106,15 @@ impl Library {
         if code == 0 { Ok(()) } else { Err(OpenError::Init { code }) }
     }
 
-    /// Runs `fezz_shutdown`, if the library exports it. The caller sees to it that no call is running.
+    /// Runs `fezz_shutdown`, if the library exports it. The caller ensures that no call is running.
     pub fn shutdown(&self) {
         if let Some(shutdown) = self.shutdown {
-            // SAFETY: takes nothing; the caller sees to it that no call is running.
+            // SAFETY: takes nothing; the caller ensures that no call is running.
             unsafe { shutdown() };
         }
     }
 
-    /// Whether calls are polled with [`start`](Self::start), and not made with [`fetch`](Self::fetch).
+    /// Whether calls are started with [`start`](Self::start) and polled, instead of made with [`fetch`](Self::fetch).
     pub const fn is_polled(&self) -> bool {
         self.fetch_async.is_some()
     }
@@ -122,23 +124,23 @@ impl Library {
         self.flags & FLAG_BODY_STREAM != 0
     }
 
-    /// Starts a call that is polled and has this much time left (none: no deadline); `None` where calls have to be made
-    /// with [`fetch`](Self::fetch).
+    /// Starts a call that is polled, with this time until its deadline (`None`: no deadline). Returns `None` if calls must be
+    /// made with [`fetch`](Self::fetch).
     pub fn start<S: RequestSource>(&self, call: Call<S>, left: Option<Duration>) -> Option<Task<S>> {
         Some(Task::start(self.fetch_async?, call, left))
     }
 
-    /// Runs one call on this thread, for as long as the function takes.
+    /// Makes a call on this thread, and blocks until the function returns.
     pub fn fetch<S: RequestSource>(&self, call: &Call<S>, left: Option<Duration>) -> RawReply {
         let mut response = FezzResponse::EMPTY;
         let request = call.begin(left);
-        // SAFETY: the request is valid for as long as `call` is, the response can be written.
+        // SAFETY: the request is valid while `call` is borrowed; the response can be written.
         unsafe { (self.fetch)(request, &raw mut response) };
         RawReply::new(response)
     }
 }
 
-/// What the loader said, which is in the cause.
+/// The message of dlopen(3), which is in the error's source.
 fn reason(error: &libloading::Error) -> String {
     error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }

@@ -1,9 +1,9 @@
-//! The C boundary, host side.
+//! The host's side of the C boundary.
 //!
-//! [`Library`] opens a library and calls what it exports. [`Call`] is a request as the function sees it, built from any
-//! [`RequestSource`]; [`Task`] is a call that is polled. [`Reply`] is the function's answer, [`ReplyStream`] an answer's
-//! body in pieces, [`HostTable`] what a function may call. Each owns all that its C twin points to, so that safe code
-//! cannot reach memory that was released.
+//! [`Library`] opens a library and calls its exports. [`Call`] is a request as the function sees it, built from any
+//! [`RequestSource`]; [`Task`] is a call that is polled. [`Reply`] is the function's answer, [`ReplyStream`] a streamed
+//! body, [`HostTable`] the table of what a function may call. Each owns the memory that its C struct points to, so that
+//! safe code cannot reach memory after its release.
 
 #![expect(
     unsafe_code,
@@ -13,6 +13,7 @@
 mod call;
 mod host;
 mod library;
+mod raw_reply;
 mod reply;
 mod source;
 mod stream;
@@ -22,7 +23,8 @@ mod upload;
 pub use call::Call;
 pub use host::{HostTable, Identity, TARGET, log_level};
 pub use library::{Library, OpenError};
-pub use reply::{Keep, RawReply, Reply, ReplyBody, ReplyError};
+pub use raw_reply::{Keep, RawReply};
+pub use reply::{Reply, ReplyBody, ReplyError};
 pub use source::{CallBody, Pieces, RequestSource};
 pub use stream::{Piece, ReplyStream, StreamError};
 pub use task::Task;

@@ -1,24 +1,19 @@
-//! A function's answer as the host sees it: checked, and with the function's memory released exactly once.
-
-use std::any::Any;
-use std::sync::Arc;
+//! A function's answer, checked by the host.
 
 use bytes::Bytes;
-use fezz_abi::{FezzResponse, FezzSlice, FezzStream, OUTCOME_FAILED, OUTCOME_PANICKED, OUTCOME_RETURNED};
+use fezz_abi::{OUTCOME_FAILED, OUTCOME_PANICKED, OUTCOME_RETURNED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::ReplyStream;
+use super::raw_reply::{Keep, RawReply};
+use super::stream::ReplyStream;
 
-/// What a function's memory needs to be there: while it is held, the function is not shut down.
-pub type Keep = Arc<dyn Any + Send + Sync>;
-
-/// Room for the headers that the host adds to an answer: a map that grows is filled twice.
+/// Extra capacity for the headers that the host adds, so that the map need not grow.
 const HOST_HEADERS: usize = 4;
 
 /// An answer that can be sent.
 #[derive(Debug)]
 pub struct Reply<B> {
-    /// A final status.
+    /// A final status: 200 to 599.
     pub status: StatusCode,
     /// All headers that the function set.
     pub headers: HeaderMap,
@@ -36,9 +31,9 @@ impl<B> Reply<B> {
 /// A body as it comes from a library.
 #[derive(Debug)]
 pub enum ReplyBody {
-    /// The whole of it.
+    /// The whole body.
     Whole(Bytes),
-    /// In pieces, on demand.
+    /// Pieces, on demand.
     Stream(ReplyStream),
 }
 
@@ -65,7 +60,7 @@ pub enum ReplyError {
     Header {
         /// Its place among the headers, from 0.
         index: usize,
-        /// Its name, as far as it is UTF-8.
+        /// Its name; invalid UTF-8 is replaced.
         name: String,
     },
     /// A null body with a length.
@@ -74,35 +69,22 @@ pub enum ReplyError {
     /// A misaligned stream.
     #[error("the function's body stream is a misaligned pointer")]
     Stream,
-    /// What a worker process says of its call.
+    /// A worker process reported an error; the reason.
     #[error("{0}")]
     Worker(String),
-    /// `fezz_fetch_async` left no task.
+    /// `fezz_fetch_async` returned no task.
     #[error("the function did not start its asynchronous call")]
     NotStarted,
-    /// The contract has no such answer to a poll.
+    /// The contract has no such result of a poll.
     #[error("the function's poll gave answer {0}, which this host does not know")]
     TaskAnswer(u32),
 }
 
-/// The C struct as the function filled it in; released when dropped.
-#[derive(Debug)]
-pub struct RawReply(FezzResponse);
-
-// SAFETY: the contract lets the response be read and released from any thread.
-unsafe impl Send for RawReply {}
-// SAFETY: shared use only reads.
-unsafe impl Sync for RawReply {}
-
 impl RawReply {
-    pub(super) const fn new(response: FezzResponse) -> Self {
-        Self(response)
-    }
-
-    /// Checks the answer. Its body is not copied: it keeps the function's memory, and `keep` keeps the function loaded.
+    /// Checks the answer. Its body is not copied: it stays in the function's memory, and `keep` keeps the function loaded.
     ///
     /// # Errors
-    /// Where the function panicked or failed, or its answer cannot be sent.
+    /// If the function panicked or failed, or its answer cannot be sent.
     pub fn into_reply(self, keep: Keep) -> Result<Reply<ReplyBody>, ReplyError> {
         if self.0.body.is_malformed() {
             return Err(ReplyError::Body(self.0.body.len));
@@ -119,18 +101,12 @@ impl RawReply {
         Ok(Reply { status: self.status()?, headers: self.headers()?, body: self.into_body(keep) })
     }
 
-    /// The body as a stream, where it is one.
-    pub(super) fn stream(&self) -> Option<&FezzStream> {
-        // SAFETY: null, or the function's, which keeps it valid until the release.
-        unsafe { self.0.stream.as_ref() }
-    }
-
     fn status(&self) -> Result<StatusCode, ReplyError> {
         let code = u16::try_from(self.0.status).ok().filter(|code| (200..=599).contains(code));
         code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(ReplyError::Status(self.0.status))
     }
 
-    /// All headers, in order. Which of them travel on is the caller's decision.
+    /// All headers, in order. The caller decides which of them are sent.
     fn headers(&self) -> Result<HeaderMap, ReplyError> {
         if self.0.headers.is_malformed() {
             return Err(ReplyError::HeaderArray(self.0.headers.len));
@@ -164,23 +140,9 @@ impl RawReply {
     fn text(&self) -> String {
         String::from_utf8_lossy(self.bytes(self.0.body)).into_owned()
     }
-
-    fn bytes(&self, slice: FezzSlice) -> &[u8] {
-        // SAFETY: the function keeps the bytes valid until the release, which is in the drop of `self`.
-        unsafe { slice.as_bytes() }
-    }
 }
 
-impl Drop for RawReply {
-    fn drop(&mut self) {
-        if let Some(release) = self.0.release {
-            // SAFETY: once, with the pointer that belongs to it.
-            unsafe { release(self.0.ctx) };
-        }
-    }
-}
-
-/// The body, as an owner for [`Bytes::from_owner`]. The function is not shut down while an answer of its is on its way.
+/// A whole body, as an owner for [`Bytes::from_owner`].
 struct WholeBody {
     raw: RawReply,
     _keep: Keep,

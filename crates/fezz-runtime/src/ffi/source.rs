@@ -1,4 +1,4 @@
-//! Where a call's request comes from: an HTTP connection in the host, a socket in a worker process.
+//! The source of a call's request: an HTTP connection in the host, a socket in a worker process.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-/// A request, by its parts. Everything is bytes: what was checked as text elsewhere is not checked again.
+/// The parts of a request, all of them as bytes.
 pub trait RequestSource: Send + Sync + fmt::Debug + 'static {
     /// The HTTP method.
     fn method(&self) -> &[u8];
@@ -22,35 +22,35 @@ pub trait RequestSource: Send + Sync + fmt::Debug + 'static {
     fn traceparent(&self) -> &[u8];
     /// The client's address and port.
     fn client_addr(&self) -> &[u8];
-    /// Hands over each path parameter, decoded, in the order of the pattern.
+    /// Passes each path parameter to `to`, name and decoded value, in the order of the pattern.
     fn params(&self, to: &mut dyn FnMut(&[u8], &[u8]));
-    /// Hands over each end-to-end header, in the order of the request.
+    /// Passes each end-to-end header to `to`, name and value, in the order of the request.
     fn headers(&self, to: &mut dyn FnMut(&[u8], &[u8]));
 
-    /// At most how many headers [`headers`](Self::headers) hands over.
+    /// Upper bound of the number of headers, for allocation.
     fn max_headers(&self) -> usize;
 
-    /// The word that turns non-zero when the caller has gone; the function may read it at any time.
+    /// The cancellation flag: not 0 once the caller has gone. The function may read it at any time.
     fn cancelled(&self) -> &AtomicU32;
 
-    /// Tells the function that the caller has gone.
+    /// Sets the cancellation flag.
     fn cancel(&self) {
         self.cancelled().store(1, Ordering::Relaxed);
     }
 
-    /// The function's number in the [crash record](crate::sys::crash_record); 0 outside of a serving process.
+    /// The function's number in the [crash record](crate::sys::crash_record); 0 if there is none.
     fn function_number(&self) -> u32 {
         0
     }
 }
 
-/// A body that comes in pieces.
+/// A streamed request body.
 pub trait Pieces: Send + fmt::Debug + 'static {
-    /// The next piece, or why there is none. Not called again after an end or an error.
+    /// The next piece; `None` is the end, an error says why the body broke off. Must not be called after either.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>>;
 }
 
-/// A request's body, in the form that the function asked for.
+/// A request's body.
 #[derive(Debug)]
 pub enum CallBody {
     /// The whole body.

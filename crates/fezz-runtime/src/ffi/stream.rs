@@ -1,4 +1,4 @@
-//! A response's body in pieces, pulled out of the function as the client takes it.
+//! A streamed response body, pulled from the function at the client's pace.
 
 use std::ptr;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use fezz_abi::{
     FezzChunk, FezzStream, FezzWaker, STREAM_BLOCKING, STREAM_END, STREAM_ERROR, STREAM_PENDING, STREAM_READY,
 };
 
-use super::reply::{Keep, RawReply};
+use super::raw_reply::{Keep, RawReply};
 
-/// Why a stream broke off. The client has had status and headers by then.
+/// Why a streamed body broke off, after status and headers were sent.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
     /// The function broke it off; the reason.
@@ -21,24 +21,24 @@ pub enum StreamError {
     /// `next_chunk` is null.
     #[error("the function's stream has no `next_chunk`")]
     NoFunction,
-    /// The contract has no such answer.
+    /// The contract has no such result of `next_chunk`.
     #[error("the function's stream gave answer {0}, which this host does not know")]
     Answer(u32),
-    /// It had to block, and did not.
+    /// It returned `STREAM_PENDING` from a blocking call.
     #[error("the function's stream said that it has nothing yet, though it was asked to block")]
     PendingWhileBlocking,
     /// A null chunk with a length.
     #[error("a chunk of the function's stream is a null pointer with a length of {0} bytes")]
     Chunk(usize),
-    /// The host lost the pull.
+    /// A defect of the host: the task that pulls has gone.
     #[error("a pull was lost inside the host; this is a defect of the host")]
     Lost,
 }
 
-/// The body's pieces, in order.
+/// The next piece of a body; `None` is the end.
 pub type Piece = Option<Result<Bytes, StreamError>>;
 
-/// The body of a response in pieces. Dropping it releases it, also before its end; until then the function stays loaded.
+/// A streamed response body. Dropping it releases it, also before its end. The function stays loaded until then.
 #[derive(Debug)]
 pub struct ReplyStream {
     /// Owns what `FezzStream` points to.
@@ -47,23 +47,24 @@ pub struct ReplyStream {
 }
 
 impl ReplyStream {
-    /// `raw` has a stream.
+    /// `raw` must have a stream.
     pub(super) const fn new(raw: RawReply, keep: Keep) -> Self {
         Self { raw, keep }
     }
 
-    /// Whether it has to be pulled on a thread that may block.
+    /// Whether it must be pulled on a thread that may block.
+    #[must_use]
     pub fn blocks(&self) -> bool {
         self.raw.stream().is_some_and(|stream| stream.flags & STREAM_BLOCKING != 0)
     }
 
-    /// The next piece, without blocking. Not called again after an end or an error.
+    /// The next piece, without blocking. Must not be called after an end or an error.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
         let waker = lend(cx.waker());
         self.pull(&raw const waker)
     }
 
-    /// The next piece, on a thread that may block. Not called again after an end or an error.
+    /// The next piece, on a thread that may block. Must not be called after an end or an error.
     pub fn next_blocking(&mut self) -> Piece {
         match self.pull(ptr::null()) {
             Poll::Ready(piece) => piece,
@@ -101,7 +102,7 @@ impl ReplyStream {
     }
 }
 
-/// A piece in the function's own memory; released when dropped, whatever came with it.
+/// A piece in the function's memory. Dropping it releases it, also after an error.
 struct RawChunk(FezzChunk);
 
 // SAFETY: the contract lets a chunk be read and released from any thread.
@@ -117,13 +118,13 @@ impl AsRef<[u8]> for RawChunk {
 impl Drop for RawChunk {
     fn drop(&mut self) {
         if let Some(release) = self.0.release {
-            // SAFETY: once, with the pointer that belongs to it.
+            // SAFETY: called once, with the context that belongs to it.
             unsafe { release(self.0.ctx) };
         }
     }
 }
 
-/// A piece, as an owner for [`Bytes::from_owner`]. The function is not shut down while a piece of its is on its way.
+/// A piece, as an owner for [`Bytes::from_owner`].
 struct OwnedChunk {
     chunk: RawChunk,
     _keep: Keep,

@@ -1,4 +1,4 @@
-//! A call that is polled in place: what `fezz_fetch_async` starts.
+//! A call of an `async fn`, started by `fezz_fetch_async` and polled by the host.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -6,12 +6,14 @@ use std::time::Duration;
 use fezz_abi::bridge::lend;
 use fezz_abi::{FetchAsyncFn, FezzResponse, FezzTask, TASK_PENDING, TASK_READY};
 
-use super::Call;
-use super::reply::{RawReply, ReplyError};
-use super::source::RequestSource;
 use crate::sys::crash_record;
 
-/// A running call. Dropping it cancels an unfinished one, and ends the borrow of the request.
+use super::call::Call;
+use super::raw_reply::RawReply;
+use super::reply::ReplyError;
+use super::source::RequestSource;
+
+/// A polled call. Dropping it before its end cancels it.
 #[derive(Debug)]
 pub struct Task<S: RequestSource> {
     raw: FezzTask,
@@ -23,25 +25,26 @@ pub struct Task<S: RequestSource> {
 unsafe impl<S: RequestSource> Send for Task<S> {}
 
 impl<S: RequestSource> Task<S> {
-    /// Starts a call that has this much time left; none means no deadline. Must not block; nothing is polled yet.
+    /// Starts a call with this time until its deadline; `None` means no deadline. Does not poll yet.
     pub(super) fn start(fetch_async: FetchAsyncFn, call: Call<S>, left: Option<Duration>) -> Self {
         let mut raw = FezzTask::EMPTY;
         let request = call.begin(left);
         let _inside = crash_record::enter(call.source().function_number());
-        // SAFETY: the request is valid for as long as `call` is, the task can be written.
+        // SAFETY: the request is valid while `call` lives, which the task owns; the task can be written.
         unsafe { fetch_async(request, &raw mut raw) };
         Self { raw, call, finished: false }
     }
 
-    /// The call that it works on.
+    /// The call.
+    #[must_use]
     pub const fn call(&self) -> &Call<S> {
         &self.call
     }
 
-    /// Makes progress on this thread. Not called again when it is ready.
+    /// Polls the call. Must not be called after it was ready.
     ///
     /// # Errors
-    /// Where the function breaks the contract.
+    /// If the function violates the contract.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<RawReply, ReplyError>> {
         let Some(poll) = self.raw.poll else { return self.finish(Err(ReplyError::NotStarted)) };
         let waker = lend(cx.waker());
@@ -50,7 +53,7 @@ impl<S: RequestSource> Task<S> {
         // SAFETY: the task is not finished, and `&mut` makes this thread the only one; waker and response live until
         // it returns.
         let answer = unsafe { poll(self.raw.ctx, &raw const waker, &raw mut response) };
-        // Owned at once: what an invalid answer left there has to be released too.
+        // Owned at once: an invalid response has to be released too.
         let reply = RawReply::new(response);
         match answer {
             TASK_READY => self.finish(Ok(reply)),
@@ -72,7 +75,7 @@ impl<S: RequestSource> Drop for Task<S> {
         }
         let _inside = crash_record::enter(self.call.source().function_number());
         if let Some(drop) = self.raw.drop {
-            // SAFETY: once, and `&mut` says that nobody polls.
+            // SAFETY: called once, and `&mut` excludes a concurrent poll.
             unsafe { drop(self.raw.ctx) };
         }
     }

@@ -1,4 +1,4 @@
-//! A request's body in pieces, pulled by the function.
+//! A streamed request body, pulled by the function.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -14,11 +14,11 @@ use fezz_abi::{
 
 use super::source::Pieces;
 
-/// A [`FezzStream`] over a body that is still arriving. Its address must not change once `raw` was handed out.
+/// A [`FezzStream`] over a body that is still arriving. It must not move once `raw` points to it.
 #[derive(Debug)]
 pub(super) struct Upload {
     raw: FezzStream,
-    /// The contract allows one caller at a time; a function that breaks it waits here.
+    /// The contract allows one caller at a time; a lock, in case a function violates it.
     body: Mutex<Box<dyn Pieces>>,
 }
 
@@ -47,7 +47,7 @@ impl Upload {
 }
 
 unsafe extern "C" fn next_chunk(ctx: *mut c_void, waker: *const FezzWaker, chunk: *mut FezzChunk) -> u32 {
-    // SAFETY: the context of `point`, in a request that is valid for as long as this may be called.
+    // SAFETY: the context of `point`, in a request that is valid while the function may call this.
     let upload = unsafe { &*ctx.cast_const().cast::<Upload>() };
     // SAFETY: null, or the function's waker, lent for the time of this call.
     let piece = match unsafe { waker.as_ref() } {
@@ -66,19 +66,19 @@ unsafe extern "C" fn next_chunk(ctx: *mut c_void, waker: *const FezzWaker, chunk
         Some(Err(reason)) => (STREAM_ERROR, Bytes::from(reason)),
         None => (STREAM_END, Bytes::new()),
     };
-    // SAFETY: the function's struct for this answer.
+    // SAFETY: the function's struct for this piece.
     unsafe { write(chunk, data) };
     answer
 }
 
 /// # Safety
-/// `chunk` can be written as far as its `size` says.
+/// `chunk` can be written up to its `size`.
 unsafe fn write(chunk: *mut FezzChunk, data: Bytes) {
     if data.is_empty() {
         return;
     }
     let data = Box::new(data);
-    // SAFETY: says the caller; a field of version 1.0, which every reader has room for.
+    // SAFETY: the caller vouches for it; a field of version 1.0, which every size covers.
     unsafe { (*chunk).data = FezzSlice::new(&data) };
     // SAFETY: as above.
     unsafe { (*chunk).release = Some(release) };
@@ -87,7 +87,7 @@ unsafe fn write(chunk: *mut FezzChunk, data: Bytes) {
 }
 
 unsafe extern "C" fn release(ctx: *mut c_void) {
-    // SAFETY: the box of `write`, given back once.
+    // SAFETY: the box of `write`, released once.
     drop(unsafe { Box::from_raw(ctx.cast::<Bytes>()) });
 }
 

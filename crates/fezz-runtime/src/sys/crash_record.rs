@@ -1,9 +1,9 @@
-//! The crash record: which function runs in which thread, in shared memory that outlives the process. After a crash the
-//! supervisor reads which function was running in the thread that crashed.
+//! The crash record: which function runs in which thread, in shared memory that outlives the process, so that the
+//! supervisor can name the function that crashed.
 //!
 //! Each thread has a slot in the record. It writes the function's number there when it enters the function, and restores
-//! the former value when it leaves. Handlers of the fatal signals note which thread's slot it was. Without a supervisor
-//! there is no such memory, and all of this does nothing.
+//! the previous value when it leaves. Handlers of the fatal signals record the slot of the crashed thread. Without a
+//! supervisor there is no such memory, and all of this does nothing.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use crate::Digest;
 const FATAL: [c_int; 7] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGTRAP, libc::SIGSYS];
 
-/// The layout, in words of 32 bits.
+/// The layout: indices of 32-bit words.
 const HEARTBEAT: usize = 0;
 const CRASHED: usize = 1;
 const SIGNAL: usize = 2;
@@ -29,15 +29,15 @@ const TABLE: usize = SLOTS + MAX_SLOTS;
 
 const MAX_SLOTS: usize = 8192;
 const MAX_FUNCTIONS: usize = 1024;
-/// Words of a function's entry: the length of its name, its digest, its name.
+/// Words of a function's entry: length of its name, digest, name.
 const ENTRY: usize = 64;
 const DIGEST: usize = 8;
 const NAME_BYTES: usize = (ENTRY - 1 - DIGEST) * 4;
 
-/// The value of `CRASHED` for a thread that was running no call.
+/// The value of `CRASHED` for a thread that was not in a function.
 const OUTSIDE: u32 = u32::MAX;
 
-/// The length of the memory, in bytes.
+/// Length of a record, in bytes.
 pub const RECORD_BYTES: usize = (TABLE + MAX_FUNCTIONS * ENTRY) * 4;
 
 /// The record that this process writes; null without a supervisor. Never unmapped.
@@ -47,7 +47,7 @@ static RECORD: AtomicPtr<Shared> = AtomicPtr::new(ptr::null_mut());
 static PREVIOUS: Mutex<Vec<(c_int, libc::sigaction)>> = Mutex::new(Vec::new());
 
 thread_local! {
-    /// This thread's slot, plus one. It needs no lazy initialisation, so that a signal handler can read it.
+    /// This thread's slot plus one; 0 for none. Without lazy initialisation, so that a signal handler can read it.
     static SLOT: Cell<u32> = const { Cell::new(0) };
     /// Frees the slot when the thread ends.
     static SLOT_OWNER: RefCell<Option<SlotOwner>> = const { RefCell::new(None) };
@@ -59,7 +59,7 @@ fn record() -> Option<&'static Shared> {
     unsafe { record.as_ref() }
 }
 
-/// Makes this memory the process's record, and installs the signal handlers.
+/// Makes this memory, of [`RECORD_BYTES`], the record of this process, and installs the signal handlers.
 pub fn install(shared: Shared) {
     RECORD.store(Box::into_raw(Box::new(shared)), Ordering::Release);
     for signal in FATAL {
@@ -76,16 +76,16 @@ fn handle(signal: c_int) {
     action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
     // SAFETY: as above.
     let mut previous: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: both structs are there; the handler is one of the kind that the flags say.
+    // SAFETY: both structs are valid; the handler has the signature that SA_SIGINFO asks for.
     if unsafe { libc::sigaction(signal, &raw const action, &raw mut previous) } == 0 {
         PREVIOUS.lock().unwrap_or_else(PoisonError::into_inner).push((signal, previous));
     }
 }
 
-/// Notes the crash, then runs the previous handler: std's reports stack overflows.
+/// Records the crash, then runs the previous handler: std's reports stack overflows.
 extern "C" fn on_crash(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     note_crash(signal.unsigned_abs());
-    // Never waits for the lock: the thread that holds it may be the one that crashed.
+    // Must not wait for the lock: the crashed thread may hold it.
     let previous =
         PREVIOUS.try_lock().ok().and_then(|all| all.iter().find(|(known, _)| *known == signal).copied());
     let handler = previous.filter(|(_, action)| action.sa_flags & libc::SA_SIGINFO != 0);
@@ -100,13 +100,13 @@ extern "C" fn on_crash(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
     }
     // SAFETY: all zeroes is a valid value of this struct, and means the default action.
     let default: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: the struct is there.
+    // SAFETY: the struct is valid.
     unsafe { libc::sigaction(signal, &raw const default, ptr::null_mut()) };
-    // SAFETY: it has no requirements; the signal arrives when this handler returns.
+    // SAFETY: has no requirements; the signal is delivered when this handler returns.
     unsafe { libc::raise(signal) };
 }
 
-/// A function that calls `exit` ends the process too.
+/// Records a call of `exit` from within a function as a crash, without a signal.
 extern "C" fn on_exit() {
     if SLOT.try_with(Cell::get).unwrap_or(0) != 0 && is_inside() {
         note_crash(0);
@@ -123,20 +123,20 @@ fn is_inside() -> bool {
 fn note_crash(signal: u32) {
     let Some(record) = record() else { return };
     let slot = if is_inside() { SLOT.try_with(Cell::get).unwrap_or(OUTSIDE) } else { OUTSIDE };
-    // The first crash counts: it causes what follows, such as the abort after a stack overflow.
+    // Only the first crash counts: it may cause others, such as the abort after a stack overflow.
     if record.word(CRASHED).compare_exchange(0, slot, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
         record.word(SIGNAL).store(signal, Ordering::SeqCst);
     }
 }
 
-/// Counts a heartbeat: the process is not stuck.
+/// Counts a heartbeat, by which the supervisor sees that the process is not stuck.
 pub fn beat() {
     if let Some(record) = record() {
         record.word(HEARTBEAT).fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// A function's number in the record, the same for the same build; 0 without a record, or where it is full.
+/// The number of this build of a function in the record; 0 without a record, or if it is full.
 #[must_use]
 pub fn number(name: &str, digest: Digest) -> u32 {
     static KNOWN: Mutex<Option<HashMap<FunctionBuild, u32>>> = Mutex::new(None);
@@ -169,15 +169,15 @@ fn write_entry(record: &Shared, index: usize, name: &str, digest: Digest) {
     }
 }
 
-/// Marks this thread as running a function, until it is dropped.
+/// Marks this thread as running a function until dropped.
 #[derive(Debug)]
 pub struct Inside {
     slot: Option<(&'static AtomicU32, u32)>,
-    /// Not Send: the slot is this thread's.
+    /// Not Send, since the slot is this thread's.
     _not_send: std::marker::PhantomData<*const ()>,
 }
 
-/// Enters the function with this number; 0 does nothing.
+/// Marks this thread as running the function with this number; 0 does nothing.
 #[must_use]
 pub fn enter(number: u32) -> Inside {
     let slot = (number != 0).then(slot).flatten().map(|slot| {
@@ -195,7 +195,7 @@ impl Drop for Inside {
     }
 }
 
-/// This thread's slot; none without a record, or where all slots are taken.
+/// This thread's slot; `None` without a record, or if all slots are taken.
 fn slot() -> Option<&'static AtomicU32> {
     let record = record()?;
     let slot = SLOT.try_with(Cell::get).unwrap_or(0);
@@ -203,7 +203,7 @@ fn slot() -> Option<&'static AtomicU32> {
     Some(record.word(SLOTS + slot as usize - 1))
 }
 
-/// Slots that ended threads have freed, and how many were ever taken.
+/// Slots freed by threads that have ended, and the number of slots ever taken.
 static FREE: Mutex<(Vec<u32>, u32)> = Mutex::new((Vec::new(), 0));
 
 fn take_slot() -> Option<u32> {
@@ -237,18 +237,18 @@ pub struct FunctionBuild {
     pub digest: Digest,
 }
 
-/// What a record says about the process that wrote it.
+/// What a record says about the process that has ended.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Crash {
-    /// The function that was running in the thread that crashed.
+    /// The function that the crashed thread was running.
     pub culprit: Option<FunctionBuild>,
-    /// Whether that thread is known and was running no function.
+    /// Whether the crashed thread is known and was not running a function.
     pub outside: bool,
-    /// The functions that were running in any thread.
+    /// The functions that any thread was running.
     pub running: Vec<FunctionBuild>,
 }
 
-/// Reads a record, also while it is being written.
+/// Reads a record; safe also while it is being written.
 #[must_use]
 pub fn read(record: &Shared) -> Crash {
     let crashed = record.word(CRASHED).load(Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! Passing file descriptors over Unix sockets (`SCM_RIGHTS`), beside the message that says what they are.
+//! Passing file descriptors over Unix sockets (`SCM_RIGHTS`).
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -10,14 +10,14 @@ use rustix::net::{
 
 use super::platform;
 
-/// The most descriptors in one message. The kernel's limit is 253.
+/// Most descriptors in one message. The kernel's limit is 253.
 pub const MAX_FDS: usize = 250;
 
-/// Sends `bytes` as one message, whole, with `fds` beside them. The socket's buffer has to have room for it; a new one
-/// takes some ten thousand bytes.
+/// Sends `bytes` as one message, with `fds` attached. It must fit into the socket's buffer, which takes some ten thousand
+/// bytes on a new socket.
 ///
 /// # Errors
-/// Those of sendmsg(2), and `WriteZero` where the socket took a part only.
+/// Those of sendmsg(2), and `WriteZero` if it did not fit.
 pub fn send_with_fds(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut space = vec![MaybeUninit::uninit(); SendAncillaryMessage::ScmRights(fds).size()];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -28,7 +28,7 @@ pub fn send_with_fds(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) ->
     if sent == bytes.len() { Ok(()) } else { Err(io::Error::from(io::ErrorKind::WriteZero)) }
 }
 
-/// Receives some bytes, and the descriptors that came with them, which are closed on exec.
+/// Receives bytes into `buffer`; returns their number, and the descriptors attached to them, which are closed on exec.
 ///
 /// # Errors
 /// Those of recvmsg(2).

@@ -1,18 +1,18 @@
 //! Read leases on files (fcntl(2), `F_SETLEASE`): while one is held, no process has the file open for writing.
 //!
-//! A process that opens the file for writing waits until the lease ends, which is when the descriptor is closed, and at
-//! most for `/proc/sys/fs/lease-break-time` seconds.
+//! A process that opens the file for writing blocks until the lease ends: when the descriptor is closed, or after
+//! `/proc/sys/fs/lease-break-time` seconds.
 
 use std::fs::File;
 
-/// The answer to a request for a lease.
+/// The result of a request for a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lease {
     /// Held until the file is closed.
     Granted,
     /// A process has the file open for writing.
     Busy,
-    /// Leases are not available: on this system, this file system, or for files of this owner.
+    /// Leases are not available: on this system, this file system, or for this owner's files.
     Unknown,
 }
 
@@ -25,7 +25,7 @@ pub fn lease(file: &File) -> Lease {
     const F_SETSIG: libc::c_int = 10;
 
     let descriptor = file.as_raw_fd();
-    // The holder is told by a signal when a writer waits. The default, SIGIO, would end the process; SIGURG is ignored.
+    // The kernel signals the holder when a writer waits. The default, SIGIO, would end the process; SIGURG is ignored.
     // SAFETY: changes nothing but a setting of this descriptor, which is open.
     if unsafe { libc::fcntl(descriptor, F_SETSIG, libc::SIGURG) } != 0 {
         return Lease::Unknown;
@@ -38,7 +38,7 @@ pub fn lease(file: &File) -> Lease {
     }
 }
 
-/// There are no leases here.
+/// Always [`Lease::Unknown`].
 #[cfg(not(target_os = "linux"))]
 pub const fn lease(_: &File) -> Lease {
     Lease::Unknown
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_waits_for_the_lease_and_ends_nothing() {
+    fn a_writer_waits_for_the_lease_and_the_holder_survives_its_signal() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, "text").unwrap();

@@ -15,7 +15,7 @@ pub(super) const SEND: SendFlags = SendFlags::NOSIGNAL;
 /// Descriptors that arrive are closed on exec.
 pub(super) const RECEIVE: RecvFlags = RecvFlags::CMSG_CLOEXEC;
 
-/// New memory that other processes can map. Its size is sealed.
+/// A memfd of this length in bytes, for sharing with other processes. Its size is sealed.
 pub(super) fn memory(name: &str, length: usize) -> io::Result<OwnedFd> {
     let fd = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     ftruncate(&fd, length as u64)?;
@@ -23,7 +23,7 @@ pub(super) fn memory(name: &str, length: usize) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Makes every later mapping of this memory read-only.
+/// Makes all later mappings of this memfd read-only.
 ///
 /// # Errors
 /// Those of fcntl(2).
@@ -31,7 +31,7 @@ pub fn seal_writes(memory: &OwnedFd) -> io::Result<()> {
     Ok(fcntl_add_seals(memory, SealFlags::FUTURE_WRITE | SealFlags::SEAL)?)
 }
 
-/// A pidfd of this child: readable once the child has ended.
+/// A pidfd of this child, readable once the child has ended.
 ///
 /// # Errors
 /// Those of pidfd_open(2).
@@ -39,7 +39,7 @@ pub fn pidfd(child: Pid) -> io::Result<OwnedFd> {
     Ok(pidfd_open(child, PidfdFlags::NONBLOCK)?)
 }
 
-/// Has the kernel kill this process when the thread that started it ends.
+/// Has the kernel kill this process when the thread that spawned it ends.
 ///
 /// # Errors
 /// Those of prctl(2).
@@ -47,14 +47,15 @@ pub fn die_with_parent() -> io::Result<()> {
     Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
 }
 
-/// Starts a process without transparent huge pages. With them it would touch three, 6 MiB, before it does anything. A
-/// program cannot turn them off before its own allocator has taken the first, so the child inherits the setting; this
-/// process goes without them while the child starts.
+/// Spawns a process without transparent huge pages, which cost each worker 6 MiB at its start.
+///
+/// A program cannot turn them off before its own allocator uses them, so the child inherits the setting: it is off in this
+/// process while the child is spawned.
 ///
 /// # Errors
 /// Those of starting a process.
 pub fn spawn_without_huge_pages(command: &mut Command) -> io::Result<Child> {
-    // Where the setting is not available, the child is larger and works as well.
+    // If this fails, the child only uses more memory.
     let without = transparent_huge_pages_are_disabled().unwrap_or(false);
     let _ = disable_transparent_huge_pages(true);
     let child = command.spawn();
@@ -62,8 +63,8 @@ pub fn spawn_without_huge_pages(command: &mut Command) -> io::Result<Child> {
     child
 }
 
-/// Sets the name of this thread, which is the process's in `ps` and `/proc/PID/comm` if it is the main thread.
+/// Sets the name of this thread. The main thread's is that of the process in `ps` and `/proc/PID/comm`.
 pub fn set_process_name(name: &CStr) {
-    // Without it the name is that of the program's file.
+    // If this fails, the name is that of the program's file.
     let _ = rustix::thread::set_name(name);
 }

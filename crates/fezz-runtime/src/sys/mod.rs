@@ -1,10 +1,9 @@
 //! System calls that need `unsafe`, and those that only Linux has.
 //!
-//! Worker processes and the supervisor rest on sealed memory, on pidfds and on a child that dies with its parent. Other
-//! systems answer with a clear error: `"isolation": "process"` is refused when a function is deployed, and `hhrf` serves
-//! in one process.
+//! Worker processes and the supervisor need sealed shared memory, pidfds and the parent-death signal. On other systems
+//! these fail with a clear error: `"isolation": "process"` is refused at deployment, and `hhrf` serves in one process.
 
-#![expect(unsafe_code, reason = "system calls that no safe wrapper has: each block says why it is sound")]
+#![expect(unsafe_code, reason = "system calls without a safe wrapper: each block says why it is sound")]
 
 pub mod crash_record;
 mod descriptor_passing;

@@ -1,4 +1,4 @@
-//! Systems other than Linux, macOS among them: clear errors.
+//! Systems other than Linux: what they lack fails with a clear error.
 
 use std::ffi::CStr;
 use std::io;
@@ -47,7 +47,7 @@ pub fn spawn_without_huge_pages(command: &mut Command) -> io::Result<Child> {
     command.spawn()
 }
 
-/// Only Linux has a name apart from the program's file.
+/// Does nothing: implemented for Linux only.
 pub const fn set_process_name(_: &CStr) {}
 
 fn lacking(what: &str) -> io::Error {

@@ -1,4 +1,4 @@
-//! What a worker may use: its control group if the host can make one, and what the host measures by itself.
+//! Resource limits that the host enforces: the worker's control group, if any, and polling of its usage.
 
 #[cfg(target_os = "linux")]
 mod cgroup;
@@ -8,23 +8,23 @@ mod cgroup;
 mod usage;
 
 pub(super) use cgroup::{Group, kill_orphans_of_worker};
-pub use cgroup::{end_orphans_of, end_orphans_of_the_dead};
+pub use cgroup::{kill_orphans_of_host, remove_groups_of_dead_hosts};
 
 use super::plan::Plan;
 use usage::Usage;
 
-/// What a worker's resource usage calls for.
+/// A worker's resource usage compared with its limits.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It goes on.
+    /// Below all limits.
     WithinLimits,
-    /// It is near a limit: it is replaced after its calls.
+    /// Near a limit: the worker is replaced after its current calls.
     NearLimit,
-    /// It is over a limit, which this names: it is killed.
+    /// Over a limit, in words: the worker is killed.
     OverLimit(String),
 }
 
-/// Compares what a worker uses with what it may use.
+/// Compares a worker's resource usage with its limits.
 pub(super) fn check(worker: u32, plan: &Plan) -> Verdict {
     let Ok(usage) = Usage::of(worker) else { return Verdict::WithinLimits };
     let limit = plan.limits.memory_bytes;

@@ -1,8 +1,8 @@
-//! Control groups are Linux's: nothing is made, and nothing is left behind.
+//! Systems other than Linux: no control groups, no workers, no orphans.
 
 use std::io;
 
-/// There is none.
+/// A control group, of which there is none.
 #[derive(Debug)]
 pub(in crate::host) enum Group {}
 
@@ -20,11 +20,11 @@ impl Group {
     }
 }
 
-/// There are no workers.
-pub const fn end_orphans_of(_: u32) {}
+/// Does nothing.
+pub const fn kill_orphans_of_host(_: u32) {}
 
-/// There are no workers.
-pub const fn end_orphans_of_the_dead() {}
+/// Does nothing.
+pub const fn remove_groups_of_dead_hosts() {}
 
-/// There are no workers.
+/// Does nothing.
 pub(in crate::host) const fn kill_orphans_of_worker(_: u32) {}

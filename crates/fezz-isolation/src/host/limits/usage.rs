@@ -1,4 +1,4 @@
-//! What a process uses, as `/proc` tells it.
+//! Resource usage of a process, from `/proc`.
 
 use std::io;
 
@@ -6,8 +6,9 @@ use std::io;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Usage {
     pub(super) threads: u64,
+    /// Resident memory, in bytes.
     pub(super) resident_bytes: u64,
-    /// User and system time together.
+    /// User and system time, in seconds.
     pub(super) cpu_seconds: u64,
 }
 
@@ -36,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_uses_something() {
+    fn the_usage_of_this_process_is_read() {
         let usage = Usage::of(std::process::id()).unwrap();
         assert!(usage.threads >= 1 && usage.resident_bytes > 1 << 16, "{usage:?}");
     }

@@ -1,11 +1,11 @@
-//! A worker's log records, as they arrive in the host.
+//! Writes a worker's log records to the host's log.
 
 use bytes::Bytes;
-
-use crate::protocol::Record;
 use fezz_runtime::ffi::TARGET;
 
-/// A worker's log record in the host's log.
+use crate::protocol::Record;
+
+/// Writes a record, given as JSON, to the host's log.
 pub(super) fn log(function: &str, worker: u32, payload: &Bytes) {
     let Ok(record) = serde_json::from_slice::<Record>(payload) else {
         return tracing::warn!(function, worker, "the worker sent a log record that cannot be read");
@@ -13,7 +13,7 @@ pub(super) fn log(function: &str, worker: u32, payload: &Bytes) {
     let Record { message, line, .. } = &record;
     let (module, request_id) = (filled(&record.module), filled(&record.request_id));
     let (file, fields) = (filled(&record.file), filled(&record.fields));
-    // tracing wants the level to be known when it compiles, hence a call for each.
+    // tracing needs the level at compile time, hence a call for each.
     macro_rules! write {
         ($level:ident) => {
             tracing::$level!(target: TARGET, function, worker, module, request_id, file, line, fields, "{message}")

@@ -1,4 +1,4 @@
-//! One worker as the host sees it: starting it, and watching it until its end.
+//! A worker as the host sees it: its state, and the task that watches it until its end.
 
 mod log;
 mod start;
@@ -14,47 +14,47 @@ use std::time::{Duration, Instant};
 use fezz_runtime::sys::Shared;
 use http::HeaderValue;
 use rustix::process::Signal;
+use tokio::net::UnixStream;
 use tokio::sync::{Notify, watch};
 
-use super::connection::{Connection, Frames};
-use super::limits::{self, Group, Verdict};
-use super::output::Output;
-use super::pool::Spec;
-use super::process::Process;
 use crate::protocol::{Claims, FrameKind};
 use crate::sandbox::Enforced;
 
+use super::frame_reader::FrameReader;
+use super::limits::{self, Group, Verdict};
+use super::output::Output;
+use super::process::Process;
+use super::spec::Spec;
 use log::log;
 pub(super) use start::start;
 
 /// Poll interval for the resource usage of a worker.
 const USAGE_POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// How long a worker that is not needed any more has for its `fezz_shutdown`.
-const SHUTDOWN: Duration = Duration::from_secs(5);
-/// How long the last of a worker's output may take to arrive.
-const LAST_WORDS: Duration = Duration::from_millis(100);
-/// Flags by which calls are cancelled, and as many claims; a call's is that of its number, so that one is used again
-/// late.
-pub(super) const FLAGS: usize = 1024;
+/// Time limit for a retired worker to end, its `fezz_shutdown` included.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time limit for reading the rest of the output of a worker that has ended.
+const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
+/// Number of cancellation flags of a worker, and of its claims. A call uses those of its number modulo this.
+pub(super) const CALL_SLOTS: usize = 1024;
 
-/// Why the host ended a worker.
+/// Why the host killed a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum KillReason {
-    /// Its call passed its deadline.
+    /// A call passed its deadline.
     Deadline,
-    /// It said what is not the protocol.
+    /// It violated the protocol; how.
     Protocol(String),
-    /// It used more than it may.
+    /// It exceeded a limit; which.
     Limit(String),
-    /// It was not needed any more, and did not end by itself.
+    /// It was asked to end, and did not in time.
     Retired,
 }
 
 /// How a worker ended.
 #[derive(Clone, Debug)]
-pub(super) struct Exit {
+pub(super) struct WorkerExit {
     pub(super) status: ExitStatus,
-    pub(super) kill: Option<KillReason>,
+    pub(super) kill_reason: Option<KillReason>,
 }
 
 /// Why a worker did not start.
@@ -74,39 +74,41 @@ pub(super) enum StartError {
 #[derive(Debug)]
 pub(super) struct Worker {
     process: Process,
-    /// What the worker said that it cannot do, and what the host could not do for it.
+    /// Restrictions in force and missing, as the worker and the host have found.
     pub(super) enforced: Mutex<Enforced>,
     streams_bodies: OnceLock<bool>,
+    /// Cancellation flags of the calls, which only the host writes.
     flags: Shared,
-    /// Which of the calls in it it has begun.
+    /// Which of its calls have begun.
     pub(super) claims: Claims,
     started: Instant,
     calls: AtomicU64,
-    /// Slots that are open; with the last one the worker is asked to end.
+    /// Number of open connections. Closing the last one asks the worker to end.
     open_connections: AtomicUsize,
     all_closed: Notify,
-    /// It takes no new call.
+    /// Whether it takes no new calls.
     retiring: AtomicBool,
-    kill: Mutex<Option<KillReason>>,
-    exit: watch::Sender<Option<Exit>>,
+    kill_reason: Mutex<Option<KillReason>>,
+    exit: watch::Sender<Option<WorkerExit>>,
     output: Arc<Output>,
-    /// The calls that were sent to it and have not ended, by connection, and the ids of their requests.
+    /// Calls in flight of each connection, oldest first, with the ids of their requests.
     pending: Mutex<Vec<VecDeque<(u32, HeaderValue)>>>,
 }
 
-/// A worker that is to be watched.
-pub(super) struct Started {
+/// A worker that is ready for calls, and what its watcher needs.
+pub(super) struct StartedWorker {
     pub(super) worker: Arc<Worker>,
-    pub(super) connections: Vec<Connection>,
-    control: Frames,
+    /// One for each connection, to be taken before the worker is watched.
+    pub(super) sockets: Vec<UnixStream>,
+    control: FrameReader,
     group: Option<Group>,
-    following: Vec<tokio::task::JoinHandle<()>>,
+    output_tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
-impl Started {
-    /// Watches the worker until its end, which everybody who waits for it is told.
-    pub(super) async fn watch(self, spec: &Spec, max_calls: u64) -> Option<Exit> {
-        let Self { worker, connections: _, mut control, group, following } = self;
+impl StartedWorker {
+    /// Watches the worker until its end: forwards its log, checks its limits, and publishes its exit.
+    pub(super) async fn watch(self, spec: &Spec, max_calls: u64) -> Option<WorkerExit> {
+        let Self { worker, sockets: _, mut control, group, output_tasks } = self;
         let mut usage_poll = tokio::time::interval(USAGE_POLL_INTERVAL);
         usage_poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut control_open = true;
@@ -119,11 +121,11 @@ impl Started {
                     Ok(Some((header, payload))) if header.kind == FrameKind::Log => {
                         log(&spec.name, worker.id(), &payload);
                     }
-                    // Nothing that comes after any of these is read: a broken socket is ready with its error for ever.
+                    // All of these are final. Reading on would spin: a failed socket is always ready with its error.
                     found => {
                         control_open = false;
                         match found {
-                            // Its end, most likely, of which more is known in a moment.
+                            // Most likely it has ended, which the wait will tell.
                             Ok(None) => worker.process.kill(),
                             Ok(Some(_)) => {
                                 worker.kill(KillReason::Protocol("a frame that is no log record".to_owned()));
@@ -134,14 +136,14 @@ impl Started {
                 },
                 _ = usage_poll.tick() => {
                     let now = (worker.calls.load(Ordering::Relaxed), worker.is_busy());
-                    // One that does nothing, and did nothing since, uses no more than it did.
+                    // Skips workers that were idle since the last check.
                     if now != seen || now.1 {
                         seen = now;
                         worker.check_limits(spec, max_calls);
                     }
                 }
                 () = worker.all_closed.notified() => {
-                    overdue = Some(tokio::time::Instant::now() + SHUTDOWN);
+                    overdue = Some(tokio::time::Instant::now() + SHUTDOWN_TIMEOUT);
                 }
                 () = tokio::time::sleep_until(overdue.unwrap_or_else(tokio::time::Instant::now)), if overdue.is_some() => {
                     overdue = None;
@@ -149,7 +151,7 @@ impl Started {
                 }
             }
         };
-        worker.last_words(following).await;
+        worker.drain_output(output_tasks).await;
         let killed = status.as_ref().is_ok_and(|status| status.signal() == Some(Signal::KILL.as_raw()));
         if killed && group.as_ref().is_some_and(Group::ran_out_of_memory) {
             let limit = spec.plan.limits.memory_bytes;
@@ -158,8 +160,8 @@ impl Started {
             )));
         }
         drop(group);
-        let kill = worker.kill.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let exit = status.ok().map(|status| Exit { status, kill });
+        let kill_reason = worker.kill_reason.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let exit = status.ok().map(|status| WorkerExit { status, kill_reason });
         worker.exit.send_replace(exit.clone());
         exit
     }
@@ -170,14 +172,14 @@ impl Worker {
         self.process.id()
     }
 
-    /// Ends it at once; the first reason is the one that counts.
+    /// Kills it. The first reason counts.
     pub(super) fn kill(&self, reason: KillReason) {
         self.retire();
-        self.kill.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+        self.kill_reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
         self.process.kill();
     }
 
-    /// It takes no new call.
+    /// Stops it from taking new calls.
     pub(super) fn retire(&self) {
         self.retiring.store(true, Ordering::Release);
     }
@@ -191,12 +193,12 @@ impl Worker {
         !self.is_retiring() && self.exit.borrow().is_none()
     }
 
-    /// Ends what is left of one that has ended, as far as can be seen.
-    pub(super) fn end_now(&self) {
+    /// Kills what is left of its process group, without a reason of the host's: it seems to have ended by itself.
+    pub(super) fn kill_leftovers(&self) {
         self.process.kill();
     }
 
-    /// How many connections it has.
+    /// Number of its connections, open or closed.
     pub(super) fn connections(&self) -> usize {
         self.pending().len()
     }
@@ -205,28 +207,28 @@ impl Worker {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for its end, which is at hand.
-    pub(super) async fn exited(&self) -> Option<Exit> {
+    /// Waits until it has ended. It must be ending already.
+    pub(super) async fn exited(&self) -> Option<WorkerExit> {
         let mut exit = self.exit.subscribe();
         exit.wait_for(Option::is_some).await.ok()?.clone()
     }
 
-    /// Takes down that a connection is sent a call, and counts it.
-    pub(super) fn begin(&self, connection: u32, id: u32, request_id: HeaderValue) {
+    /// Records and counts a call that is sent on a connection.
+    pub(super) fn call_sent(&self, connection: u32, id: u32, request_id: HeaderValue) {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        if let Some(calls_of_connection) = self.pending().get_mut(connection as usize) {
-            calls_of_connection.push_back((id, request_id));
+        if let Some(in_flight) = self.pending().get_mut(connection as usize) {
+            in_flight.push_back((id, request_id));
         }
     }
 
-    /// The first call that a connection was sent has ended.
-    pub(super) fn finish(&self, connection: u32) {
-        if let Some(calls_of_connection) = self.pending().get_mut(connection as usize) {
-            calls_of_connection.pop_front();
+    /// Removes the oldest call of a connection, which has ended.
+    pub(super) fn call_ended(&self, connection: u32) {
+        if let Some(in_flight) = self.pending().get_mut(connection as usize) {
+            in_flight.pop_front();
         }
     }
 
-    /// The ids of the requests that it has begun and not answered.
+    /// Ids of the requests that it has begun and not answered.
     pub(super) fn requests(&self) -> Vec<String> {
         let pending = self.pending();
         let begun = pending.iter().flatten().filter(|(id, _)| self.claims.is_begun(*id));
@@ -234,7 +236,7 @@ impl Worker {
     }
 
     fn is_busy(&self) -> bool {
-        self.pending().iter().any(|calls_of_connection| !calls_of_connection.is_empty())
+        self.pending().iter().any(|in_flight| !in_flight.is_empty())
     }
 
     pub(super) fn calls(&self) -> u64 {
@@ -254,7 +256,7 @@ impl Worker {
         self.streams_bodies.get().copied().unwrap_or_default()
     }
 
-    /// The flag that cancels the call with this number.
+    /// The cancellation flag of the call with this number.
     pub(super) fn flag(&self, id: u32) -> &std::sync::atomic::AtomicU32 {
         self.flags.word(id as usize)
     }
@@ -266,7 +268,7 @@ impl Worker {
         }
     }
 
-    /// Kills it over a limit; near one, it is replaced after its calls.
+    /// Kills it over a limit; near one, retires it.
     fn check_limits(&self, spec: &Spec, max_calls: u64) {
         match limits::check(self.id(), &spec.plan) {
             Verdict::OverLimit(what) => return self.kill(KillReason::Limit(what)),
@@ -278,12 +280,12 @@ impl Worker {
         }
     }
 
-    async fn last_words(&self, following: Vec<tokio::task::JoinHandle<()>>) {
+    async fn drain_output(&self, output_tasks: Vec<tokio::task::JoinHandle<()>>) {
         let all = async {
-            for task in following {
+            for task in output_tasks {
                 let _ = task.await;
             }
         };
-        let _ = tokio::time::timeout(LAST_WORDS, all).await;
+        let _ = tokio::time::timeout(OUTPUT_DRAIN_TIMEOUT, all).await;
     }
 }

@@ -1,4 +1,4 @@
-//! From a program to a worker that is ready for calls.
+//! Starting a worker: spawn, setup, and waiting until it is ready.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,22 +15,23 @@ use tokio::net::UnixStream;
 use tokio::process::{ChildStderr, ChildStdout};
 use tokio::sync::{Notify, watch};
 
-use super::log::log;
-use super::{FLAGS, StartError, Started, Worker};
-use crate::host::connection::{Connection, Frames};
+use crate::host::frame_reader::FrameReader;
 use crate::host::limits::Group;
 use crate::host::output::Output;
-use crate::host::pool::{PoolContext, Spec};
 use crate::host::process::{Process, describe};
+use crate::host::spec::{PoolContext, Spec};
 use crate::protocol::{Claims, Encoder, FrameKind, ProtocolError, Ready, Setup, WORKER_ARGUMENT};
 use crate::sandbox::{Enforced, Profile};
+
+use super::log::log;
+use super::{CALL_SLOTS, StartError, StartedWorker, Worker};
 
 /// Starts a worker and waits until it is ready.
 pub(in crate::host) async fn start(
     spec: &Spec,
     context: &PoolContext,
     number: u64,
-) -> Result<Started, StartError> {
+) -> Result<StartedWorker, StartError> {
     let begun = Instant::now();
     let (control, theirs) = StdStream::pair()?;
     let mut child = context.spawner.spawn(command(spec, context, number, theirs)).await?;
@@ -41,16 +42,18 @@ pub(in crate::host) async fn start(
     let may_leave_orphans = group.is_none() && spec.plan.profile == Profile::Off;
     let process = Process::new(child, may_leave_orphans)?;
     let output = Output::new(spec.name.clone(), pid);
-    let mut following = Vec::new();
+    let mut output_tasks = Vec::new();
     if let Some(stdout) = stdout {
-        following.push(tokio::spawn(Arc::clone(&output).follow(ChildStdout::from_std(stdout)?, "stdout")));
+        output_tasks
+            .push(tokio::spawn(Arc::clone(&output).forward(ChildStdout::from_std(stdout)?, "stdout")));
     }
     if let Some(stderr) = stderr {
-        following.push(tokio::spawn(Arc::clone(&output).follow(ChildStderr::from_std(stderr)?, "stderr")));
+        output_tasks
+            .push(tokio::spawn(Arc::clone(&output).forward(ChildStderr::from_std(stderr)?, "stderr")));
     }
-    let (flags, flags_fd) = Shared::create("fezz-calls", FLAGS * size_of::<u32>())?;
+    let (flags, flags_fd) = Shared::create("fezz-calls", CALL_SLOTS * size_of::<u32>())?;
     seal_writes(&flags_fd)?;
-    let (claims, claims_fd) = Shared::create("fezz-claims", FLAGS * size_of::<u32>())?;
+    let (claims, claims_fd) = Shared::create("fezz-claims", CALL_SLOTS * size_of::<u32>())?;
     let sockets = set_up(spec, &control, [&flags_fd, &claims_fd])?;
     let worker = Arc::new(Worker {
         process,
@@ -63,23 +66,23 @@ pub(in crate::host) async fn start(
         open_connections: AtomicUsize::new(sockets.len()),
         all_closed: Notify::new(),
         retiring: AtomicBool::new(false),
-        kill: Mutex::new(None),
+        kill_reason: Mutex::new(None),
         exit: watch::Sender::new(None),
         output,
         pending: Mutex::new(vec![VecDeque::new(); sockets.len()]),
     });
     control.set_nonblocking(true)?;
-    // Nothing more is said that way.
+    // The host sends nothing more on this socket.
     let (control, silent) = UnixStream::from_std(control)?.into_split();
     silent.forget();
-    let mut control = Frames::new(control);
+    let mut control = FrameReader::new(control);
     let ready = tokio::time::timeout(context.options.start, ready(&mut control, &spec.name, pid)).await;
     let ready = match ready {
         Ok(Ok(ready)) => ready,
         Ok(Err(error)) => {
             worker.process.kill();
             let status = worker.process.wait().await?;
-            worker.last_words(following).await;
+            worker.drain_output(output_tasks).await;
             let lines = worker.output.last().join("; ");
             return Err(match error {
                 StartError::Ended(_) if lines.is_empty() => StartError::Ended(describe(status)),
@@ -97,12 +100,12 @@ pub(in crate::host) async fn start(
     enforced.parts.extend(ready.enforced.parts);
     enforced.missing.extend(ready.enforced.missing);
     *worker.enforced.lock().unwrap_or_else(PoisonError::into_inner) = enforced;
-    let mut connections = Vec::new();
-    for (index, socket) in (0..).zip(sockets) {
+    let sockets = sockets.into_iter().map(|socket| {
         socket.set_nonblocking(true)?;
-        connections.push(Connection::new(Arc::clone(&worker), index, UnixStream::from_std(socket)?));
-    }
-    Ok(Started { worker, connections, control, group, following })
+        UnixStream::from_std(socket)
+    });
+    let sockets = sockets.collect::<io::Result<_>>()?;
+    Ok(StartedWorker { worker, sockets, control, group, output_tasks })
 }
 
 fn command(spec: &Spec, context: &PoolContext, number: u64, socket: StdStream) -> Command {
@@ -131,13 +134,13 @@ fn group(spec: &Spec, pid: u32, enforced: &mut Enforced) -> Option<Group> {
         }
         Err(error) => {
             tracing::debug!(function = spec.name, "no control group: {error}");
-            enforced.lacks("control group with memory.max; resident memory is looked at instead");
+            enforced.lacks("control group with memory.max; resident memory is polled instead");
             None
         }
     }
 }
 
-/// Tells the worker what to load, and hands over its sockets; answers with the host's ends of them.
+/// Sends the setup with the worker's sockets and shared memory; returns the host's ends of the sockets.
 fn set_up(spec: &Spec, control: &StdStream, memory: [&OwnedFd; 2]) -> Result<Vec<StdStream>, StartError> {
     let setup = Setup {
         library: spec.library.clone(),
@@ -163,7 +166,7 @@ fn set_up(spec: &Spec, control: &StdStream, memory: [&OwnedFd; 2]) -> Result<Vec
     Ok(ours)
 }
 
-async fn ready(control: &mut Frames, function: &str, worker: u32) -> Result<Ready, StartError> {
+async fn ready(control: &mut FrameReader, function: &str, worker: u32) -> Result<Ready, StartError> {
     loop {
         let frame = control.next().await.map_err(|error| StartError::Refused(error.to_string()))?;
         let Some((header, payload)) = frame else { return Err(StartError::Ended(String::new())) };

@@ -1,4 +1,4 @@
-//! Landlock: which files and which TCP ports there are for a worker.
+//! Landlock: which files and TCP ports a worker may use.
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, Ruleset, RulesetAttr,
@@ -7,7 +7,7 @@ use landlock::{
 
 use super::{Confinement, Enforced, Profile};
 
-/// What libraries read: other libraries, time zones, certificates, locales, and what the C library wants to know.
+/// Readable for every worker: libraries, time zones, certificates, locales, and what the C library reads.
 const READABLE: &[&str] = &[
     "/usr/lib",
     "/usr/lib64",
@@ -29,8 +29,8 @@ const READABLE: &[&str] = &[
     "/proc/sys/vm/overcommit_memory",
 ];
 
-/// What finding a host takes, beside it.
-const RESOLVING: &[&str] = &[
+/// Readable with the profile `net`, for host names.
+const NAME_RESOLUTION: &[&str] = &[
     "/etc/resolv.conf",
     "/etc/hosts",
     "/etc/nsswitch.conf",
@@ -39,37 +39,38 @@ const RESOLVING: &[&str] = &[
     "/etc/services",
 ];
 
-/// What anybody may write to.
+/// Writable for every worker.
 const WRITABLE: &[&str] = &["/dev/null"];
 
-/// The first version of Landlock that knows truncation, without which "read only" is not; and the one with ports.
-const FILES: ABI = ABI::V3;
-const PORTS: ABI = ABI::V4;
-/// The one that keeps signals and abstract sockets in.
-const SCOPES: ABI = ABI::V6;
+/// Landlock's rules for files. Versions before 3 do not cover truncation, so that "read only" would not hold.
+const FILES_ABI: ABI = ABI::V3;
+/// Landlock's rules for TCP ports.
+const PORTS_ABI: ABI = ABI::V4;
+/// Landlock's scopes for signals and abstract Unix sockets.
+const SCOPES_ABI: ABI = ABI::V6;
 
 pub(super) fn apply(confinement: &Confinement, enforced: &mut Enforced) -> Result<(), RulesetError> {
-    let everything = AccessFs::from_all(FILES);
+    let everything = AccessFs::from_all(FILES_ABI);
     if Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(everything).is_err() {
         enforced.lacks("Landlock's rules for files (Linux 6.2)");
         return Ok(());
     }
     let ports_are_known = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
-        .handle_access(AccessNet::from_all(PORTS))
+        .handle_access(AccessNet::from_all(PORTS_ABI))
         .is_ok();
-    let mut ruleset = Ruleset::default().handle_access(everything)?.scope(Scope::from_all(SCOPES))?;
+    let mut ruleset = Ruleset::default().handle_access(everything)?.scope(Scope::from_all(SCOPES_ABI))?;
     if ports_are_known {
-        ruleset = ruleset.handle_access(AccessNet::from_all(PORTS))?;
+        ruleset = ruleset.handle_access(AccessNet::from_all(PORTS_ABI))?;
     }
     let mut created = ruleset
         .create()?
-        .add_rules(path_beneath_rules(READABLE, AccessFs::from_read(FILES)))?
+        .add_rules(path_beneath_rules(READABLE, AccessFs::from_read(FILES_ABI)))?
         .add_rules(path_beneath_rules(WRITABLE, AccessFs::ReadFile | AccessFs::WriteFile))?
-        .add_rules(path_beneath_rules(&confinement.readable, AccessFs::from_read(FILES)))?
+        .add_rules(path_beneath_rules(&confinement.readable, AccessFs::from_read(FILES_ABI)))?
         .add_rules(path_beneath_rules(&confinement.writable, data_access()))?;
     if confinement.profile == Profile::Net {
-        created = created.add_rules(path_beneath_rules(RESOLVING, AccessFs::from_read(FILES)))?;
+        created = created.add_rules(path_beneath_rules(NAME_RESOLUTION, AccessFs::from_read(FILES_ABI)))?;
         if ports_are_known {
             let ports = confinement.ports.iter();
             created = created.add_rules(
@@ -90,7 +91,7 @@ pub(super) fn apply(confinement: &Confinement, enforced: &mut Enforced) -> Resul
     Ok(())
 }
 
-/// All that is done with files of one's own; nothing that would be run, and no devices.
+/// Everything but execution and device files.
 fn data_access() -> landlock::BitFlags<AccessFs> {
-    AccessFs::from_all(FILES) & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock)
+    AccessFs::from_all(FILES_ABI) & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock)
 }

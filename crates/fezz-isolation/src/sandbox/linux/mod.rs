@@ -1,7 +1,8 @@
-//! Linux: limits, capabilities, Landlock, seccomp.
+//! The sandbox on Linux: resource limits, capabilities, Landlock, seccomp.
 
 mod files;
 mod limits;
+mod syscall_table;
 mod syscalls;
 
 use std::io;
@@ -14,28 +15,43 @@ use crate::orphans;
 
 use super::{Confinement, Enforced, ProcessLimits, Profile};
 
-/// Why a worker must not go on.
+/// Why a process could not enter the sandbox.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
+    /// The host has ended.
     #[error("the host that started this worker is gone")]
     Orphan,
+    /// prctl(2) failed.
     #[error("the parent-death signal cannot be set: {0}")]
     ParentDeath(#[source] io::Error),
+    /// `no_new_privs` or capset(2) failed.
     #[error("the privileges cannot be given up: {0}")]
     Privileges(#[source] io::Error),
+    /// setrlimit(2) failed.
     #[error("the limit of {what} cannot be set: {source}")]
-    Limit { what: &'static str, source: io::Error },
+    Limit {
+        /// Which limit.
+        what: &'static str,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// Landlock failed.
     #[error("the rules for files and ports cannot be made: {0}")]
     Files(#[from] landlock::RulesetError),
+    /// seccomp failed.
     #[error("the filter of system calls cannot be made: {0}")]
     Syscalls(#[from] seccompiler::Error),
+    /// The profile is strict, and this system cannot enforce all of it; names what is missing.
     #[error(
         "the sandbox `strict` needs {0}, which this system does not have; choose `off`, which promises nothing of it"
     )]
     Lacking(String),
 }
 
-/// Gives up all that the profile does not leave. Must be called while the process has one thread.
+/// Enters the sandbox, for good. Must be called while the process has one thread.
+///
+/// # Errors
+/// If a restriction cannot be set, the host has ended, or this system lacks something that [`Profile::Strict`] needs.
 pub fn enter(confinement: &Confinement) -> Result<Enforced, SandboxError> {
     die_with(confinement.parent)?;
     let mut enforced = Enforced::default();
@@ -43,10 +59,10 @@ pub fn enter(confinement: &Confinement) -> Result<Enforced, SandboxError> {
     limits::apply(&confinement.limits)?;
     enforced.holds("limits of data, open files, CPU time and file size");
     if confinement.profile == Profile::Off {
-        // The others start no processes.
+        // The other profiles allow no child processes.
         match orphans::mark(confinement.parent) {
-            Ok(()) => enforced.holds("end of all that it starts"),
-            Err(_) => enforced.lacks("end of processes that leave their group (RLIMIT_LOCKS)"),
+            Ok(()) => enforced.holds("end of all descendants"),
+            Err(_) => enforced.lacks("end of descendants that leave the process group (RLIMIT_LOCKS)"),
         }
         return Ok(enforced);
     }
@@ -70,7 +86,10 @@ impl Enforced {
     }
 }
 
-/// Ends this process with the one that started it, which may have ended already.
+/// Has the kernel kill this process when its parent, the process `parent`, ends.
+///
+/// # Errors
+/// If the signal cannot be set, or the parent has ended already.
 pub fn die_with(parent: u32) -> Result<(), SandboxError> {
     sys::die_with_parent().map_err(SandboxError::ParentDeath)?;
     let expected = i32::try_from(parent).ok().and_then(Pid::from_raw);

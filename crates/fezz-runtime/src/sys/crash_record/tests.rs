@@ -21,7 +21,7 @@ fn a_record_is_read_as_it_was_written() {
     assert_eq!(found, Crash { culprit: Some(second.clone()), outside: false, running: vec![first, second] });
     record.word(CRASHED).store(OUTSIDE, Ordering::Relaxed);
     assert_eq!((read(&record).culprit, read(&record).outside), (None, true));
-    // A faulty process may have written anything.
+    // A faulty process may have overwritten the record.
     record.word(SLOTS).store(4_000_000_000, Ordering::Relaxed);
     record.word(CRASHED).store(1, Ordering::Relaxed);
     record.word(TABLE).store(u32::MAX, Ordering::Relaxed);

@@ -1,20 +1,22 @@
-//! What becomes of a connection's calls when its worker is no use any more.
+//! What happens to the calls of a connection that fails.
 
 use std::sync::Arc;
 
-use super::Drive;
 use crate::host::call::CallError;
-use crate::host::connection::ExchangeError;
+use crate::host::frame_reader::ExchangeError;
 use crate::host::process::describe;
 use crate::host::worker::{KillReason, Worker};
 
-/// Why a connection makes no more calls.
+use super::Driver;
+
+/// Why a connection can make no more calls.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The deadline of its first call has passed.
     Deadline,
+    /// The exchange of frames failed.
     Broken(ExchangeError),
-    /// Its worker has been ended already.
+    /// Its worker has ended, or was killed already.
     Ended,
 }
 
@@ -25,32 +27,32 @@ impl From<ExchangeError> for Failure {
 }
 
 impl Failure {
-    /// Ends the worker that this happened to.
+    /// Kills the worker.
     pub(super) fn end(&self, worker: &Worker) {
         match self {
             Self::Deadline => worker.kill(KillReason::Deadline),
             Self::Broken(ExchangeError::Protocol(error)) => {
                 worker.kill(KillReason::Protocol(error.to_string()))
             }
-            // It has ended, or has closed what is not its to close.
-            Self::Broken(_) => worker.end_now(),
+            // It has ended, or has closed its socket.
+            Self::Broken(_) => worker.kill_leftovers(),
             Self::Ended => {}
         }
     }
 }
 
-impl Drive {
-    /// Ends the worker, makes those calls elsewhere that it has not begun, and answers the others.
-    pub(super) async fn failed(mut self, failure: Failure) {
+impl Driver {
+    /// Kills the worker, requeues the calls that it has not begun, and answers the others with an error.
+    pub(super) async fn fail_calls(mut self, failure: Failure) {
         let worker = Arc::clone(&self.connection.worker);
         failure.end(&worker);
         let others = self.pipeline.withdraw(&worker.claims, 0);
-        self.give_back(others);
+        self.requeue(others);
         let begun: Vec<_> = self.pipeline.drain().collect();
-        self.unreported.calls += begun.len();
-        self.unreported.tell(&mut self.inner.lock());
+        self.finished.count += begun.len();
+        self.finished.report(&mut self.inner.lock());
         let Self { inner, connection, .. } = self;
-        // With its last connection a worker is asked to end.
+        // Dropping the last connection asks the worker to end.
         drop(connection);
         for call in begun {
             inner.spec.observer.call_ended(call.begin.elapsed(), None);
@@ -62,11 +64,11 @@ impl Drive {
     }
 }
 
-/// How a worker that is ending has ended.
+/// Waits until a worker that is ending has ended; how it did, in words.
 pub(super) async fn end_of(worker: &Worker) -> String {
     worker.exited().await.map_or_else(
         || "its process is gone".to_owned(),
-        |exit| match exit.kill {
+        |exit| match exit.kill_reason {
             Some(KillReason::Limit(what) | KillReason::Protocol(what)) => what,
             Some(KillReason::Deadline | KillReason::Retired) | None => describe(exit.status),
         },

@@ -1,0 +1,51 @@
+//! The body of a worker's answer, as the caller reads it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use fezz_runtime::ffi::{Piece, StreamError};
+use http_body::Frame;
+use tokio::sync::mpsc;
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum WorkerBody {
+    /// The whole body.
+    Whole(Bytes),
+    /// Pieces, as the worker sends them.
+    Stream(StreamBody),
+}
+
+/// A streamed body.
+#[derive(Debug)]
+pub struct StreamBody {
+    pieces: mpsc::Receiver<Piece>,
+    ended: bool,
+}
+
+impl StreamBody {
+    pub(super) const fn new(pieces: mpsc::Receiver<Piece>) -> Self {
+        Self { pieces, ended: false }
+    }
+}
+
+impl http_body::Body for StreamBody {
+    type Data = Bytes;
+    type Error = StreamError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        self.pieces.poll_recv(cx).map(|piece| {
+            // A channel that closes without an end means a truncated body.
+            let piece = piece.unwrap_or(Some(Err(StreamError::Lost)));
+            self.ended = !matches!(piece, Some(Ok(_)));
+            piece.map(|piece| piece.map(Frame::data))
+        })
+    }
+}
