@@ -147,3 +147,20 @@ impl PoolState {
         surplus
     }
 }
+
+/// Calls that have ended and are not yet counted in the pool's state, which saves a lock for each.
+#[derive(Debug, Default)]
+pub(super) struct FinishedCalls {
+    pub(super) count: usize,
+    pub(super) any_answered: bool,
+}
+
+impl FinishedCalls {
+    /// Counts them, under the pool's lock.
+    pub(super) fn report(&mut self, state: &mut PoolState) {
+        state.in_flight -= std::mem::take(&mut self.count);
+        if std::mem::take(&mut self.any_answered) {
+            state.health.answered();
+        }
+    }
+}

@@ -26,7 +26,7 @@ use super::connection::Connection;
 use super::frame_reader::{ExchangeError, Response};
 use super::pipeline::{InFlightCall, Pipeline};
 use super::pool::PoolInner;
-use super::state::PoolState;
+use super::state::FinishedCalls;
 use super::timer::Timer;
 use failure::Failure;
 use upload::Upload;
@@ -43,22 +43,6 @@ pub(super) struct Driver {
     pipeline: Pipeline,
     timer: Timer,
     finished: FinishedCalls,
-}
-
-/// Calls that have ended and are not yet counted in the pool's state, which saves a lock for each.
-#[derive(Debug, Default)]
-struct FinishedCalls {
-    count: usize,
-    any_answered: bool,
-}
-
-impl FinishedCalls {
-    fn report(&mut self, state: &mut PoolState) {
-        state.in_flight -= std::mem::take(&mut self.count);
-        if std::mem::take(&mut self.any_answered) {
-            state.health.answered();
-        }
-    }
 }
 
 impl Driver {
