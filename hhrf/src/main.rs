@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 fn start(arguments: &Arguments) -> ExitCode {
     let supervises = hhrf::SUPERVISES && arguments.wants_supervisor() && !arguments.is_supervised();
     if supervises && std::env::args_os().next().is_none_or(|name| name != SUPERVISOR) {
-        // Only exec sets argv[0]. It returns where it fails, and the process goes on under its old name.
+        // Only exec sets argv[0]. It returns if it fails; the process then keeps its old name.
         let program = hhrf::own_program();
         let _ = process::Command::new(program).arg0(SUPERVISOR).args(std::env::args_os().skip(1)).exec();
     }

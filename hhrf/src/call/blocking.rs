@@ -38,7 +38,7 @@ pub(super) async fn run(admitted: Admitted, pool: &BlockingPool) -> Result<Reply
     }
 }
 
-/// The side that waits. When it goes before the answer has come, the call is abandoned: told to stop, and counted.
+/// The waiting side. Dropped before the answer has come, it abandons the call: cancels it, and counts it.
 struct Waiter {
     call: Call<CallRequest>,
     wait: oneshot::Receiver<Answer>,

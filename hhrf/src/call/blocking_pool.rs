@@ -109,7 +109,7 @@ fn drain(shared: &Shared) {
             queue.taken += 1;
             queue.busy += 1;
             drop(queue);
-            // A defect of the host must not cost a drainer; the task's own request is told that its call was lost.
+            // A defect of the host must not cost a drainer; the task's own request fails with `Lost`.
             if panic::catch_unwind(AssertUnwindSafe(task)).is_err() {
                 tracing::error!("a task of the blocking pool panicked; this is a defect of the host");
             }

@@ -13,8 +13,8 @@ use http::header::CONTENT_LENGTH;
 use hyper::body::Body as _;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A client that is slower than this for long is not one: bodies get the grace time, and a second more for each of
-/// these many bytes. Only time that somebody waits for the client counts.
+/// The minimum rate: a body gets the grace time and a second more for each of these many bytes. Only time in which the
+/// reader waits for the client counts.
 const BYTES_PER_SECOND: u64 = 1024;
 /// How much memory a body gets at once because its head says so: a client need not send what it announces.
 const AT_ONCE: u64 = 1 << 20;
@@ -68,7 +68,7 @@ impl BodyReader {
         Ok(Self { body, limit, announced, received: 0, pace })
     }
 
-    /// The timer belongs to this runtime, whoever polls.
+    /// Creates the timer now: it belongs to this runtime, also if another thread polls.
     pub(super) fn with_timer(mut self) -> Self {
         self.pace.timer = Some(Box::pin(sleep_until(Instant::now() + self.pace.grace)));
         self

@@ -66,12 +66,12 @@ pub(super) fn call_error(error: WorkerError, function: &Function) -> CallError {
         WorkerError::Crashed(what) => CallError::Crashed(what),
         WorkerError::Reply(error) => CallError::Reply(error),
         WorkerError::Deadline => deadline_passed(function, 0),
-        // The caller has gone: this reaches nobody.
+        // The caller has gone, and does not see this.
         WorkerError::Abandoned => CallError::Lost,
     }
 }
 
-/// The side that waits. When it goes, the call is told.
+/// The waiting side. Dropping it cancels the call.
 struct Waiter(Option<Arc<CallHandle>>);
 
 impl Drop for Waiter {

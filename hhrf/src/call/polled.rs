@@ -54,11 +54,13 @@ impl Future for Polled {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let begin = if std::mem::take(&mut this.fresh) { this.begin } else { Instant::now() };
+        let is_first = std::mem::take(&mut this.fresh);
+        let begin = if is_first { this.begin } else { Instant::now() };
         let polled = this.task.poll(cx);
         let end = Instant::now();
-        if end - begin >= this.slow_poll {
-            report_slow_poll(this.task.call(), end - begin);
+        let took = end - begin;
+        if took >= this.slow_poll {
+            report_slow_poll(this.task.call(), took);
         }
         let Poll::Ready(raw) = polled else {
             let deadline = this.poll_deadline(cx);
@@ -66,7 +68,10 @@ impl Future for Polled {
         };
         let call = this.task.call();
         let reply = raw.and_then(|raw| raw.into_reply(Arc::<LoadedLibrary>::clone(&this.loaded)));
-        call.source().function.stats.call_ended(end - this.begin, reply.as_ref().err());
+        call.source()
+            .function
+            .stats
+            .call_ended(if is_first { took } else { end - this.begin }, reply.as_ref().err());
         let permit = this.permit.take();
         Poll::Ready(Ok(reply?.map(|body| streamed(body, call, permit, &this.pool))))
     }

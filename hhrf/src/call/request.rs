@@ -37,7 +37,7 @@ impl Head {
     }
 }
 
-/// See the module.
+/// The request of one call, and its source for the C boundary.
 #[derive(Debug)]
 pub(crate) struct CallRequest {
     /// In a box: moving it from stage to stage would cost more.

@@ -1,4 +1,4 @@
-//! `aliases.json` as it is in the functions folder, and the split that is in force: the last good one.
+//! `aliases.json`: the file in the functions folder, and the last valid version of it, which is in force.
 
 use std::io;
 use std::path::Path;
@@ -29,7 +29,7 @@ impl AliasFile {
         self.last_error.as_deref()
     }
 
-    /// Reads the file, where there is one.
+    /// Reads the file, if there is one.
     pub(crate) fn read(folder: &Path) -> io::Result<Option<Vec<u8>>> {
         match read_dropped(folder, FILE) {
             Ok(text) => Ok(Some(text)),

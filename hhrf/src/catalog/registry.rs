@@ -1,4 +1,4 @@
-//! What is deployed in each folder, what failed there last, and the catalog that follows from it.
+//! The registry: what is deployed in each folder, its last error, and the catalog built from all of them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -43,7 +43,7 @@ pub(crate) struct Deployment {
 pub(crate) struct LastError {
     pub(crate) at: SystemTime,
     pub(crate) message: String,
-    /// Whether a look at the same folder may end better.
+    /// Whether deploying the same folder again may succeed.
     may_pass: bool,
 }
 
@@ -100,7 +100,7 @@ impl Registry {
         (state.aliases.in_force().clone(), state.aliases.last_error().map(str::to_owned))
     }
 
-    /// Looks at every folder, and at the aliases.
+    /// Scans every folder, and the aliases.
     ///
     /// # Errors
     /// Where the functions folder cannot be read; nothing has changed then.
@@ -113,8 +113,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Looks at these folders, and at the aliases, and publishes what has changed. A folder that takes its time holds
-    /// up no other: what has been found for [`PUBLISH_DELAY`] is published without waiting for the rest.
+    /// Scans these folders and the aliases, and publishes what has changed. A slow folder holds up no other: what was
+    /// found within [`PUBLISH_DELAY`] is published without waiting for the rest.
     pub(crate) async fn update(self: &Arc<Self>, names: Vec<String>) {
         let looks =
             stream::iter(names).map(|name| Arc::clone(self).look(name)).buffer_unordered(CONCURRENT_SCANS);
@@ -144,8 +144,8 @@ impl Registry {
         self.take_over(&mut found, aliases.ok());
     }
 
-    /// Takes over what was found, and publishes it in the same moment: nobody is shown what is not served yet. Aliases
-    /// are checked where they were read, which is when all folders have been looked at.
+    /// Applies changes and publishes them under one lock: the admin listener never shows what is not served yet. Aliases
+    /// are checked after they were read, which is when all folders have been scanned.
     fn take_over(&self, found: &mut Vec<(Change, KeyGuard)>, aliases: Option<io::Result<Option<Vec<u8>>>>) {
         let mut state = self.lock();
         let mut changed = false;
@@ -162,7 +162,7 @@ impl Registry {
         }
     }
 
-    /// What has become of one folder, none where nothing has; with the turn that must be held until it is taken over.
+    /// Scans one folder; none if it is unchanged. The folder's lock has to be held until the change is applied.
     async fn look(self: Arc<Self>, name: String) -> Option<(Change, KeyGuard)> {
         let guard = self.folder_locks.acquire(&name).await;
         let this = Arc::clone(&self);
@@ -175,7 +175,7 @@ impl Registry {
         Some((change, guard))
     }
 
-    /// What has become of one folder; none where nothing has.
+    /// Deploys one folder if it has changed.
     async fn examine(&self, name: String) -> Option<Change> {
         let before = self.lock().deployments.get(&name).cloned();
         let Some(fingerprint) = self.deployer.fingerprint(&name) else {
@@ -215,7 +215,7 @@ impl Registry {
     }
 }
 
-/// What a look at a folder found.
+/// The result of scanning a folder.
 enum Change {
     Gone {
         name: String,

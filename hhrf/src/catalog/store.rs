@@ -1,4 +1,4 @@
-//! The private store: copies of libraries that nobody rewrites, because what is mapped must not change.
+//! The store: private copies of libraries that are never rewritten, because a mapped file must not change.
 //!
 //! `<state>/store/<sha256>/<id>@<version>.so`. A copy lies under its digest, so that new code always has a new path
 //! (`dlopen` answers with the old code for a path that it knows), and under the function's name, so that two functions

@@ -1,7 +1,7 @@
-//! Watches the functions folder: what changes is deployed once it has settled.
+//! The watcher of the functions folder: a folder that has changed is deployed when it has settled.
 //!
-//! Events only say where to look; what is there decides. A full rescan now and then finds what no event told of: an
-//! overflow of the kernel's queue, a change behind a link.
+//! Events only name the folder to scan; its contents decide. Periodic rescans find changes without an event: after an
+//! overflow of the kernel's queue, or behind a link.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::registry::Registry;
 
-/// A folder that changes all the time is deployed after this many settle times all the same.
+/// A folder that changes continually is deployed after this many settle times.
 const MAX_SETTLES: u32 = 20;
 /// A folder that is gone is undeployed after this many settle times: `rm -r` and `cp -r` replace one.
 const GONE_SETTLES: u32 = 5;
@@ -49,8 +49,8 @@ impl Watcher {
         Self { registry, timing, events, _watcher: watcher }
     }
 
-    /// Deploys what changes, until the host ends. Deployments run beside each other: one that hangs in its probe holds up
-    /// no other.
+    /// Deploys what changes, until the host ends. Deployments run concurrently: one that hangs in its probe holds up no
+    /// other.
     pub(crate) async fn run(mut self) {
         let Timing { settle, rescan: interval, .. } = self.timing;
         let folder = self.registry.folder().to_owned();
@@ -119,7 +119,7 @@ struct Since {
 }
 
 impl Since {
-    /// When to look at the folder.
+    /// When the folder is due for a scan.
     fn due(self, settle: Duration, is_gone: bool) -> Instant {
         if is_gone {
             return self.last + settle * GONE_SETTLES;
@@ -152,7 +152,7 @@ impl Pending {
         overflow
     }
 
-    /// When the first of them is to be looked at.
+    /// When the first of them is due.
     fn due(&self, settle: Duration, is_gone: impl Fn(&str) -> bool) -> Option<Instant> {
         self.0.iter().map(|(name, since)| since.due(settle, is_gone(name))).min()
     }

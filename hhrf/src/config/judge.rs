@@ -1,4 +1,4 @@
-//! Judges the gathered values, all of them, whatever is wrong with one.
+//! Validation of the gathered values: all of them, so that every mistake is reported at once.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -28,7 +28,7 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// The value of `key`, read by `read`; the default where there is none, or where it is wrong.
+    /// The value of `key`, read by `read`; the default if it is missing or invalid.
     fn value<T, E: Display>(
         &mut self,
         key: &'static str,
@@ -99,7 +99,7 @@ impl Judge<'_> {
         })
     }
 
-    /// What is left over is a mistake, and most likely one of spelling.
+    /// Reports settings that do not exist, most likely misspelt ones.
     fn unknown(&mut self) {
         for (key, raw) in std::mem::take(&mut self.raw) {
             let nearest = self

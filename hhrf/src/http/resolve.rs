@@ -55,7 +55,7 @@ where
     fn call(&mut self, Routed { request, body }: Routed) -> Self::Future {
         let function = &request.function;
         if function.quarantined.is_none()
-            && let Some(loaded) = self.cache.cached(function)
+            && let Some(loaded) = self.cache.cached(function, request.head.since)
         {
             return Either::Left(self.inner.call(Resolved { request, body, loaded }));
         }

@@ -179,7 +179,10 @@ fn function_reply(reply: Reply<Body>, is_head: bool) -> Response<Body> {
     let Reply { status, mut headers, body } = reply;
     // Those that frame the message on the wire are the host's own.
     hop_by_hop::strip(&mut headers);
-    headers.remove(CONTENT_LENGTH);
+    // Comparing the names of a few headers costs less than hashing one.
+    if headers.keys().any(|name| *name == CONTENT_LENGTH) {
+        headers.remove(CONTENT_LENGTH);
+    }
     // RFC 9110, section 8.6: these have no content, and 204 no length either.
     let empty = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     // None for a stream, which is dropped unread where it is not sent.
@@ -289,7 +292,7 @@ fn status(error: &Error) -> StatusCode {
     }
 }
 
-/// What the client is told. Where the fault is not the client's, the cause is for the log alone.
+/// The detail for the client. If the fault is not the client's, the cause goes to the log alone.
 fn detail(error: &Error, status: StatusCode, expose_panics: bool) -> String {
     match error {
         Error::Call(CallError::Reply(ReplyError::Panicked(_))) if expose_panics => error.to_string(),

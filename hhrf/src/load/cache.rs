@@ -1,7 +1,7 @@
 //! The cache of loaded functions, by their key, with time-to-idle eviction.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fezz_isolation::host::{PoolContext, PoolStatus};
 use futures_util::FutureExt;
@@ -9,6 +9,7 @@ use moka::future::Cache as Moka;
 use tokio_util::task::TaskTracker;
 
 use super::loader::{LoadError, Loaded, Loader};
+use super::recent::Recent;
 use crate::function::{Function, FunctionKey};
 
 /// How functions are cached.
@@ -29,8 +30,12 @@ pub(crate) struct Cache(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     loaded: Moka<Arc<FunctionKey>, Loaded>,
+    recent: Recent,
     loader: Arc<Loader>,
 }
+
+/// moka is asked for a function in use after this part of the idle time, by which the function may leave early.
+const RECENT_DIVISOR: u32 = 64;
 
 /// Tells when every function has been shut down.
 #[derive(Debug)]
@@ -39,16 +44,27 @@ pub(crate) struct AllShutDown(TaskTracker);
 impl Cache {
     /// An empty cache, and a task that sweeps it. Must be called within a runtime.
     pub(crate) fn start(options: &Options, context: PoolContext) -> (Self, AllShutDown) {
-        let loaded = Moka::builder().time_to_idle(options.idle).build();
+        let loaded = Moka::builder()
+            .time_to_idle(options.idle)
+            .eviction_listener(|_, loaded: Loaded, _| loaded.evicted())
+            .build();
         tokio::spawn(sweep(loaded.clone(), options.sweep));
         let tracker = TaskTracker::new();
         let loader = Arc::new(Loader::new(tracker.clone(), options.libraries_warning, context));
-        (Self(Arc::new(Inner { loaded, loader })), AllShutDown(tracker))
+        let recent = Recent::new(options.idle / RECENT_DIVISOR);
+        (Self(Arc::new(Inner { loaded, recent, loader })), AllShutDown(tracker))
     }
 
     /// The function if it is cached, without waiting.
-    pub(crate) fn cached(&self, function: &Function) -> Option<Loaded> {
-        self.0.loaded.get(&function.key).now_or_never().flatten()
+    pub(crate) fn cached(&self, function: &Function, now: Instant) -> Option<Loaded> {
+        if let Some(library) = self.0.recent.get(&function.key, now) {
+            return Some(Loaded::Library(library));
+        }
+        let loaded = self.0.loaded.get(&function.key).now_or_never().flatten()?;
+        if let Loaded::Library(library) = &loaded {
+            self.0.recent.set(&function.key, library, now);
+        }
+        Some(loaded)
     }
 
     /// The function, from the cache or from its library.

@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::function::{Function, Stats};
+use crate::function::{Function, FunctionKey, Stats};
 
 /// Why a function could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,8 @@ pub(crate) struct LoadedLibrary {
     library: Arc<Library>,
     mapping: Arc<Mapping>,
     generation: u64,
-    name: String,
+    key: Arc<FunctionKey>,
+    evicted: AtomicBool,
     /// The function's number in the crash record.
     number: u32,
     /// Counts this library, and then its shutdown, among what the end of the host waits for.
@@ -143,7 +144,8 @@ impl Loader {
             library: Arc::new(library),
             mapping,
             generation,
-            name: function.name().to_owned(),
+            key: Arc::clone(&function.key),
+            evicted: AtomicBool::new(false),
             number,
             token,
             runtime: Handle::current(),
@@ -196,7 +198,25 @@ fn spec(function: &Function, plan: &Plan) -> Spec {
     }
 }
 
+impl Loaded {
+    /// It has left the cache: calls that hold it go on, new ones do not find it.
+    pub(super) fn evicted(&self) {
+        if let Self::Library(library) = self {
+            library.evicted.store(true, Ordering::Release);
+        }
+    }
+}
+
 impl LoadedLibrary {
+    /// Whether this is the library of the function with this very key.
+    pub(super) fn is_of(&self, key: &Arc<FunctionKey>) -> bool {
+        Arc::ptr_eq(&self.key, key)
+    }
+
+    pub(super) fn is_evicted(&self) -> bool {
+        self.evicted.load(Ordering::Acquire)
+    }
+
     /// How its calls are run.
     pub(crate) fn call_mode(&self) -> CallMode {
         if self.library.is_polled() { CallMode::Polled } else { CallMode::Blocking }
@@ -228,7 +248,7 @@ impl Drop for LoadedLibrary {
     fn drop(&mut self) {
         let (library, mapping, generation) =
             (Arc::clone(&self.library), Arc::clone(&self.mapping), self.generation);
-        let (name, number, token) = (std::mem::take(&mut self.name), self.number, self.token.clone());
+        let (key, number, token) = (Arc::clone(&self.key), self.number, self.token.clone());
         // Not here: this may be a thread that must not block.
         self.runtime.spawn_blocking(move || {
             let _inside = crash_record::enter(number);
@@ -236,7 +256,7 @@ impl Drop for LoadedLibrary {
             if state.up && state.generation == generation {
                 library.shutdown();
                 state.up = false;
-                tracing::debug!(function = name, generation, "shut down");
+                tracing::debug!(function = key.name, generation, "shut down");
             }
             drop(token);
         });

@@ -2,6 +2,7 @@
 
 mod cache;
 mod loader;
+mod recent;
 mod retire;
 
 pub(crate) use cache::{AllShutDown, Cache, Options};

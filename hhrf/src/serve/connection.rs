@@ -2,8 +2,9 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
@@ -18,9 +19,10 @@ use http_body::Frame;
 use hyper::body::{Body as HttpBody, Incoming, SizeHint};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{BoxError, Service};
 
@@ -47,8 +49,9 @@ pub(super) struct Connections<M> {
     make_app: M,
     http: Builder<TokioExecutor>,
     limits: Arc<Limits>,
-    open: GracefulShutdown,
-    tasks: TaskTracker,
+    /// Asks idle connections to close, and others after what they serve.
+    ending: CancellationToken,
+    open: TaskTracker,
     /// Whether each answer is to be the last one of its connection.
     retiring: Arc<AtomicBool>,
 }
@@ -64,8 +67,8 @@ where
             make_app,
             http: http(&options.limits),
             limits: Arc::new(options.limits.clone()),
-            open: GracefulShutdown::new(),
-            tasks: TaskTracker::new(),
+            ending: CancellationToken::new(),
+            open: TaskTracker::new(),
             retiring: Arc::default(),
         }
     }
@@ -98,13 +101,14 @@ where
             }
         });
         let connection = self.http.serve_connection_with_upgrades(TokioIo::new(io), service).into_owned();
-        let connection = self.open.watch(connection);
-        self.tasks.spawn(async move {
+        // A token instead of `spawn`: its wrapper costs as much as a stage, at each poll.
+        let (ending, open) = (self.ending.clone(), self.open.token());
+        tokio::spawn(async move {
             // A client that breaks off is no event for an operator.
-            if let Err(error) = connection.await {
+            if let Err(error) = serve_until(connection, ending).await {
                 tracing::debug!(%address, "connection ended: {error}");
             }
-            drop(place);
+            drop((place, open));
         });
     }
 
@@ -112,14 +116,35 @@ where
     /// that its client is about to use would be an error there.
     pub(super) async fn retire(&self, patience: Duration) {
         self.retiring.store(true, Ordering::Relaxed);
-        self.tasks.close();
-        let _ = tokio::time::timeout(patience, self.tasks.wait()).await;
+        self.open.close();
+        let _ = tokio::time::timeout(patience, self.open.wait()).await;
     }
 
     /// Closes idle connections and lets the others finish what they serve.
     pub(super) async fn finish(self) {
-        self.open.shutdown().await;
+        self.ending.cancel();
+        self.open.close();
+        self.open.wait().await;
     }
+}
+
+/// Serves a connection, and asks it to end when the token is cancelled.
+async fn serve_until<C: GracefulConnection>(connection: C, ending: CancellationToken) -> C::Output {
+    let (mut connection, mut cancelled) = (pin!(connection), pin!(ending.cancelled()));
+    let (mut registered, mut told) = (false, false);
+    poll_fn(|cx| {
+        // The first poll registers the task's waker, which stays the same: until the token is cancelled, polling it again
+        // for every request would change nothing.
+        if !told && (!registered || ending.is_cancelled()) {
+            registered = true;
+            if cancelled.as_mut().poll(cx).is_ready() {
+                told = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+        connection.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// An empty body needs no box.

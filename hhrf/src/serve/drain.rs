@@ -52,12 +52,12 @@ impl Signals {
     }
 }
 
-/// For log lines.
+/// Milliseconds, for log lines.
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Lets running requests `finish` and shuts every function down, within the grace period.
+/// Waits for running requests to `finish` and shuts every function down, within the grace period.
 pub(super) async fn drain(
     finish: impl Future<Output = ()>,
     cache: &Cache,

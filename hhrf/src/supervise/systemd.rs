@@ -1,10 +1,10 @@
-//! What systemd is told, where it has started the supervisor as `Type=notify`.
+//! Notifications to systemd (sd_notify(3)), for a supervisor started as `Type=notify`.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// Sends these, if there is anybody who wants them.
+/// Sends these, if systemd has asked for them.
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!("systemd cannot be told: {error}");

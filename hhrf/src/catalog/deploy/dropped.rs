@@ -24,7 +24,7 @@ pub(in crate::catalog) fn read(folder: &Path, name: &str) -> io::Result<Vec<u8>>
     loop {
         let file = open(folder, name)?;
         let read = match lease(&file) {
-            // Nobody is writing it, and nobody can until it is closed.
+            // No process has it open for writing, or can open it so until it is closed.
             Lease::Granted => Some(contents(&file)?),
             Lease::Busy => None,
             Lease::Unknown => contents_between_writes(&file)?,
@@ -39,7 +39,7 @@ pub(in crate::catalog) fn read(folder: &Path, name: &str) -> io::Result<Vec<u8>>
     }
 }
 
-/// The contents, where the file's times show that nobody wrote meanwhile.
+/// The contents, if the file's times show that it was not written meanwhile.
 fn contents_between_writes(file: &File) -> io::Result<Option<Vec<u8>>> {
     let before = Stamp::of(file)?;
     if !before.is_old_enough() {
@@ -49,13 +49,13 @@ fn contents_between_writes(file: &File) -> io::Result<Option<Vec<u8>>> {
     Ok((Stamp::of(file)? == before).then_some(data))
 }
 
-/// How long to wait for a file that is being written; the next change, or the next rescan, has another try.
+/// How long to wait for a file that is being written. The next change or rescan tries again.
 const SETTLE_PATIENCE: Duration = Duration::from_millis(500);
-/// A file's times move in the kernel's ticks, which are 10 ms at most. A write in the tick of the one before leaves no
-/// trace in them, so that only a file which was last written in an earlier tick tells of the next write.
+/// A file's times have the resolution of the kernel's tick, 10 ms at most. Two writes in one tick leave the same time, so
+/// that only the times of a file that was last written in an earlier tick reveal the next write.
 const TICK: Duration = Duration::from_millis(11);
 
-/// What of a file changes when it is written.
+/// The part of a file's metadata that changes when it is written.
 #[derive(PartialEq, Eq)]
 struct Stamp {
     length: u64,

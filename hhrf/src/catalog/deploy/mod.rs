@@ -1,7 +1,7 @@
-//! From a dropped folder to a function: the same steps at the start and for every change.
+//! Deploying a folder: from its files to a function, by the same steps at the start and for every change.
 //!
-//! The manifest is judged, the library read once through one descriptor, checked, copied to the store under its digest
-//! and loaded by a probe process. Nothing that is served changes before all of that has gone well.
+//! The manifest is validated; the library is read once through one descriptor, checked, copied to the store under its
+//! digest and loaded by a probe process. What is served changes only after all of that has succeeded.
 
 mod dropped;
 mod fingerprint;
@@ -62,13 +62,13 @@ pub(crate) enum DeployError {
 }
 
 impl DeployError {
-    /// Whether the library is at fault, so that only another one can do better.
+    /// Whether the library is at fault: deploying it again would fail again.
     const fn is_the_librarys(&self) -> bool {
         matches!(self, Self::Headers(_) | Self::Probe(_)) && !self.may_pass()
     }
 
-    /// Whether the same folder may be served another time: a disk is full, a file is being written, `fezz_init` needs a
-    /// server that is down.
+    /// Whether the same folder may succeed later: a disk is full, a file is being written, `fezz_init` needs a server that
+    /// is down.
     pub(in crate::catalog) const fn may_pass(&self) -> bool {
         matches!(
             self,
@@ -81,7 +81,7 @@ impl DeployError {
     }
 }
 
-/// What is known of a folder from the last time.
+/// What earlier deployments of a folder have left.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
     bad: Option<BadLibrary>,
@@ -90,7 +90,7 @@ pub(crate) struct Known {
     pub(crate) stats: Arc<Stats>,
 }
 
-/// How long a folder took to be looked at.
+/// How long a deployment took.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::catalog) struct Took {
     pub(in crate::catalog) whole: Duration,
@@ -181,8 +181,7 @@ impl Deployer {
         Fingerprint::of(&self.folder.join(name), self.secrets_file.as_deref()).ok()
     }
 
-    /// One folder, from its manifest to a function whose library is in the store. What is learned about a bad library
-    /// goes into `known`.
+    /// Deploys one folder. What is learned about a bad library goes into `known`.
     pub(crate) async fn deploy(&self, name: &str, known: &mut Known) -> Result<Function, DeployError> {
         known.probe = Duration::ZERO;
         let folder = self.folder.join(name);
@@ -218,7 +217,7 @@ impl Deployer {
             _retirement: Retirement::new(Arc::clone(&key), self.dropped.clone()),
             key,
             routes,
-            // In a process of its own it harms nobody.
+            // In worker processes its crashes cost single requests.
             quarantined: quarantined.filter(|_| isolation.is_none()),
             isolation,
             variables,
@@ -227,7 +226,7 @@ impl Deployer {
         })
     }
 
-    /// Brings the library into the store, unless it is there: then it has passed before.
+    /// Brings the library into the store. One that is there has passed its probe before.
     async fn admit(
         &self,
         key: &FunctionKey,
@@ -295,7 +294,7 @@ impl Deployer {
     }
 }
 
-/// What statics may have been made from: a function that is isolated in another way is other code, too.
+/// Fingerprint of what statics may have been initialised from. Another isolation is other code, too.
 fn fingerprint(variables: &Variables, isolation: Option<&Plan>) -> u64 {
     let variables = variables.fingerprint();
     isolation.map_or(variables, |plan| {
@@ -315,8 +314,8 @@ fn expect_digest(manifest: &Manifest, found: Digest) -> Result<Digest, DeployErr
     }
 }
 
-/// One log line for each problem, with its file and, where there is one, its JSON path. `serving` says what answers
-/// meanwhile.
+/// One log line for each problem, with its file and, if there is one, its JSON path. `serving` is the build that serves
+/// on.
 pub(in crate::catalog) fn report(
     folder: &Path,
     name: &str,

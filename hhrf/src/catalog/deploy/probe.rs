@@ -19,9 +19,9 @@ use tokio::process::Command;
 use crate::catalog::store;
 use crate::function::FunctionKey;
 
-/// Begins the line in which the probe process says why it refuses a library; all else is the library's own output.
+/// Prefix of the probe process's verdict line; all other lines are the library's own output.
 const VERDICT: &str = "hhrf-probe: ";
-/// Follows it where the library is as it should be, but its `fezz_init` did not work out.
+/// Follows it if the library is valid, but its `fezz_init` failed.
 const INIT: &str = "init: ";
 /// No more than this of a probe's output is kept.
 const OUTPUT_BYTES: usize = 64 * 1024;
@@ -33,7 +33,7 @@ pub(crate) enum ProbeError {
     Run(#[from] io::Error),
     #[error("{0}")]
     Refused(String),
-    /// May work out another time: `fezz_init` may need what is not there now.
+    /// May succeed later: `fezz_init` may need a server that is down.
     #[error("{0}")]
     Init(String),
     #[error("the library did not load within {} ms; does a constructor of its hang?", .0.as_millis())]
@@ -108,7 +108,7 @@ impl Prober {
     }
 }
 
-/// What a probed function has for its data directory; removed with all that it left there.
+/// The data directory of a probed function, removed with its contents.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -140,7 +140,7 @@ async fn read(output: Option<impl AsyncRead + Unpin>) -> String {
     String::from_utf8_lossy(&kept).into_owned()
 }
 
-/// What a probe process is told, on its standard input: settings may be secrets, and arguments are for all to see.
+/// A probe process's standard input. Not arguments, which every user can read: variables may be secrets.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Subject<'a> {
     library: Cow<'a, Path>,

@@ -7,11 +7,11 @@ use rustix::process::Signal;
 use super::Supervisor;
 use super::blame::name;
 
-/// A process that is worn out again says nothing about the next one.
+/// Least time between two replacements for want of memory.
 const BETWEEN_RENEWALS: Duration = Duration::from_secs(30);
 
 impl Supervisor {
-    /// A process that was stopped goes on.
+    /// Continues serving processes that were stopped (SIGSTOP).
     pub(super) fn wake(&mut self) {
         for child in self.serving.iter().chain(self.next.iter()).chain(self.old.iter().map(|(old, _)| old)) {
             if child.wake() {
