@@ -158,6 +158,7 @@ impl RespondLayer {
 }
 
 /// The response to a request whose stage panicked: a defect of the host.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that CatchPanicLayer asks for")]
 pub(super) fn panicked(payload: Box<dyn Any + Send>) -> Response<Body> {
     failure(&format!("the host panicked: {}", panic_message(&*payload)))
 }
