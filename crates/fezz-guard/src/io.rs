@@ -26,9 +26,6 @@ pub(super) const REJECTED_REQUEST: &[u8] =
 /// Smallest buffer to read into directly. hyper-util's first read is of 24 bytes, to recognize the HTTP/2
 /// preface.
 const DIRECT_MIN: usize = 1024;
-/// Largest write that is gathered into one buffer: for few bytes, `write` costs the kernel less than
-/// `writev`.
-const GATHER_MAX: usize = 1024;
 /// Read size for `held`.
 const HELD_READ: usize = 4 * 1024;
 
@@ -262,19 +259,6 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Guarded<Io> {
     }
 }
 
-/// Copies all of `bufs` into `room`, one behind the other; `None` if they do not fit.
-fn gather<'a>(bufs: &[IoSlice<'_>], room: &'a mut [u8]) -> Option<&'a [u8]> {
-    let length = bufs.iter().map(|buf| buf.len()).sum();
-    let (whole, _) = room.split_at_mut_checked(length)?;
-    let mut rest = &mut *whole;
-    for buf in bufs {
-        let (here, behind) = rest.split_at_mut(buf.len());
-        here.copy_from_slice(buf);
-        rest = behind;
-    }
-    Some(whole)
-}
-
 impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<Io> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
@@ -290,11 +274,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<Io> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let mut whole = [0; GATHER_MAX];
-        let write = match gather(bufs, &mut whole) {
-            Some(small) => Pin::new(&mut this.io).poll_write(cx, small),
-            None => Pin::new(&mut this.io).poll_write_vectored(cx, bufs),
-        };
+        let write = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
         let count = ready!(this.write_timeout.apply(write, cx))?;
         this.read_timeout.wrote();
         Poll::Ready(Ok(count))

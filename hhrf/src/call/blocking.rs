@@ -11,6 +11,7 @@ use fezz_runtime::ffi::{Call, Reply, ReplyBody, ReplyError, RequestSource};
 use tokio::sync::oneshot;
 
 use super::concurrency::Permit;
+use super::reply_pacer::ReplyPacer;
 use super::stream::streamed;
 use super::{Admitted, BlockingPool, CallError, CallRequest, deadline_passed};
 use crate::load::LoadedLibrary;
@@ -18,13 +19,22 @@ use crate::load::LoadedLibrary;
 type Answer = Result<(Reply<ReplyBody>, Option<Permit>), ReplyError>;
 
 /// Makes the call and waits for its answer.
-pub(super) async fn run(admitted: Admitted, pool: &BlockingPool) -> Result<Reply<Body>, CallError> {
+pub(super) async fn run(
+    admitted: Admitted,
+    pool: &BlockingPool,
+    pacer: &ReplyPacer<Delivery>,
+) -> Result<Reply<Body>, CallError> {
     let Admitted { call, loaded, permit, deadline, .. } = admitted;
     let (answer, wait) = oneshot::channel();
     let mut waiter = Waiter { call: call.clone(), wait };
     let blocks = call.source().function.calls.block();
     let job = Job { call, loaded, permit, deadline, answer };
-    pool.submit(blocks, move || job.run());
+    if blocks {
+        let pacer = pacer.clone();
+        pool.submit(blocks, move || job.run().map_or((), |delivery| pacer.push(delivery)));
+    } else {
+        pool.submit(blocks, move || job.run().map_or((), Delivery::finish));
+    }
     match tokio::time::timeout_at(deadline.into(), &mut waiter.wait).await {
         Ok(Ok(answer)) => {
             let (reply, permit) = answer?;
@@ -77,12 +87,13 @@ struct Job {
 }
 
 impl Job {
-    /// Makes the call and hands the answer over. A call whose client left before it began is not made.
-    fn run(self) {
+    /// Makes the call. None if its client left before it began: it is not made then.
+    fn run(self) -> Option<Delivery> {
         let Self { call, loaded, permit, deadline, answer } = self;
         let function = &call.source().function;
         if answer.is_closed() {
-            return function.calls.abandoned_ended();
+            function.calls.abandoned_ended();
+            return None;
         }
         let begin = Instant::now();
         let reply = loaded.fetch(&call, deadline.saturating_duration_since(begin));
@@ -93,8 +104,24 @@ impl Job {
         // Before the answer goes out: its client may call again at once, and must find the permit free. A stream is a
         // part of the call, and keeps it.
         let permit = streams.then_some(permit);
-        if answer.send(reply.map(|reply| (reply, permit))).is_err() {
-            function.calls.abandoned_ended();
+        Some(Delivery { reply: reply.map(|reply| (reply, permit)), call, answer })
+    }
+}
+
+/// The answer to a call that was made, and where it goes.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    call: Call<CallRequest>,
+    reply: Answer,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Delivery {
+    /// Hands the answer over. A call whose client has left meanwhile ends here.
+    pub(super) fn finish(self) {
+        let Self { call, reply, answer } = self;
+        if answer.send(reply).is_err() {
+            call.source().function.calls.abandoned_ended();
         }
     }
 }

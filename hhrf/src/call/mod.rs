@@ -9,6 +9,7 @@ mod body;
 mod concurrency;
 mod isolated;
 mod polled;
+mod reply_pacer;
 mod request;
 mod stream;
 
@@ -30,9 +31,11 @@ pub(crate) use request::{CallRequest, Head, REQUEST_ID};
 
 use crate::function::Function;
 use crate::load::{CallMode, Loaded, LoadedLibrary};
+use blocking::Delivery;
 use body::BodyReader;
 use concurrency::{Permit, check_overload};
 use polled::Polled;
+use reply_pacer::ReplyPacer;
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +80,7 @@ pub(crate) struct Options {
 pub(crate) struct Caller {
     options: Arc<Options>,
     pool: BlockingPool,
+    pacer: ReplyPacer<Delivery>,
 }
 
 /// A call that has its permit and can be run.
@@ -105,10 +109,10 @@ impl Admitted {
 }
 
 impl Caller {
-    /// Must be called within a runtime, on which the blocking pool's watcher runs.
+    /// Must be called within a runtime, on which the pool's watcher and the pacer run.
     pub(crate) fn new(options: Options) -> Self {
         let pool = BlockingPool::start(options.blocking_threads);
-        Self { options: Arc::new(options), pool }
+        Self { options: Arc::new(options), pool, pacer: ReplyPacer::start(Delivery::finish) }
     }
 
     /// Begins a call of a loaded function.
@@ -131,8 +135,8 @@ impl Caller {
         Ok(match mode {
             CallMode::Polled => Calling::Polled(self.polled(admitted)?),
             CallMode::Blocking => {
-                let pool = self.pool.clone();
-                Calling::Boxed(Box::pin(async move { blocking::run(admitted, &pool).await }))
+                let (pool, pacer) = (self.pool.clone(), self.pacer.clone());
+                Calling::Boxed(Box::pin(async move { blocking::run(admitted, &pool, &pacer).await }))
             }
         })
     }
@@ -144,7 +148,7 @@ impl Caller {
                 let mode = library.call_mode();
                 let admitted = Admitted::new(request, body, library, Instant::now())?;
                 match mode {
-                    CallMode::Blocking => blocking::run(admitted, &self.pool).await,
+                    CallMode::Blocking => blocking::run(admitted, &self.pool, &self.pacer).await,
                     CallMode::Polled => self.polled(admitted)?.await,
                 }
             }
