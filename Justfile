@@ -91,6 +91,10 @@ miri:
     # The runtime's thread outlives the tests, as it outlives evictions: Miri takes that for a leak.
     MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks" cargo +nightly miri test --locked -p fezz-sdk --test entry --test answers --test extract
 
+# Fuzz the parsers and decoders, 60 s each: `just fuzz`, `just fuzz 600`, `just fuzz 600 guard`; needs a nightly toolchain
+fuzz *arguments:
+    @scripts/fuzz.sh {{ target }}/fuzz {{ arguments }}
+
 # See that the host compiles for macOS, from any system; needs a nightly toolchain with rust-src. Nothing is run
 check-macos:
     @scripts/check-macos.sh {{ target }}/check-macos
