@@ -22,7 +22,7 @@ demo: _deploy-todos
     scripts/demo.sh {{ target }}/release/hhrf {{ demo_address }}
 
 # The one gate: format, lints, tests, documentation; warnings are errors
-ci: fmt clippy test doc bench-check
+ci: fmt clippy test doc deny semver bench-check
 
 # Check the format
 fmt:
@@ -37,6 +37,14 @@ clippy:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
     RUSTDOCFLAGS="-D warnings" cargo doc -p fezz-sdk --all-features --no-deps --locked
+
+# Check the dependencies' licences, sources and advisories, where cargo-deny is installed
+deny:
+    @scripts/deny.sh
+
+# Check the public crates for breaking changes, where cargo-semver-checks is installed: since the last tag, or a revision
+semver *revision:
+    @scripts/semver.sh {{ revision }}
 
 # Build docs/ as a book into target/book; installs mdbook where it is missing
 book:
