@@ -22,7 +22,7 @@ demo: _deploy-todos
     scripts/demo.sh {{ target }}/release/hhrf {{ demo_address }}
 
 # The one gate: format, lints, tests, documentation; warnings are errors
-ci: fmt clippy test doc bench-check
+ci: fmt clippy test doc deny semver bench-check
 
 # Check the format
 fmt:
@@ -37,6 +37,14 @@ clippy:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
     RUSTDOCFLAGS="-D warnings" cargo doc -p fezz-sdk --all-features --no-deps --locked
+
+# Check the dependencies' licences, sources and advisories, where cargo-deny is installed
+deny:
+    @scripts/deny.sh
+
+# Check the public crates for breaking changes, where cargo-semver-checks is installed: since the last tag, or a revision
+semver *revision:
+    @scripts/semver.sh {{ revision }}
 
 # Build docs/ as a book into target/book; installs mdbook where it is missing
 book:
@@ -91,6 +99,10 @@ miri:
     cargo +nightly miri test --locked -p fezz-runtime --lib ffi::call
     # The runtime's thread outlives the tests, as it outlives evictions: Miri takes that for a leak.
     MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks" cargo +nightly miri test --locked -p fezz-sdk --test entry --test answers --test extract
+
+# Fuzz the parsers and decoders, 60 s each: `just fuzz`, `just fuzz 600`, `just fuzz 600 guard`; needs a nightly toolchain
+fuzz *arguments:
+    @scripts/fuzz.sh {{ target }}/fuzz {{ arguments }}
 
 # See that the host compiles for macOS, from any system; needs a nightly toolchain with rust-src. Nothing is run
 check-macos:

@@ -3,6 +3,8 @@
 mod claims;
 mod codec;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod message;
 mod payload;
 

@@ -1,10 +1,11 @@
 //! Property tests: no input from a disk or a client makes the crate panic.
 
-use fezz_manifest::{Aliases, Found, Manifest, Methods, Route, RouteTable, parse_env_file};
+use fezz_manifest::{Found, Methods, Route, RouteTable, parse_env_file};
 use http::Method;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use crate::checks::{aliases, env_file, manifest};
 use crate::full;
 
 /// The replacement of invalid UTF-8 in a lossy decoder.
@@ -37,47 +38,6 @@ fn route(path: &str) -> Route {
     Route { path: path.to_owned(), methods: Methods::Only(vec![Method::GET]) }
 }
 
-/// A manifest that parses is consistent: its routes make a table.
-fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
-    match Manifest::parse(bytes) {
-        Ok(manifest) => {
-            RouteTable::new(&manifest.routes)?;
-            let folder = format!("{}@{}", manifest.id, manifest.version);
-            prop_assert!(manifest.check_folder(&folder).is_empty());
-            prop_assert!(!manifest.library_file_name().contains('/'));
-        }
-        Err(problems) => {
-            prop_assert!(problems.iter().count() > 0);
-            prop_assert!(problems.iter().all(|problem| problem.path.starts_with('$')));
-        }
-    }
-    Ok(())
-}
-
-/// Aliases that parse have a version and a weight each.
-fn check_aliases(bytes: &[u8]) -> Result<(), TestCaseError> {
-    match Aliases::parse(bytes) {
-        Ok(aliases) => {
-            let shares: usize = aliases.iter().map(|(_, _, shares)| shares.len()).sum();
-            prop_assert_eq!(aliases.check(|_, _| false).len(), shares);
-            prop_assert!(aliases.iter().all(|(_, _, shares)| shares.iter().any(|share| share.weight > 0)));
-        }
-        Err(problems) => prop_assert!(problems.iter().all(|problem| problem.path.starts_with('$'))),
-    }
-    Ok(())
-}
-
-/// A problem names an existing line.
-fn check_env_file(bytes: &[u8]) -> Result<(), TestCaseError> {
-    let Err(problems) = parse_env_file(bytes) else { return Ok(()) };
-    let lines = bytes.split(|byte| *byte == b'\n').count();
-    for problem in &problems {
-        let line = problem.path.strip_prefix("line ").and_then(|line| line.parse().ok());
-        prop_assert!(line.is_some_and(|line: usize| (1..=lines).contains(&line)), "{}", problem);
-    }
-    Ok(())
-}
-
 /// Texts that resemble `.env` files, with mistakes.
 fn variables() -> impl Strategy<Value = String> {
     vec("[ \t]?(export )?[AB1]{0,2}[= '\"#\\\\\r\nn$é]{0,8}", 0..8).prop_map(|lines| lines.join("\n"))
@@ -86,24 +46,24 @@ fn variables() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn any_bytes_are_aliases_or_have_problems(bytes in vec(any::<u8>(), 0..256)) {
-        check_aliases(&bytes)?;
+        aliases::check(&bytes);
     }
 
     #[test]
     fn edited_aliases_parse_or_have_problems(edit in edits()) {
         let text = r#"{"$schema":"x","todos":{"live":{"1.2.0":90,"1.3.0":10},"b":{"latest":1}},"a":{}}"#;
-        check_aliases(&edited(text, edit))?;
+        aliases::check(&edited(text, edit));
     }
 
     #[test]
     fn any_bytes_are_variables_or_have_problems(bytes in vec(any::<u8>(), 0..256)) {
-        check_env_file(&bytes)?;
+        env_file::check(&bytes);
     }
 
     #[test]
     fn edited_variables_parse_or_have_problems(text in variables(), edit in edits()) {
-        check_env_file(text.as_bytes())?;
-        check_env_file(&edited(&text, edit))?;
+        env_file::check(text.as_bytes());
+        env_file::check(&edited(&text, edit));
     }
 
     #[test]
@@ -118,14 +78,14 @@ proptest! {
 
     #[test]
     fn any_bytes_parse_or_have_problems(bytes in vec(any::<u8>(), 0..256)) {
-        check(&bytes)?;
+        manifest::check(&bytes);
     }
 
     #[test]
     fn edited_manifests_parse_or_have_problems(edit in edits(), second in edits()) {
         let once = edited(&full().to_string(), edit);
-        check(&once)?;
-        check(&edited(&String::from_utf8_lossy(&once), second))?;
+        manifest::check(&once);
+        manifest::check(&edited(&String::from_utf8_lossy(&once), second));
     }
 
     #[test]
@@ -135,7 +95,7 @@ proptest! {
             "id": id, "version": version, "entry": entry, "env": { id.clone(): version },
             "routes": [{ "path": path, "method": method }, { "path": entry, "method": [method, "GET"] }]
         });
-        check(json.to_string().as_bytes())?;
+        manifest::check(json.to_string().as_bytes());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Tests through the public API: whole files, whole tables, the committed schemas, and arbitrary input.
 
 mod aliases;
+mod checks;
+mod corpus;
 mod env_file;
 mod files;
 mod fuzz;
