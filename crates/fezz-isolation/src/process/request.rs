@@ -85,12 +85,13 @@ fn hand_over(pairs: &[(Bytes, Bytes)], to: &mut dyn FnMut(&[u8], &[u8])) {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use http::HeaderMap;
 
     use super::*;
     use crate::protocol::{
-        Encoder, FrameKind, Outcome, STREAMED, decode_frames, encode_request, encode_response_head,
-        read_frame,
+        Encoder, FrameKind, Outcome, STREAMED, WireResponse, encode_request, encode_response_head, read_frame,
     };
 
     fn request() -> WorkerRequest {
@@ -122,6 +123,23 @@ mod tests {
         let (header, payload) = read_frame(&mut &*frames).unwrap().unwrap();
         assert_eq!((header.kind, header.id), (FrameKind::Request, 3));
         WorkerRequest { wire: WireRequest::decode(payload).unwrap(), ..request() }
+    }
+
+    /// Decodes all frames in these bytes, and requests and responses to their last value; returns the number of frames.
+    ///
+    /// # Errors
+    /// The first violation of the protocol, as the cause of an [`io::Error`]; `UnexpectedEof` for a truncated frame.
+    fn decode_frames(mut bytes: &[u8]) -> io::Result<usize> {
+        let mut frames = 0;
+        while let Some((header, payload)) = read_frame(&mut bytes)? {
+            match header.kind {
+                FrameKind::Request => _ = WireRequest::decode(payload).map_err(io::Error::other)?,
+                FrameKind::Response => _ = WireResponse::decode(payload).map_err(io::Error::other)?,
+                _ => {}
+            }
+            frames += 1;
+        }
+        Ok(frames)
     }
 
     #[test]

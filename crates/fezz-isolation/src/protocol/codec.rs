@@ -54,10 +54,15 @@ pub(crate) fn decode_reply<B>(response: WireResponse, body: B) -> Result<Reply<B
     let status = code
         .and_then(|code| StatusCode::from_u16(code).ok())
         .ok_or_else(|| ReplyError::Status(u32::try_from(status).unwrap_or(u32::MAX)))?;
-    let mut map = HeaderMap::with_capacity(headers.len());
+    let too_many = ReplyError::TooManyHeaders(headers.len());
+    let Ok(mut map) = HeaderMap::try_with_capacity(headers.len()) else { return Err(too_many) };
     for (index, (name, value)) in headers.into_iter().enumerate() {
         match (HeaderName::from_bytes(&name), HeaderValue::from_bytes(&value)) {
-            (Ok(name), Ok(value)) => _ = map.append(name, value),
+            (Ok(name), Ok(value)) => {
+                if map.try_append(name, value).is_err() {
+                    return Err(too_many);
+                }
+            }
             _ => {
                 let name = String::from_utf8_lossy(&name).into_owned();
                 return Err(ReplyError::Header { index, name });

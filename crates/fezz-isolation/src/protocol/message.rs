@@ -1,6 +1,5 @@
 //! The protocol's messages: setup, ready, log record, request, response.
 
-use std::io;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -9,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sandbox::{Confinement, Enforced};
 
-use super::frame::{FrameKind, ProtocolError, read_frame};
+use super::frame::{FrameKind, ProtocolError};
 use super::payload::{Decoder, Encoder};
 
 /// The first message to a worker: what to load. The function's variables are the worker's environment.
@@ -156,22 +155,4 @@ pub(crate) fn encode_response_head<'b>(
         .pairs(|to| headers.iter().for_each(|(name, value)| to(name.as_str().as_bytes(), value.as_bytes())));
     encoder.number(body_length);
     encoder
-}
-
-/// Decodes all frames in these bytes, and requests and responses to their last value; returns the number of frames. This
-/// is everything that one side can make the other parse, so it is the entry point for fuzzing.
-///
-/// # Errors
-/// The first violation of the protocol, as the cause of an [`io::Error`]; `UnexpectedEof` for a truncated frame.
-pub fn decode_frames(mut bytes: &[u8]) -> io::Result<usize> {
-    let mut frames = 0;
-    while let Some((header, payload)) = read_frame(&mut bytes)? {
-        match header.kind {
-            FrameKind::Request => _ = WireRequest::decode(payload).map_err(io::Error::other)?,
-            FrameKind::Response => _ = WireResponse::decode(payload).map_err(io::Error::other)?,
-            _ => {}
-        }
-        frames += 1;
-    }
-    Ok(frames)
 }

@@ -12,7 +12,6 @@ pub(crate) use claims::Claims;
 pub(crate) use codec::{decode_reply, encode_request, reply_error};
 pub(crate) use frame::{CHUNK, FrameHeader, HEADER_LEN, INLINE_BODY, STREAMED, read_frame};
 pub use frame::{FrameKind, ProtocolError};
-pub use message::decode_frames;
 pub(crate) use message::{Outcome, Ready, Record, Setup, WireRequest, WireResponse, encode_response_head};
 pub(crate) use payload::{Decoder, Encoder};
 

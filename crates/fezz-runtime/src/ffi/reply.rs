@@ -55,6 +55,9 @@ pub enum ReplyError {
     /// The array of headers cannot be read; its length.
     #[error("the function's headers are a null or misaligned array of {0}")]
     HeaderArray(usize),
+    /// More headers than a message can have; their number.
+    #[error("the function answered with {0} headers, which are more than a message can have")]
+    TooManyHeaders(usize),
     /// A header that is not valid in HTTP.
     #[error("the function answered with a header that cannot be sent, number {index}: `{name}`")]
     Header {
@@ -113,7 +116,9 @@ impl RawReply {
         }
         // SAFETY: not malformed, and the function keeps the pairs valid until the release.
         let pairs = unsafe { self.0.headers.as_slice() };
-        let mut headers = HeaderMap::with_capacity(pairs.len() + HOST_HEADERS);
+        let too_many = || ReplyError::TooManyHeaders(pairs.len());
+        let capacity = pairs.len().saturating_add(HOST_HEADERS);
+        let mut headers = HeaderMap::try_with_capacity(capacity).map_err(|_| too_many())?;
         for (index, pair) in pairs.iter().enumerate() {
             let (name, value) = (self.bytes(pair.name), self.bytes(pair.value));
             let malformed = pair.name.is_malformed() || pair.value.is_malformed();
@@ -122,7 +127,7 @@ impl RawReply {
             else {
                 return Err(ReplyError::Header { index, name: String::from_utf8_lossy(name).into_owned() });
             };
-            headers.append(name, value);
+            headers.try_append(name, value).map_err(|_| too_many())?;
         }
         Ok(headers)
     }
