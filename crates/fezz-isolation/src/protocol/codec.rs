@@ -71,3 +71,16 @@ pub(crate) fn decode_reply<B>(response: WireResponse, body: B) -> Result<Reply<B
     }
     Ok(Reply { status, headers: map, body })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_headers_than_a_message_can_have_are_refused() {
+        let headers = vec![(Bytes::from_static(b"a"), Bytes::new()); 30_000];
+        let (outcome, body) = (Outcome::Answered, Bytes::new());
+        let response = WireResponse { outcome, status: 200, took_ns: 0, headers, body_length: 0, body };
+        assert!(matches!(decode_reply(response, ()), Err(ReplyError::TooManyHeaders(30_000))));
+    }
+}

@@ -22,7 +22,7 @@ pub fn check(mut input: &[u8]) {
     while let Ok(Some((header, payload))) = read_frame(&mut input) {
         check_frame(header, &payload);
         match header.kind {
-            FrameKind::Request => check_request(header.id, payload),
+            FrameKind::Request => check_request(header.id, &payload),
             FrameKind::Response => check_response(header.id, payload),
             _ => {}
         }
@@ -38,7 +38,7 @@ fn check_frame(header: FrameHeader, payload: &Bytes) {
 }
 
 /// Each request has one encoding only: that of the host.
-fn check_request(id: u32, payload: Bytes) {
+fn check_request(id: u32, payload: &Bytes) {
     let Ok(request) = WireRequest::decode(payload.clone()) else { return };
     let (length, body) = (request.body_length, request.body.clone());
     let body = match body.len() {
@@ -54,7 +54,7 @@ fn check_request(id: u32, payload: Bytes) {
     let time_left = Duration::from_nanos(request.time_left_ns);
     let mut frame = Vec::new();
     encode_request(&mut frame, &Source(request), time_left, body.as_ref(), id).expect("it was not too long");
-    assert_eq!(decode_one(&frame).1, payload);
+    assert_eq!(decode_one(&frame).1, *payload);
 }
 
 /// A response that the host accepts is the same when it is sent again.
