@@ -1,4 +1,4 @@
-//! HTTP: the stack that a request passes, from the router to the call. [`app`] shows all of it.
+//! HTTP: the stack that a request passes, from the router to the call. [`mod@app`] shows all of it.
 
 mod app;
 mod error;
