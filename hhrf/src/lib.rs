@@ -23,7 +23,7 @@ pub use fezz_isolation::process::run as worker;
 pub use fezz_runtime::sys::SUPERVISES;
 pub use fezz_runtime::sys::scheduling::runtime_thread_started;
 pub use serve::{ListenError, ServeError};
-pub use supervise::{InheritError, Inherited};
+pub use supervise::{InheritError, Inherited, PROGRAM_VARIABLE, SettingsChoice, as_started};
 
 use config::Settings;
 
@@ -35,6 +35,9 @@ pub fn name_process() {
 /// Starts the log of this process; later calls change nothing.
 pub fn start_log(settings: &Settings) {
     logging::start(&settings.log);
+    if let Some(reason) = settings.rejected() {
+        tracing::error!("the settings file is not in force, the last good one stands in for it: {reason}");
+    }
 }
 
 /// Serves until a signal asks to end, or until the supervisor orders a hand-over; then drains.

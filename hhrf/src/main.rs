@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{self, ExitCode};
 use std::time::Duration;
 
-use hhrf::Inherited;
-use hhrf::config::{self, Arguments, Command, Settings};
+use hhrf::config::{self, Arguments, Command, ConfigError, Settings};
+use hhrf::{Inherited, SettingsChoice};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// A function that frees the host's memory, or the other way round, does not get away with it.
@@ -37,21 +37,30 @@ fn main() -> ExitCode {
 }
 
 fn start(arguments: &Arguments) -> ExitCode {
-    let supervises = hhrf::SUPERVISES && arguments.wants_supervisor() && !arguments.is_supervised();
-    if supervises && std::env::args_os().next().is_none_or(|name| name != SUPERVISOR) {
-        // Only exec sets argv[0]. It returns if it fails; the process then keeps its old name.
-        let program = hhrf::own_program();
-        let _ = process::Command::new(program).arg0(SUPERVISOR).args(std::env::args_os().skip(1)).exec();
+    if arguments.is_supervised() {
+        return supervised(arguments);
     }
-    match config::load(arguments) {
-        Ok(settings) if arguments.is_supervised() => supervised(settings),
+    let supervises = hhrf::SUPERVISES && arguments.wants_supervisor();
+    let name = std::env::args_os().next().unwrap_or_default();
+    if supervises && name != SUPERVISOR {
+        // Only exec sets argv[0]. It returns if it fails; the process then keeps its old name.
+        let mut command = process::Command::new(hhrf::own_program());
+        command.arg0(SUPERVISOR).args(std::env::args_os().skip(1)).env_remove(hhrf::PROGRAM_VARIABLE);
+        if let Some(program) = hhrf::as_started(&name) {
+            command.env(hhrf::PROGRAM_VARIABLE, program);
+        }
+        let _ = command.exec();
+    }
+    match config::load(arguments, SettingsChoice::CurrentOrLastGood, None) {
         Ok(settings) if supervises => supervise(&settings),
         Ok(settings) => serve(settings, None),
-        Err(problems) => {
-            print(&problems.to_string(), false);
-            ExitCode::from(USAGE)
-        }
+        Err(problems) => wrong_settings(&problems),
     }
+}
+
+fn wrong_settings(problems: &ConfigError) -> ExitCode {
+    print(&problems.to_string(), false);
+    ExitCode::from(USAGE)
 }
 
 /// Keeps a serving process, which is this program again.
@@ -68,13 +77,17 @@ fn supervise(settings: &Settings) -> ExitCode {
 }
 
 /// Serves with what the supervisor hands over.
-fn supervised(settings: Settings) -> ExitCode {
-    match Inherited::receive() {
-        Ok(inherited) => serve(settings, Some(inherited)),
+fn supervised(arguments: &Arguments) -> ExitCode {
+    let inherited = match Inherited::receive() {
+        Ok(inherited) => inherited,
         Err(error) => {
             print(&error.to_string(), false);
-            ExitCode::FAILURE
+            return ExitCode::FAILURE;
         }
+    };
+    match config::load(arguments, inherited.settings, inherited.state_dir.as_deref()) {
+        Ok(settings) => serve(settings, Some(inherited)),
+        Err(problems) => wrong_settings(&problems),
     }
 }
 

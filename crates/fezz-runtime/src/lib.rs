@@ -9,5 +9,5 @@ pub mod ffi;
 pub mod sys;
 mod variables;
 
-pub use digest::Digest;
+pub use digest::{Digest, DigestError};
 pub use variables::Variables;

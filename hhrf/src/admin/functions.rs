@@ -43,6 +43,8 @@ struct Function {
     deploys: u64,
     last_deploy: Option<String>,
     last_error: Option<LastError>,
+    /// Why changes in its folder are not noticed at once, if they are not.
+    unwatched: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -171,6 +173,7 @@ fn function(name: &str, deployment: &Deployment, cache: &Cache) -> Function {
             .last_error
             .as_ref()
             .map(|error| LastError { at: timestamp(error.at), message: error.message.clone() }),
+        unwatched: deployment.unwatched.clone(),
     }
 }
 

@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry as Metrics, Unit};
 
-use crate::catalog::Registry;
+use crate::catalog::{Deployment, Registry};
 use crate::function::{RouteStats, Stats};
 use crate::load::Cache;
 
@@ -21,11 +21,18 @@ pub(crate) struct MetricsExporter {
     cache: Cache,
     /// Answers to requests for no function's route.
     unmatched: Arc<RouteStats>,
+    /// Whether the present settings file is in force.
+    settings_in_force: bool,
 }
 
 impl MetricsExporter {
-    pub(crate) const fn new(registry: Arc<Registry>, cache: Cache, unmatched: Arc<RouteStats>) -> Self {
-        Self { registry, cache, unmatched }
+    pub(crate) const fn new(
+        registry: Arc<Registry>,
+        cache: Cache,
+        unmatched: Arc<RouteStats>,
+        settings_in_force: bool,
+    ) -> Self {
+        Self { registry, cache, unmatched, settings_in_force }
     }
 
     /// All figures as text.
@@ -80,7 +87,16 @@ impl Collector for MetricsExporter {
         gauge(&mut encoder, "fezz_functions_loaded", "Functions that are loaded now.", loaded)?;
         let mapped =
             "Libraries ever mapped by this process; they stay mapped, and about 1,000 are the limit.";
-        gauge(&mut encoder, "fezz_libraries_mapped", mapped, self.cache.mapped())
+        gauge(&mut encoder, "fezz_libraries_mapped", mapped, self.cache.mapped())?;
+        let previous = "Functions that serve an earlier deployment, since the present one fails.";
+        let is_previous =
+            |deployment: &Deployment| deployment.function.is_some() && deployment.last_error.is_some();
+        let count = deployments.iter().filter(|(_, deployment)| is_previous(deployment)).count();
+        gauge(&mut encoder, "fezz_functions_serving_previous", previous, count)?;
+        let successful = "1 if the settings file was in order when this process began, 0 if the last good one \
+                          stands in for it.";
+        let in_force = usize::from(self.settings_in_force);
+        gauge(&mut encoder, "fezz_config_last_reload_successful", successful, in_force)
     }
 }
 

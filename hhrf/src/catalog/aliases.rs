@@ -5,24 +5,42 @@ use std::path::Path;
 
 use fezz_manifest::{Aliases, Problem, Problems, Version};
 
-use super::deploy::read_dropped;
+use super::deploy::{FolderStamp, read_dropped};
 
-const FILE: &str = "aliases.json";
+pub(super) const FILE: &str = "aliases.json";
 
 /// The file over time.
 #[derive(Debug, Default)]
 pub(crate) struct AliasFile {
     text: Option<Vec<u8>>,
+    /// Whether `text` is what the file had when it was looked at last.
+    is_read: bool,
     in_force: Aliases,
+    in_force_text: Option<Vec<u8>>,
     /// Well-formed, but it names versions that are not there yet.
     waiting: Option<Aliases>,
     last_error: Option<String>,
 }
 
 impl AliasFile {
+    /// With the aliases of this text in force, which an earlier process has left.
+    pub(super) fn after(text: Option<Vec<u8>>) -> Self {
+        let parsed = text.as_deref().map(Aliases::parse).transpose();
+        let in_force = parsed.unwrap_or_else(|problems| {
+            tracing::error!(file = FILE, "the last good aliases are none: {problems}");
+            None
+        });
+        Self { in_force: in_force.unwrap_or_default(), in_force_text: text, ..Self::default() }
+    }
+
     /// What requests go by.
     pub(crate) const fn in_force(&self) -> &Aliases {
         &self.in_force
+    }
+
+    /// The same as text; none where there is no file.
+    pub(super) fn text(&self) -> Option<&[u8]> {
+        self.in_force_text.as_deref()
     }
 
     pub(crate) fn last_error(&self) -> Option<&str> {
@@ -30,10 +48,13 @@ impl AliasFile {
     }
 
     /// Reads the file, if there is one.
+    ///
+    /// # Errors
+    /// Those of reading, and where the functions folder itself is missing.
     pub(crate) fn read(folder: &Path) -> io::Result<Option<Vec<u8>>> {
         match read_dropped(folder, FILE) {
             Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => FolderStamp::of(folder).map(|_| None),
             Err(error) => Err(error),
         }
     }
@@ -43,12 +64,15 @@ impl AliasFile {
         let text = match text {
             Ok(text) => text,
             Err(error) => {
+                self.is_read = false;
                 return self.fail(&format!("it cannot be read: {error}"));
             }
         };
-        if text == self.text {
+        let is_nothing = text.is_none() && self.in_force_text.is_none() && self.last_error.is_none();
+        if (self.is_read && text == self.text) || is_nothing {
             return;
         }
+        self.is_read = true;
         // No file: no aliases.
         let parsed = text.as_deref().map_or_else(|| Ok(Aliases::default()), Aliases::parse);
         self.text = text;
@@ -69,6 +93,7 @@ impl AliasFile {
             Ok(()) => {
                 tracing::info!("{FILE} is in force");
                 self.in_force = aliases;
+                self.in_force_text.clone_from(&self.text);
                 self.last_error = None;
                 true
             }

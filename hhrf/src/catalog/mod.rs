@@ -5,7 +5,10 @@
 
 mod aliases;
 mod deploy;
+mod durable;
+mod history;
 mod keyed_mutex;
+mod last_good;
 mod registry;
 mod snapshot;
 mod store;
@@ -19,6 +22,7 @@ use std::time::Duration;
 use fezz_isolation::host::Defaults;
 
 pub use deploy::{own_program, probe};
+pub(crate) use last_good::LastGood;
 pub(crate) use registry::{Deployment, Registry};
 pub(crate) use snapshot::Catalog;
 pub(crate) use watch::{Timing, Watcher};

@@ -3,21 +3,37 @@
 //! `<state>/store/<sha256>/<id>@<version>.so`. A copy lies under its digest, so that new code always has a new path
 //! (`dlopen` answers with the old code for a path that it knows), and under the function's name, so that two functions
 //! built into one library have statics of their own. A library is in the store only if it passed its probe.
+//!
+//! `<state>/store/files/<sha256>`: what else a deployment consisted of, for the history.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use fezz_runtime::Digest;
 use sha2::{Digest as _, Sha256};
 
+use super::durable;
 use crate::function::FunctionKey;
 
 /// The store's folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     root: PathBuf,
+}
+
+/// A library in the store.
+#[derive(Debug)]
+pub(super) struct StoredLibrary {
+    pub(super) path: PathBuf,
+    /// The file's name without its suffix.
+    pub(super) stem: String,
+    /// `id@version`: the same without the settings.
+    pub(super) function: String,
+    /// When it was deployed last.
+    pub(super) used: SystemTime,
 }
 
 /// A library that has been copied but not yet admitted.
@@ -42,6 +58,69 @@ impl Store {
         let settings = if key.settings == 0 { String::new() } else { format!("+{:016x}", key.settings) };
         let file = format!("{}{settings}{}", key.name, std::env::consts::DLL_SUFFIX);
         self.root.join(key.digest.to_string()).join(file)
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Keeps a file for the history, under its digest.
+    pub(super) fn keep(&self, data: &[u8]) -> io::Result<Digest> {
+        let digest = digest(data);
+        let path = self.file(digest);
+        if !Self::holds(&path, data) {
+            private_folder(&self.root.join(FILES))?;
+            durable::replace(&path, data)?;
+        }
+        Ok(digest)
+    }
+
+    /// A file that was kept.
+    pub(super) fn kept(&self, expected: Digest) -> io::Result<Vec<u8>> {
+        check(fs::read(self.file(expected))?, expected)
+    }
+
+    /// Where a file is kept.
+    pub(super) fn file(&self, digest: Digest) -> PathBuf {
+        self.root.join(FILES).join(digest.to_string())
+    }
+
+    /// The digests of all files that are kept.
+    pub(super) fn files(&self) -> io::Result<Vec<Digest>> {
+        digests(&self.root.join(FILES))
+    }
+
+    /// The bytes of a library, from any copy of it.
+    pub(super) fn library(&self, expected: Digest) -> io::Result<Vec<u8>> {
+        let mut failed = io::Error::from(io::ErrorKind::NotFound);
+        for StoredLibrary { path, .. } in self.copies(expected)? {
+            match fs::read(path).and_then(|data| check(data, expected)) {
+                Ok(data) => return Ok(data),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    /// All libraries, by digest.
+    pub(super) fn libraries(&self) -> io::Result<Vec<(Digest, Vec<StoredLibrary>)>> {
+        digests(&self.root)?.into_iter().map(|digest| Ok((digest, self.copies(digest)?))).collect()
+    }
+
+    fn copies(&self, digest: Digest) -> io::Result<Vec<StoredLibrary>> {
+        let mut copies = Vec::new();
+        for entry in fs::read_dir(self.root.join(digest.to_string()))? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Some(stem) = name.strip_suffix(std::env::consts::DLL_SUFFIX) else { continue };
+            copies.push(StoredLibrary {
+                path: entry.path(),
+                function: without_settings(stem).to_owned(),
+                stem: stem.to_owned(),
+                used: entry.metadata()?.modified()?,
+            });
+        }
+        Ok(copies)
     }
 
     /// Whether the store holds exactly these bytes at `path`.
@@ -81,6 +160,31 @@ impl Drop for Staged {
         // Gone already where it was admitted.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// Holds the files of the history.
+const FILES: &str = "files";
+
+/// The part of a stored library's name in front of its settings, which are 16 hex digits.
+fn without_settings(stem: &str) -> &str {
+    let is_settings = |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    stem.rsplit_once('+').filter(|(_, last)| is_settings(last)).map_or(stem, |(name, _)| name)
+}
+
+/// The entries of a folder that are named by a digest; none where there is no folder.
+fn digests(folder: &Path) -> io::Result<Vec<Digest>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let names = entries.map(|entry| Ok(entry?.file_name()));
+    let digests = names.map(|name: io::Result<_>| Ok(name?.to_str().and_then(|name| name.parse().ok())));
+    digests.filter_map(Result::transpose).collect()
+}
+
+/// The data, if it is what was asked for.
+fn check(data: Vec<u8>, expected: Digest) -> io::Result<Vec<u8>> {
+    if digest(&data) == expected { Ok(data) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
 /// Makes a folder that only this user may enter, and those above it.

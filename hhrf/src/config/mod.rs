@@ -10,10 +10,15 @@ mod options;
 mod sources;
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 pub use args::{Arguments, Command, command};
 
+use crate::catalog::LastGood;
+use crate::supervise::SettingsChoice;
 use crate::{logging, serve, supervise};
+use options::DEFAULT_STATE_DIR;
+use sources::SettingsFile;
 
 /// The options of every part of the host; `config/hhrf.toml` says what each setting is for.
 #[derive(Clone, Debug)]
@@ -32,6 +37,12 @@ impl Settings {
     pub const fn blocking_threads(&self) -> usize {
         self.serve.call.blocking_threads
     }
+
+    /// Why the present settings file is not in force, if the last good one stands in for it.
+    #[must_use]
+    pub fn rejected(&self) -> Option<&str> {
+        self.serve.settings.rejected.as_deref()
+    }
 }
 
 /// Everything that is wrong with the settings, a line each.
@@ -47,12 +58,40 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Gathers and judges the settings.
+/// Gathers and judges the settings. Where the settings file is wrong, the last good one may stand in for it; it is in the
+/// state folder, or else in `state_dir`.
 ///
 /// # Errors
 /// All that is wrong with them.
-pub fn load(arguments: &Arguments) -> Result<Settings, ConfigError> {
-    let (raw, mut problems) = sources::gather(arguments);
-    let settings = judge::settings(raw, &mut problems);
+pub fn load(
+    arguments: &Arguments,
+    choice: SettingsChoice,
+    state_dir: Option<&Path>,
+) -> Result<Settings, ConfigError> {
+    let file = SettingsFile::read(arguments);
+    let judged = judge(arguments, &file);
+    let is_rejected = judged.is_err() || choice == SettingsChoice::LastGood;
+    if !is_rejected || choice == SettingsChoice::Current {
+        return judged;
+    }
+    let reason = judged.as_ref().err().map_or_else(
+        || "no process that was started with it has come to accept connections".to_owned(),
+        |problems| problems.0.join("; "),
+    );
+    let own = sources::state_dir(arguments, &file).unwrap_or_else(|| PathBuf::from(DEFAULT_STATE_DIR));
+    let last_good = [Some(own.as_path()), state_dir].into_iter().flatten().find_map(|folder| {
+        let file = file.with(LastGood::of(folder).settings().ok()??);
+        judge(arguments, &file).ok()
+    });
+    last_good.map_or(judged, |mut settings| {
+        settings.serve.settings.rejected = Some(reason);
+        Ok(settings)
+    })
+}
+
+fn judge(arguments: &Arguments, file: &SettingsFile) -> Result<Settings, ConfigError> {
+    let (raw, mut problems) = sources::gather(arguments, file);
+    let mut settings = judge::settings(raw, &mut problems);
+    settings.serve.settings.text = file.text.clone().unwrap_or_default();
     if problems.is_empty() { Ok(settings) } else { Err(ConfigError(problems)) }
 }

@@ -1,7 +1,6 @@
 //! From settings to the options of each module: names, ranges and defaults.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use fezz_guard::Limits as GuardLimits;
 
@@ -15,6 +14,7 @@ use crate::serve::{Addresses, ConnectionOptions, DrainOptions};
 use crate::{call, catalog, http, load, serve, supervise};
 
 const GIB: u64 = 1 << 30;
+pub(super) const DEFAULT_STATE_DIR: &str = "./.fezz";
 
 /// All options, from the gathered values.
 pub(super) fn settings(judge: &mut Judge<'_>) -> Settings {
@@ -22,12 +22,14 @@ pub(super) fn settings(judge: &mut Judge<'_>) -> Settings {
     let addresses = addresses(judge);
     let drain = drain(judge);
     let connections = connections(judge);
+    let catalog = catalog(judge, quarantine_isolates);
     Settings {
         log: logging::Options { filter: judge.log_filter(), format: judge.log_format() },
-        supervise: supervision(judge, quarantine_isolates, drain.delay + drain.grace),
+        supervise: supervision(judge, quarantine_isolates, &drain, &catalog.state_dir),
         serve: serve::Options {
+            settings: serve::SettingsInForce::default(),
             addresses,
-            catalog: catalog(judge, quarantine_isolates),
+            catalog,
             load: load(judge),
             call: call(judge),
             http: http(judge, &connections.limits),
@@ -56,7 +58,7 @@ fn addresses(judge: &mut Judge<'_>) -> Addresses {
 fn catalog(judge: &mut Judge<'_>, quarantine_isolates: bool) -> catalog::Options {
     catalog::Options {
         functions: PathBuf::from(judge.text("functions", "./functions")),
-        state_dir: PathBuf::from(judge.text("state_dir", "./.fezz")),
+        state_dir: PathBuf::from(judge.text("state_dir", DEFAULT_STATE_DIR)),
         secrets_file: judge.parsed("secrets_file", "", |text| {
             Ok(Some(PathBuf::from(text)).filter(|path| !path.as_os_str().is_empty()))
         }),
@@ -145,7 +147,12 @@ fn quarantine_isolates(judge: &mut Judge<'_>) -> bool {
     })
 }
 
-fn supervision(judge: &mut Judge<'_>, quarantine_isolates: bool, drain: Duration) -> supervise::Options {
+fn supervision(
+    judge: &mut Judge<'_>,
+    quarantine_isolates: bool,
+    drain: &DrainOptions,
+    state_dir: &Path,
+) -> supervise::Options {
     supervise::Options {
         quarantine_crashes: u32::try_from(judge.number("quarantine_crashes", 1..=1_000_000, 3))
             .unwrap_or(u32::MAX),
@@ -153,6 +160,9 @@ fn supervision(judge: &mut Judge<'_>, quarantine_isolates: bool, drain: Duration
         watchdog: judge.millis("watchdog_ms", 1_000..=HOUR_MS, 20_000),
         memory_bytes: judge.number("renew_memory_bytes", 0..=isolation::MAX_MEMORY_BYTES, 0),
         watch_program: judge.boolean("watch_program", true),
-        drain,
+        drain: drain.delay + drain.grace,
+        start: judge.millis("start_timeout_ms", 1_000..=HOUR_MS, 60_000),
+        // Serving processes may have another working directory one day; that of a removed folder has none.
+        state_dir: std::path::absolute(state_dir).unwrap_or_else(|_| state_dir.to_owned()),
     }
 }

@@ -6,6 +6,7 @@ mod listen;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub(crate) use listen::{Addresses, bind};
 
 use crate::admin::{Admin, MetricsExporter, Readiness, admin};
 use crate::call::{self, Caller};
-use crate::catalog::{self, Catalog, OpenError, Registry, Watcher, own_program};
+use crate::catalog::{self, Catalog, LastGood, OpenError, Registry, Watcher, own_program};
 use crate::http::{self, Functions, Peer, app};
 use crate::load::{self, Cache, retire};
 use crate::supervise::{HandOver, Inherited, Sockets, SupervisorHandle};
@@ -46,6 +47,8 @@ const ADMIN_CONNECTIONS: usize = 64;
 /// What serving needs to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
+    /// The settings file that all of this comes from.
+    pub(crate) settings: SettingsInForce,
     /// Where to listen.
     pub(crate) addresses: Addresses,
     /// Where functions come from.
@@ -62,6 +65,15 @@ pub(crate) struct Options {
     pub(crate) connections: ConnectionOptions,
     /// How serving ends.
     pub(crate) drain: DrainOptions,
+}
+
+/// What a process that serves has to say about its settings file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SettingsInForce {
+    /// What is in force of it.
+    pub(crate) text: String,
+    /// Why that is the last good one and not the present one, if so.
+    pub(crate) rejected: Option<String>,
 }
 
 /// Why the host does not serve.
@@ -108,14 +120,20 @@ pub(crate) async fn serve(options: Options, inherited: Option<Inherited>) -> Res
     let readiness = Readiness::default();
     let state = Admin {
         readiness: readiness.clone(),
-        exporter: MetricsExporter::new(Arc::clone(&registry), cache.clone(), Arc::clone(&unmatched)),
+        exporter: MetricsExporter::new(
+            Arc::clone(&registry),
+            cache.clone(),
+            Arc::clone(&unmatched),
+            options.settings.rejected.is_none(),
+        ),
         registry: Arc::clone(&registry),
         cache: cache.clone(),
     };
     let admin = admin.map(|listener| serve_admin(state, listener, &options.connections)).transpose()?;
 
     // Before the first connection is accepted, so that no request meets an empty catalog.
-    let watcher = Watcher::start(Arc::clone(&registry), options.catalog.timing.clone());
+    let (timing, secrets) = (options.catalog.timing.clone(), options.catalog.secrets_file.as_ref());
+    let watcher = Watcher::start(Arc::clone(&registry), timing, secrets);
     let folder = || options.catalog.functions.display().to_string();
     registry.rescan().await.map_err(|source| ServeError::Scan { folder: folder(), source })?;
     let watching = tokio::spawn(watcher.run());
@@ -129,6 +147,7 @@ pub(crate) async fn serve(options: Options, inherited: Option<Inherited>) -> Res
     };
     let app = app(&options.http, functions);
     let connections = Connections::new(move |peer| app.of_connection(peer), &options.connections);
+    keep_settings(&options.settings, &options.catalog.state_dir);
     readiness.set(true);
     tracing::info!(%address, functions = catalog.load().functions().len(), "listening");
 
@@ -152,6 +171,16 @@ pub(crate) async fn serve(options: Options, inherited: Option<Inherited>) -> Res
     Ok(())
 }
 
+/// Has the settings outlive this process, which serves with them.
+fn keep_settings(settings: &SettingsInForce, state_dir: &Path) {
+    if settings.rejected.is_some() {
+        return;
+    }
+    if let Err(error) = LastGood::of(state_dir).keep_settings(&settings.text) {
+        tracing::warn!("the settings cannot be kept for later starts: {error}");
+    }
+}
+
 /// What serving needs from outside: its own sockets, or those of a supervisor.
 struct Sources {
     listener: TcpListener,
@@ -164,7 +193,7 @@ fn sources(options: &Options, inherited: Option<Inherited>) -> Result<Sources, S
     let (Sockets { listener, admin }, supervisor, quarantined) = match inherited {
         None => (bind(&options.addresses)?, None, Vec::new()),
         Some(inherited) => {
-            let Inherited { sockets, quarantined, control } = inherited;
+            let Inherited { sockets, quarantined, control, .. } = inherited;
             let supervisor = Inherited::supervisor(control).map_err(ServeError::Sockets)?;
             (sockets, Some(supervisor), quarantined)
         }

@@ -15,12 +15,20 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::Sockets;
-use super::message::{Begin, Order, Report, VERSION, Writer, line, split};
-use crate::function::Quarantined;
+use super::message::{Begin, Order, Report, Writer, line, split};
+use super::program::PROGRAM_VARIABLE;
+use super::supervisor::Attempt;
 
 /// Variables that are the supervisor's own: it is what systemd has started.
-const OWN_VARIABLES: [&str; 6] =
-    ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
+const OWN_VARIABLES: [&str; 7] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    PROGRAM_VARIABLE,
+];
 
 /// What happens to a serving process.
 #[derive(Debug)]
@@ -43,6 +51,10 @@ pub(super) struct Child {
     pub(super) number: u64,
     pub(super) ready: bool,
     pub(super) started: Instant,
+    /// How it was started.
+    pub(super) attempt: Attempt,
+    /// Why the supervisor has killed it, if it has.
+    pub(super) killed: Option<&'static str>,
     pid: Pid,
     record: Shared,
     orders: Writer,
@@ -55,15 +67,15 @@ impl Child {
         number: u64,
         mut command: Command,
         sockets: &Sockets,
-        quarantined: Vec<Quarantined>,
+        begin: &Begin,
         events: &mpsc::UnboundedSender<Event>,
+        attempt: Attempt,
     ) -> io::Result<Self> {
         let (ours, theirs) = StdStream::pair()?;
         let (record, record_fd) = Shared::create("fezz-inflight", RECORD_BYTES)?;
-        let begin = Begin { version: VERSION, parent: std::process::id(), quarantined };
         let mut handed = vec![record_fd.as_fd(), sockets.listener.as_fd()];
         handed.extend(sockets.admin.as_ref().map(AsFd::as_fd));
-        send_with_fds(&ours, &line(&begin)?, &handed)?;
+        send_with_fds(&ours, &line(begin)?, &handed)?;
         for variable in OWN_VARIABLES {
             command.env_remove(variable);
         }
@@ -76,7 +88,8 @@ impl Child {
         ours.set_nonblocking(true)?;
         let orders = follow(number, child, pid, UnixStream::from_std(ours)?, events.clone())?;
         let now = Instant::now();
-        Ok(Self { number, ready: false, started: now, pid, record, orders, heartbeat: (0, now) })
+        let heartbeat = (0, now);
+        Ok(Self { number, ready: false, started: now, attempt, killed: None, pid, record, orders, heartbeat })
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -88,6 +101,12 @@ impl Child {
         if let Err(error) = kill_process(self.pid, signal) {
             tracing::debug!(child = self.id(), "signal {signal:?}: {error}");
         }
+    }
+
+    /// Ends it at once, which is nobody's fault. Must not be called once its end was seen.
+    pub(super) fn kill(&mut self, why: &'static str) {
+        self.killed = Some(why);
+        self.signal(Signal::KILL);
     }
 
     /// Tells it that another one serves now.

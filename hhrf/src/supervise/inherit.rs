@@ -4,6 +4,7 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use fezz_isolation::sandbox;
@@ -12,7 +13,7 @@ use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 
 use super::Sockets;
-use super::message::{Begin, Order, Reader, Report, VERSION, Writer, split};
+use super::message::{Begin, Order, Reader, Report, SettingsChoice, VERSION, Writer, split};
 use crate::function::Quarantined;
 use fezz_runtime::sys::{Shared, crash_record, receive_with_fds};
 
@@ -25,6 +26,10 @@ pub struct Inherited {
     pub(crate) sockets: Sockets,
     pub(crate) quarantined: Vec<Quarantined>,
     pub(crate) control: StdStream,
+    /// Which settings file to go by.
+    pub settings: SettingsChoice,
+    /// The supervisor's state folder, where it says so.
+    pub state_dir: Option<PathBuf>,
 }
 
 /// Why a serving process does not begin.
@@ -65,7 +70,8 @@ impl Inherited {
         let listener = handed.next().ok_or(InheritError::Missing("listener"))?;
         let sockets =
             Sockets { listener: TcpListener::from(listener), admin: handed.next().map(TcpListener::from) };
-        Ok(Self { sockets, quarantined: begin.quarantined, control })
+        let Begin { quarantined, settings, state_dir, .. } = begin;
+        Ok(Self { sockets, quarantined, control, settings, state_dir })
     }
 
     /// The ends of the conversation, within a runtime.

@@ -2,6 +2,7 @@
 //! process's standard input.
 
 use std::io;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -19,6 +20,25 @@ pub(super) struct Begin {
     pub(super) version: u32,
     pub(super) parent: u32,
     pub(super) quarantined: Vec<Quarantined>,
+    /// Older supervisors do not say this, nor what follows.
+    #[serde(default)]
+    pub(super) settings: SettingsChoice,
+    /// Where the last good settings are, if the settings file does not tell.
+    #[serde(default)]
+    pub(super) state_dir: Option<PathBuf>,
+}
+
+/// Which settings file a serving process goes by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SettingsChoice {
+    /// The present one, whatever it is: an operator asks for it, while another process serves.
+    Current,
+    /// The last good one, where the present one is wrong.
+    #[default]
+    CurrentOrLastGood,
+    /// The last good one, if there is any: the present one has not come to anything.
+    LastGood,
 }
 
 /// To a serving process.

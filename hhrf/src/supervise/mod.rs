@@ -15,11 +15,14 @@ mod supervisor;
 mod systemd;
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 pub(crate) use inherit::{HandOver, SupervisorHandle};
 pub use inherit::{InheritError, Inherited};
+pub use message::SettingsChoice;
+pub use program::{PROGRAM_VARIABLE, as_started};
 use supervisor::Supervisor;
 
 /// How the supervisor judges serving processes.
@@ -37,6 +40,10 @@ pub(crate) struct Options {
     pub(crate) watch_program: bool,
     /// How long a serving process may take to end.
     pub(crate) drain: Duration,
+    /// How long a serving process may take until it accepts connections.
+    pub(crate) start: Duration,
+    /// The folder of the host's own files.
+    pub(crate) state_dir: PathBuf,
 }
 
 /// The listening sockets. They stay open for as long as the supervisor lives.

@@ -1,7 +1,30 @@
 //! The program's file, and whether it was replaced.
+//!
+//! The file is found by the name that the host was started by, which may be a link to a release: it leads to the next
+//! release after that has been installed, and the first one removed.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::{env, io};
+
+/// Names the program as it was started, in the supervisor's environment: its `argv[0]` is its role.
+pub const PROGRAM_VARIABLE: &str = "FEZZ_PROGRAM";
+/// The file that this process runs, even after it was removed.
+const OWN: &str = "/proc/self/exe";
+
+/// The path by which this process was started, given its `argv[0]`; none where that names another file.
+#[must_use]
+pub fn as_started(name: &OsStr) -> Option<PathBuf> {
+    let own = identity(Path::new(OWN))?;
+    let is_own = |path: &PathBuf| identity(path) == Some(own);
+    if name.as_bytes().contains(&b'/') {
+        return std::path::absolute(name).ok().filter(is_own);
+    }
+    let folders = env::var_os("PATH")?;
+    env::split_paths(&folders).filter_map(|folder| std::path::absolute(folder.join(name)).ok()).find(is_own)
+}
 
 /// What tells one file from another.
 type Identity = (u64, u64, i64, u64);
@@ -16,13 +39,30 @@ pub(super) struct Program {
 }
 
 impl Program {
-    pub(super) fn new(path: PathBuf) -> Self {
+    /// The program by which this process was started.
+    pub(super) fn started() -> io::Result<Self> {
+        let named = env::var_os(PROGRAM_VARIABLE).and_then(|path| as_started(&path));
+        Ok(Self::new(named.map_or_else(env::current_exe, Ok)?))
+    }
+
+    /// What always works: the program that this process runs, even after its file was removed.
+    pub(super) fn own(&self) -> &Path {
+        let own = Path::new(OWN);
+        if own.exists() { own } else { &self.path }
+    }
+
+    fn new(path: PathBuf) -> Self {
         let running = identity(&path);
         Self { path, running, seen: running }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Notes that the file as it is now has been started.
+    pub(super) fn note_start(&mut self) {
+        self.running = identity(&self.path).or(self.running);
     }
 
     /// Whether it is another file since the last time that this was so, and has been for two looks.

@@ -13,6 +13,7 @@ mod http2;
 mod in_process;
 mod isolated;
 mod isolation;
+mod last_good;
 mod layout;
 mod leaks;
 mod lifecycle;

@@ -20,10 +20,23 @@ const MAX_FILE_BYTES: u64 = 1 << 30;
 /// # Errors
 /// Also where the file is being written for longer than [`SETTLE_PATIENCE`].
 pub(in crate::catalog) fn read(folder: &Path, name: &str) -> io::Result<Vec<u8>> {
-    let deadline = Instant::now() + SETTLE_PATIENCE;
+    read_settled(|| open(folder, name), Duration::ZERO)
+}
+
+/// Reads a file that may be anywhere, in the same way, when nothing has changed in it for `settle`.
+///
+/// # Errors
+/// As those of [`read`].
+pub(in crate::catalog) fn read_anywhere(path: &Path, settle: Duration) -> io::Result<Vec<u8>> {
+    read_settled(|| Ok(rustix::fs::open(path, FLAGS, Mode::empty())?.into()), settle)
+}
+
+fn read_settled(open: impl Fn() -> io::Result<File>, settle: Duration) -> io::Result<Vec<u8>> {
+    let deadline = Instant::now() + settle + SETTLE_PATIENCE;
     loop {
-        let file = open(folder, name)?;
+        let file = open()?;
         let read = match lease(&file) {
+            _ if !Stamp::of(&file)?.is_older_than(settle) => None,
             // No process has it open for writing, or can open it so until it is closed.
             Lease::Granted => Some(contents(&file)?),
             Lease::Busy => None,
@@ -42,7 +55,7 @@ pub(in crate::catalog) fn read(folder: &Path, name: &str) -> io::Result<Vec<u8>>
 /// The contents, if the file's times show that it was not written meanwhile.
 fn contents_between_writes(file: &File) -> io::Result<Option<Vec<u8>>> {
     let before = Stamp::of(file)?;
-    if !before.is_old_enough() {
+    if !before.is_older_than(TICK) {
         return Ok(None);
     }
     let data = contents(file)?;
@@ -73,13 +86,13 @@ impl Stamp {
         })
     }
 
-    fn is_old_enough(&self) -> bool {
+    fn is_older_than(&self, least: Duration) -> bool {
         let (Ok(seconds), Ok(nanos)) = (u64::try_from(self.changed.0), u32::try_from(self.changed.1)) else {
             return true;
         };
         let changed = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos);
         // A time in the future says that the clock was set back, and nothing about the file.
-        changed.elapsed().map_or(true, |age| age >= TICK)
+        changed.elapsed().map_or(true, |age| age >= least)
     }
 }
 

@@ -15,6 +15,31 @@ const RACY: Duration = Duration::from_secs(1);
 pub(in crate::catalog) struct Fingerprint {
     files: Vec<File>,
     settled: bool,
+    /// When the folder or a file in it changed last.
+    changed: Option<SystemTime>,
+}
+
+/// What changes when an entry is added to a folder or removed from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::catalog) struct FolderStamp {
+    identity: (u64, u64),
+    changed: (i64, i64),
+}
+
+impl FolderStamp {
+    /// That of this folder.
+    pub(in crate::catalog) fn of(folder: &Path) -> io::Result<Self> {
+        let found = fs::metadata(folder)?;
+        if !found.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(Self { identity: (found.dev(), found.ino()), changed: (found.ctime(), found.ctime_nsec()) })
+    }
+
+    /// How long nothing has been added or removed; none where the clock was set back since.
+    pub(in crate::catalog) fn age(&self) -> Option<Duration> {
+        time(self.changed)?.elapsed().ok()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,7 +73,14 @@ impl Fingerprint {
             u128::try_from(file.changed.0).is_ok_and(|at| at + 1 >= (now - RACY).as_secs().into())
         };
         let settled = !files.iter().any(racy);
-        Ok(Self { files, settled })
+        let own = fs::metadata(folder).ok().and_then(|found| time((found.ctime(), found.ctime_nsec())));
+        let changed = files.iter().filter_map(|file| time(file.changed)).chain(own).max();
+        Ok(Self { files, settled, changed })
+    }
+
+    /// How long nothing has changed; none where the clock was set back since.
+    pub(in crate::catalog) fn age(&self) -> Option<Duration> {
+        self.changed?.elapsed().ok()
     }
 
     /// Whether nothing seems to have changed since `earlier`.
@@ -72,4 +104,10 @@ impl File {
             changed: (found.ctime(), found.ctime_nsec()),
         }
     }
+}
+
+/// A time of a file's metadata.
+fn time((seconds, nanos): (i64, i64)) -> Option<SystemTime> {
+    let since = Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanos).ok()?);
+    SystemTime::UNIX_EPOCH.checked_add(since)
 }

@@ -3,6 +3,7 @@
 //! The manifest is validated; the library is read once through one descriptor, checked, copied to the store under its
 //! digest and loaded by a probe process. What is served changes only after all of that has succeeded.
 
+mod contents;
 mod dropped;
 mod fingerprint;
 mod library_headers;
@@ -16,20 +17,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fezz_isolation::host::{Defaults, Plan};
-use fezz_manifest::{Manifest, Problem, Problems, RouteTable};
+use fezz_manifest::{Manifest, Problem, Problems};
 use fezz_runtime::sys::crash_record;
 use fezz_runtime::{Digest, Variables};
 use tokio::sync::mpsc;
 
+use super::history::Build;
 use super::store::{self, Store};
 use super::{OpenError, Options};
 use crate::function::{Calls, Function, FunctionKey, Limits, Quarantined, Retirement, Stats, Tag};
 use library_headers::HeaderError;
 use probe::{ProbeError, Prober, Subject};
-use variables::VariablesError;
+use variables::{Secrets, SecretsSource, VariablesError};
 
+pub(super) use contents::Contents;
 pub(super) use dropped::read as read_dropped;
-pub(super) use fingerprint::Fingerprint;
+pub(super) use fingerprint::{Fingerprint, FolderStamp};
 pub use probe::{own_program, run as probe};
 
 const MANIFEST: &str = "fezz.json";
@@ -37,6 +40,10 @@ const MANIFEST: &str = "fezz.json";
 /// Why a folder is not served, or not in its latest state.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DeployError {
+    #[error("its folder cannot be read: {0}")]
+    ReadFolder(#[source] io::Error),
+    #[error("its files are changing")]
+    Changing,
     #[error("{MANIFEST} cannot be read: {0}")]
     ReadManifest(#[source] io::Error),
     #[error("{MANIFEST}: {0}")]
@@ -72,7 +79,10 @@ impl DeployError {
     pub(in crate::catalog) const fn may_pass(&self) -> bool {
         matches!(
             self,
-            Self::ReadManifest(_)
+            Self::ReadFolder(_)
+                | Self::Changing
+                | Self::ReadManifest(_)
+                | Self::Variables(VariablesError::Read { .. })
                 | Self::ReadLibrary { .. }
                 | Self::Store(_)
                 | Self::Data(_)
@@ -123,7 +133,7 @@ pub(crate) struct Deployer {
     isolation: Defaults,
     quarantined: Vec<Quarantined>,
     quarantine_isolates: bool,
-    secrets_file: Option<PathBuf>,
+    secrets: SecretsSource,
     store: Store,
     prober: Prober,
     /// Where the keys of functions go that nothing holds any more.
@@ -135,6 +145,7 @@ impl Deployer {
     /// Where the store cannot be opened, or the functions folder is not there.
     pub(super) fn new(
         options: &Options,
+        store: Store,
         quarantined: Vec<Quarantined>,
         dropped: mpsc::UnboundedSender<Arc<FunctionKey>>,
     ) -> Result<Self, OpenError> {
@@ -142,15 +153,15 @@ impl Deployer {
             |source| OpenError::Functions { folder: options.functions.display().to_string(), source };
         let state = |source| OpenError::State { folder: options.state_dir.display().to_string(), source };
         Ok(Self {
-            // As the watcher reports it.
-            folder: std::fs::canonicalize(&options.functions).map_err(functions)?,
-            store: Store::open(&options.state_dir).map_err(state)?,
+            // Links are followed each time: they may lead elsewhere later.
+            folder: std::path::absolute(&options.functions).map_err(functions)?,
+            store,
             data: std::path::absolute(options.state_dir.join("data")).map_err(state)?,
             defaults: options.limits.clone(),
             isolation: options.isolation.clone(),
             quarantined,
             quarantine_isolates: options.quarantine_isolates,
-            secrets_file: options.secrets_file.clone(),
+            secrets: SecretsSource { file: options.secrets_file.clone(), settle: options.timing.settle },
             prober: Prober::new(options.probe_timeout, &options.state_dir).map_err(state)?,
             dropped,
         })
@@ -161,14 +172,19 @@ impl Deployer {
         &self.folder
     }
 
-    /// The names of all folders in the functions folder, in order; hidden ones are passed over.
+    /// The names of all folders in the functions folder, in order; hidden ones are passed over. One that nothing can be
+    /// told of is among them, so that its error is seen.
     pub(crate) fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&self.folder)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             // Follows a link: `todos@latest` may be one to a release's folder.
-            if entry.path().is_dir() && !name.starts_with('.') {
+            let is_folder = match std::fs::metadata(entry.path()) {
+                Ok(found) => found.is_dir(),
+                Err(error) => error.kind() != io::ErrorKind::NotFound,
+            };
+            if is_folder && !name.starts_with('.') {
                 names.push(name);
             }
         }
@@ -176,51 +192,97 @@ impl Deployer {
         Ok(names)
     }
 
-    /// The state of one folder; none where it is gone.
-    pub(crate) fn fingerprint(&self, name: &str) -> Option<Fingerprint> {
-        Fingerprint::of(&self.folder.join(name), self.secrets_file.as_deref()).ok()
+    /// The state of one folder; none where it is gone for sure.
+    ///
+    /// # Errors
+    /// Where that cannot be told.
+    pub(crate) fn fingerprint(&self, name: &str) -> io::Result<Option<Fingerprint>> {
+        let folder = self.folder.join(name);
+        match Fingerprint::of(&folder, self.secrets.file.as_deref()) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if is_gone(&folder, &error) => {
+                // Where the functions folder itself is missing, nothing is known of those in it.
+                self.stamp()?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    /// Deploys one folder. What is learned about a bad library goes into `known`.
-    pub(crate) async fn deploy(&self, name: &str, known: &mut Known) -> Result<Function, DeployError> {
+    /// Changes when a folder is added to the functions folder or removed from it.
+    ///
+    /// # Errors
+    /// Where the functions folder is not there.
+    pub(crate) fn stamp(&self) -> io::Result<FolderStamp> {
+        FolderStamp::of(&self.folder)
+    }
+
+    /// Deploys one folder, if it is still as it was `seen`. What is learned about a bad library goes into `known`.
+    pub(crate) async fn deploy(
+        &self,
+        name: &str,
+        seen: Option<&Fingerprint>,
+        known: &mut Known,
+    ) -> Result<(Function, Contents), DeployError> {
         known.probe = Duration::ZERO;
-        let folder = self.folder.join(name);
-        let text = dropped::read(&folder, MANIFEST).map_err(DeployError::ReadManifest)?;
-        let manifest = Manifest::parse(&text)?;
-        Problems::check(manifest.check_folder(name))?;
-        let routes = RouteTable::new(&manifest.routes)?;
-        let variables = variables::gather(&manifest, &folder, self.secrets_file.as_ref())?;
-        let file = manifest.library_file_name();
-        let data =
-            dropped::read(&folder, &file).map_err(|source| DeployError::ReadLibrary { file, source })?;
-        let digest = expect_digest(&manifest, store::digest(&data))?;
-        let quarantined = self.quarantined(name, digest);
-        let isolation = self.isolation.plan(&manifest, quarantined.is_some() && self.quarantine_isolates);
+        let contents = Contents::of_folder(&self.folder.join(name), name, &self.secrets)?;
+        if let Some(seen) = seen {
+            let now = self.fingerprint(name).map_err(DeployError::ReadFolder)?;
+            if !now.is_some_and(|now| now.is_alike(seen)) {
+                // What was read may be half of an old state and half of a new one.
+                return Err(DeployError::Changing);
+            }
+        }
+        Ok((self.build(name, &contents, known).await?, contents))
+    }
+
+    /// Deploys again what a record says, with the secrets of that time.
+    pub(crate) async fn restore(
+        &self,
+        name: &str,
+        build: &Build,
+        secrets: Secrets,
+        known: &mut Known,
+    ) -> Result<Function, DeployError> {
+        let contents = Contents::of_record(&self.store, name, build, secrets)?;
+        self.build(name, &contents, known).await
+    }
+
+    /// Makes a function of its contents.
+    async fn build(
+        &self,
+        name: &str,
+        contents: &Contents,
+        known: &mut Known,
+    ) -> Result<Function, DeployError> {
+        let Contents { manifest, routes, variables, library, digest, .. } = contents;
+        let quarantined = self.quarantined(name, *digest);
+        let isolation = self.isolation.plan(manifest, quarantined.is_some() && self.quarantine_isolates);
         let key = FunctionKey {
             name: name.to_owned(),
             id: manifest.id.clone(),
             version: manifest.version.to_string(),
-            digest,
-            settings: fingerprint(&variables, isolation.as_ref()),
+            digest: *digest,
+            settings: fingerprint(variables, isolation.as_ref()),
         };
-        let library = self.admit(&key, &variables, isolation.as_ref(), &data, known).await?;
-        let limits = self.limits(&manifest);
+        let library = self.admit(&key, variables, isolation.as_ref(), library, known).await?;
+        let limits = self.limits(manifest);
         let (tag, key) = (Tag::of(&key), Arc::new(key));
         Ok(Function {
-            route_stats: known.stats.of_routes(&routes),
+            route_stats: known.stats.of_routes(routes),
             tag,
-            version: manifest.version,
+            version: manifest.version.clone(),
             data_dir: self.data_dir(&key.id)?,
             calls: Calls::default(),
             stats: Arc::clone(&known.stats),
             number: crash_record::number(&key.name, key.digest),
             _retirement: Retirement::new(Arc::clone(&key), self.dropped.clone()),
             key,
-            routes,
+            routes: routes.clone(),
             // In worker processes its crashes cost single requests.
             quarantined: quarantined.filter(|_| isolation.is_none()),
             isolation,
-            variables,
+            variables: variables.clone(),
             library,
             limits,
         })
@@ -302,6 +364,15 @@ fn fingerprint(variables: &Variables, isolation: Option<&Plan>) -> u64 {
         (variables, plan).hash(&mut hasher);
         hasher.finish()
     })
+}
+
+/// Whether this error says that a folder is not there: it alone does not exist, or something else is in its place.
+fn is_gone(folder: &Path, error: &io::Error) -> bool {
+    match error.kind() {
+        io::ErrorKind::NotFound => true,
+        io::ErrorKind::NotADirectory => std::fs::metadata(folder).is_ok_and(|found| !found.is_dir()),
+        _ => false,
+    }
 }
 
 /// The library's digest, unless the manifest says another.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fezz_manifest::{Manifest, Problems, parse_env_file};
 use fezz_runtime::Variables;
@@ -22,21 +23,29 @@ pub(crate) enum VariablesError {
     MissingSecret { name: String, file: String },
 }
 
-/// Gathers the variables of the function in `folder`.
+/// A function's secrets, by name.
+pub(super) type Secrets = BTreeMap<String, String>;
+
+/// Reads `.env` in the function's folder, if there is one.
+pub(super) fn read_env(folder: &Path) -> Result<Option<Vec<u8>>, VariablesError> {
+    match dropped::read(folder, ENV_FILE) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(VariablesError::Read { file: ENV_FILE.to_owned(), source }),
+    }
+}
+
+/// Gathers a function's variables.
 pub(super) fn gather(
     manifest: &Manifest,
-    folder: &Path,
-    secrets_file: Option<&PathBuf>,
+    env: Option<&[u8]>,
+    secrets: &Secrets,
 ) -> Result<Variables, VariablesError> {
     let mut values = manifest.env.clone();
-    match dropped::read(folder, ENV_FILE) {
-        Ok(text) => values.extend(parse(ENV_FILE, &text)?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(source) => return Err(VariablesError::Read { file: ENV_FILE.to_owned(), source }),
+    if let Some(text) = env {
+        values.extend(parse(ENV_FILE, text)?);
     }
-    if !manifest.secrets.is_empty() {
-        values.extend(secrets(&manifest.secrets, secrets_file)?);
-    }
+    values.extend(secrets.clone());
     Ok(values.into_iter().collect())
 }
 
@@ -44,13 +53,26 @@ fn parse(file: &str, text: &[u8]) -> Result<BTreeMap<String, String>, VariablesE
     parse_env_file(text).map_err(|problems| VariablesError::Parse { file: file.to_owned(), problems })
 }
 
+/// Where secrets come from.
+#[derive(Clone, Debug)]
+pub(super) struct SecretsSource {
+    /// The file of secrets, if any.
+    pub(super) file: Option<PathBuf>,
+    /// How long nothing must have changed in it before it is read.
+    pub(super) settle: Duration,
+}
+
 /// The secrets that a function names: from the file where it has them, else from the host's environment.
-fn secrets(names: &[String], file: Option<&PathBuf>) -> Result<BTreeMap<String, String>, VariablesError> {
+pub(super) fn secrets(names: &[String], source: &SecretsSource) -> Result<Secrets, VariablesError> {
+    if names.is_empty() {
+        return Ok(Secrets::new());
+    }
     let mut known = BTreeMap::new();
+    let file = source.file.as_ref();
     if let Some(path) = file {
         let name = path.display().to_string();
-        let text =
-            std::fs::read(path).map_err(|source| VariablesError::Read { file: name.clone(), source })?;
+        let text = dropped::read_anywhere(path, source.settle)
+            .map_err(|source| VariablesError::Read { file: name.clone(), source })?;
         known = parse(&name, &text)?;
     }
     let find = |name: &String| {

@@ -6,8 +6,12 @@ use fezz_runtime::sys::crash_record::{Crash, FunctionBuild};
 impl Supervisor {
     /// Says whose fault it was, as far as that is known, and counts it.
     pub(super) fn crashed(&mut self, child: &Child, how: &str) {
-        let Crash { culprit, outside, running } = child.crash();
         let pid = child.id();
+        if let Some(why) = child.killed {
+            tracing::info!(child = pid, "the serving process was killed by its supervisor: {why}");
+            return;
+        }
+        let Crash { culprit, outside, running } = child.crash();
         // With a single function running there is no other that could have done it.
         let alone = culprit.is_none() && running.len() == 1;
         let Some(culprit) = culprit.or_else(|| running.first().filter(|_| alone).cloned()) else {

@@ -2,10 +2,11 @@
 
 mod blame;
 mod poll;
+mod start;
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitCode, ExitStatus};
+use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 use fezz_isolation::host::describe;
@@ -17,6 +18,8 @@ use super::child::{Child, Event, What};
 use super::crashes::Crashes;
 use super::program::Program;
 use super::{Options, Sockets, systemd};
+pub(super) use start::Attempt;
+use start::Reason;
 
 /// Poll interval for memory, the program's file and signs of life.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -46,6 +49,10 @@ pub(super) struct Supervisor {
     begun: bool,
     delay: Duration,
     start_at: Option<Instant>,
+    /// How many serving processes in a row have not come to accept connections.
+    failed: u32,
+    /// When a new process is started to hand over to, after one that has not come to anything, and how.
+    renew_at: Option<(Instant, Attempt)>,
     renewed: Option<Instant>,
     /// Set when there is nothing to be started any more: when those that are left must have ended.
     ending: Option<Instant>,
@@ -62,7 +69,7 @@ impl Supervisor {
             options: options.clone(),
             last_wait: options.drain + PATIENCE,
             sockets,
-            program: Program::new(std::env::current_exe()?),
+            program: Program::started()?,
             crashes: Crashes::new(options.quarantine_crashes),
             serving: None,
             next: None,
@@ -71,13 +78,15 @@ impl Supervisor {
             begun: false,
             delay: FIRST_DELAY,
             start_at: None,
+            failed: 0,
+            renew_at: None,
             renewed: None,
             ending: None,
             code: ExitCode::SUCCESS,
             events,
             inbox,
         };
-        supervisor.serving = Some(supervisor.start()?);
+        supervisor.serving = Some(supervisor.start(Attempt::default())?);
         Ok(supervisor)
     }
 
@@ -115,7 +124,7 @@ impl Supervisor {
                 }
                 _ = term.recv() => self.end(Signal::TERM),
                 _ = int.recv() => self.end(Signal::INT),
-                _ = hup.recv() => self.renew("SIGHUP"),
+                _ = hup.recv() => self.renew(Reason::Operator, "SIGHUP"),
                 _ = child.recv() => self.wake(),
                 () = tokio::time::sleep_until(start_at.unwrap_or_else(tokio::time::Instant::now)), if start_at.is_some() => {
                     self.start_at = None;
@@ -132,23 +141,13 @@ impl Supervisor {
         }
     }
 
-    fn start(&mut self) -> io::Result<Child> {
-        self.numbers += 1;
-        let mut command = Command::new(self.program.path());
-        command.args(std::env::args_os().skip(1));
-        let child =
-            Child::start(self.numbers, command, &self.sockets, self.crashes.quarantined(), &self.events)?;
-        tracing::debug!(child = child.id(), "a serving process was started");
-        Ok(child)
-    }
-
     /// What happened to a serving process; a code where this is the end.
     async fn event(&mut self, Event { child, what }: Event) -> Option<ExitCode> {
         match what {
             What::Ready => self.ready(child).await,
             What::WornOut(reason) => {
                 if self.serving.as_ref().is_some_and(|serving| serving.number == child) {
-                    self.renew(&reason);
+                    self.renew(Reason::Need, &reason);
                 }
             }
             What::Ended(status) => return self.ended(child, status),
@@ -158,6 +157,7 @@ impl Supervisor {
 
     async fn ready(&mut self, number: u64) {
         self.begun = true;
+        self.failed = 0;
         if let Some(serving) = self.serving.as_mut().filter(|serving| serving.number == number) {
             serving.ready = true;
             systemd::ready(serving.id());
@@ -185,13 +185,7 @@ impl Supervisor {
             return None;
         }
         if let Some(next) = self.next.take_if(|next| next.number == number) {
-            tracing::error!(child = next.id(), "the new serving process ended before it was ready: {how}");
-            if status.is_ok_and(|status| status.signal().is_some()) {
-                self.crashed(&next, &how);
-            }
-            if let Some(serving) = &self.serving {
-                systemd::ready(serving.id());
-            }
+            self.next_ended(&next, status, &how);
             return None;
         }
         let serving = self.serving.take_if(|serving| serving.number == number)?;
@@ -201,6 +195,9 @@ impl Supervisor {
         let cannot_begin = status.as_ref().is_ok_and(|status| status.code().is_some_and(|code| code != 0));
         if !self.begun && cannot_begin {
             return Some(code(&status));
+        }
+        if !serving.ready {
+            self.failed += 1;
         }
         self.crashed(&serving, &how);
         let came_to_something = serving.ready || serving.started.elapsed() >= SETTLED;
@@ -214,49 +211,12 @@ impl Supervisor {
         None
     }
 
-    /// Another serving process in the place of the one that is gone: the one that is on its way, or a new one.
-    fn replace(&mut self) {
-        if self.serving.is_some() || self.ending.is_some() {
-            return;
-        }
-        self.serving = self.next.take();
-        if self.serving.is_some() {
-            return;
-        }
-        match self.start() {
-            Ok(child) => self.serving = Some(child),
-            Err(error) => {
-                tracing::error!("the serving process cannot be started: {error}");
-                self.start_at = Some(Instant::now() + self.delay);
-                self.delay = (self.delay * 2).min(LONGEST_DELAY);
-            }
-        }
-    }
-
-    /// Starts a new serving process, to hand over to.
-    fn renew(&mut self, reason: &str) {
-        if self.ending.is_some() || self.next.is_some() {
-            return;
-        }
-        tracing::info!(reason, "handing over to a new serving process");
-        systemd::reloading();
-        match self.start() {
-            Ok(child) if self.serving.is_some() => self.next = Some(child),
-            Ok(child) => self.serving = Some(child),
-            Err(error) => {
-                tracing::error!("the new serving process cannot be started, the old one serves on: {error}");
-                if let Some(serving) = &self.serving {
-                    systemd::ready(serving.id());
-                }
-            }
-        }
-    }
-
     /// Passes the signal on.
     fn end(&mut self, signal: Signal) {
         systemd::stopping();
         self.ending.get_or_insert(Instant::now() + self.last_wait);
         self.start_at = None;
+        self.renew_at = None;
         let others = self.next.iter().chain(self.old.iter().map(|(old, _)| old));
         self.serving.iter().chain(others).for_each(|child| child.signal(signal));
     }

@@ -6,6 +6,7 @@ use rustix::process::Signal;
 
 use super::Supervisor;
 use super::blame::name;
+use super::start::Reason;
 
 /// Least time between two replacements for want of memory.
 const BETWEEN_RENEWALS: Duration = Duration::from_secs(30);
@@ -30,16 +31,18 @@ impl Supervisor {
     pub(super) fn poll(&mut self) {
         let now = Instant::now();
         let overdue = |limit: Instant| now >= limit;
-        for (old, _) in self.old.iter().filter(|(_, limit)| overdue(*limit)) {
+        for (old, _) in self.old.iter_mut().filter(|(old, limit)| overdue(*limit) && old.killed.is_none()) {
             tracing::warn!(child = old.id(), "an old serving process did not end in time");
-            old.signal(Signal::KILL);
+            old.kill("it did not end in time");
         }
         if self.ending.is_some() {
             if self.ending.is_some_and(overdue) {
-                self.serving.iter().chain(&self.next).for_each(|child| child.signal(Signal::KILL));
+                let all = self.serving.iter_mut().chain(&mut self.next);
+                all.for_each(|child| child.kill("it did not end in time"));
             }
             return;
         }
+        self.give_up();
         let patience = self.options.watchdog;
         if let Some(serving) = self.serving.as_mut().filter(|serving| serving.ready)
             && serving.silent_since().elapsed() >= patience
@@ -49,7 +52,10 @@ impl Supervisor {
             return;
         }
         if self.options.watch_program && self.program.was_replaced() {
-            self.renew("the program was replaced");
+            self.renew(Reason::Program, "the program was replaced");
+        }
+        if let Some((_, attempt)) = self.renew_at.filter(|(at, _)| overdue(*at) && self.next.is_none()) {
+            self.renew_with(attempt);
         }
         let limit = self.options.memory_bytes;
         let rested = self.renewed.is_none_or(|last| last.elapsed() >= BETWEEN_RENEWALS);
@@ -58,7 +64,7 @@ impl Supervisor {
             && self.serving.as_ref().is_some_and(|serving| serving.ready && serving.resident_bytes() > limit)
         {
             self.renewed = Some(now);
-            self.renew("memory");
+            self.renew(Reason::Need, "memory");
         }
     }
 }

@@ -1,0 +1,69 @@
+//! How long something has been gone from the functions folder: `rm -r` followed by `cp -r` replaces a folder, and ends
+//! nothing.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::catalog::deploy::FolderStamp;
+
+/// A folder that is gone is undeployed after this many settle times.
+const GRACE_SETTLES: u32 = 5;
+/// The same where other folders come and go all the time.
+const LONGEST_SETTLES: u32 = 50;
+
+/// Something that was not there each time since it was first missed.
+#[derive(Clone, Debug)]
+pub(super) struct Absence {
+    missed: Instant,
+    /// Since when nothing has come or gone in the functions folder: what is missing has not been there in between.
+    quiet: Instant,
+    stamp: FolderStamp,
+}
+
+impl Absence {
+    /// It is missing for the first time.
+    pub(super) const fn begin(now: Instant, stamp: FolderStamp) -> Self {
+        Self { missed: now, quiet: now, stamp }
+    }
+
+    /// It is missing still; whether it is gone for good.
+    pub(super) fn is_final(&mut self, now: Instant, stamp: FolderStamp, settle: Duration) -> bool {
+        if self.stamp != stamp {
+            self.quiet = now;
+            self.stamp = stamp;
+        }
+        now.duration_since(self.quiet) >= settle * GRACE_SETTLES
+            || now.duration_since(self.missed) >= settle * LONGEST_SETTLES
+    }
+}
+
+/// Whether nothing has come or gone for so long that what is missing now was removed before this process began.
+pub(super) fn is_old_news(stamp: &FolderStamp, settle: Duration) -> bool {
+    stamp.age().is_some_and(|age| age >= settle * GRACE_SETTLES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_and_goes_is_not_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let stamp = || FolderStamp::of(folder.path()).unwrap();
+        let settle = Duration::from_millis(100);
+        let mut absence = Absence::begin(Instant::now(), stamp());
+        for round in 0..8 {
+            tokio::time::advance(settle * 4).await;
+            // The stamp moves with the kernel's tick, which is not paused.
+            let before = stamp();
+            while stamp() == before {
+                std::fs::write(folder.path().join(round.to_string()), "").unwrap();
+                std::fs::remove_file(folder.path().join(round.to_string())).unwrap();
+            }
+            assert!(!absence.is_final(Instant::now(), stamp(), settle), "{round}");
+        }
+        tokio::time::advance(settle * GRACE_SETTLES).await;
+        assert!(absence.is_final(Instant::now(), stamp(), settle));
+    }
+}

@@ -1,0 +1,356 @@
+//! The registry: what is deployed in each folder, its last error, and the catalog built from all of them.
+
+mod absence;
+mod collecting;
+mod deployment;
+mod examine;
+mod restore;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use fezz_manifest::Aliases;
+use futures_util::{StreamExt, stream};
+use tokio::sync::{RwLock, Semaphore, mpsc};
+use tokio::time::{Instant, timeout_at};
+
+use super::aliases::{self, AliasFile};
+use super::deploy::Deployer;
+use super::history::{Collector, History};
+use super::keyed_mutex::{KeyGuard, KeyedMutex};
+use super::last_good::LastGood;
+use super::store::Store;
+use super::{Catalog, OpenError, Options};
+use crate::function::{Function, FunctionKey, Quarantined};
+use absence::Absence;
+pub(crate) use deployment::Deployment;
+use examine::{Change, Look};
+
+/// Folders that are scanned at once: more than there are cores, since probes mostly wait.
+const CONCURRENT_SCANS: usize = 8;
+/// How long changes are gathered before they are published in one new catalog.
+const PUBLISH_DELAY: Duration = Duration::from_millis(25);
+/// When `aliases.json` is read again after it could not be.
+const ALIASES_RETRY: Duration = Duration::from_secs(1);
+
+/// All folders.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    deployer: Deployer,
+    history: History,
+    last_good: LastGood,
+    collector: Collector,
+    /// Whether something was recorded since the last collection.
+    has_garbage: AtomicBool,
+    /// Read while a folder is deployed, so that nothing is collected which is about to be recorded.
+    deploying: RwLock<()>,
+    /// All functions that somebody may hold.
+    held: Mutex<Vec<Weak<Function>>>,
+    settle: Duration,
+    /// Whether all folders have been scanned once.
+    begun: AtomicBool,
+    catalog: Arc<ArcSwap<Catalog>>,
+    state: Mutex<State>,
+    folder_locks: Arc<KeyedMutex>,
+    concurrent_scans: Semaphore,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    deployments: BTreeMap<String, Deployment>,
+    aliases: AliasFile,
+    aliases_absence: Option<Absence>,
+    /// Folders, and the aliases, that are to be looked at again, and when.
+    due: HashMap<String, Instant>,
+}
+
+impl Registry {
+    /// A registry in which nothing is deployed yet, which publishes to `catalog`. The keys of functions that nothing holds
+    /// any more go to `dropped`. A build in `quarantined` is not called in this process.
+    ///
+    /// # Errors
+    /// Where the state folder cannot be used, or where the functions folder cannot be read and nothing is known that was
+    /// deployed from it.
+    pub(crate) fn open(
+        options: &Options,
+        quarantined: Vec<Quarantined>,
+        catalog: Arc<ArcSwap<Catalog>>,
+        dropped: mpsc::UnboundedSender<Arc<FunctionKey>>,
+    ) -> Result<Self, OpenError> {
+        let state = |source| OpenError::State { folder: options.state_dir.display().to_string(), source };
+        let store = Store::open(&options.state_dir).map_err(state)?;
+        let history = History::open(&options.state_dir, store.clone()).map_err(state)?;
+        let collector = Collector::new(history.clone(), store.clone()).map_err(state)?;
+        let last_good = LastGood::of(&options.state_dir);
+        let aliases = AliasFile::after(last_good.aliases().unwrap_or_else(|error| {
+            tracing::error!("the last good aliases cannot be read: {error}");
+            None
+        }));
+        Ok(Self {
+            deployer: Deployer::new(options, store, quarantined, dropped)?,
+            history,
+            last_good,
+            collector,
+            has_garbage: AtomicBool::new(true),
+            deploying: RwLock::default(),
+            held: Mutex::default(),
+            settle: options.timing.settle,
+            begun: AtomicBool::new(false),
+            catalog,
+            state: Mutex::new(State { aliases, ..State::default() }),
+            folder_locks: Arc::default(),
+            concurrent_scans: Semaphore::new(CONCURRENT_SCANS),
+        })
+    }
+
+    /// The functions folder, by the name that it was given.
+    pub(crate) fn folder(&self) -> &Path {
+        self.deployer.folder()
+    }
+
+    /// The names of all folders in it.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub(crate) fn names(&self) -> io::Result<Vec<String>> {
+        self.deployer.names()
+    }
+
+    /// Those folders that are to be looked at again by now, and when the next ones are.
+    pub(crate) fn take_due(&self, now: Instant) -> (Vec<String>, Option<Instant>) {
+        let mut state = self.lock();
+        let due = state.due.extract_if(|_, at| *at <= now).map(|(name, _)| name).collect();
+        (due, state.due.values().min().copied())
+    }
+
+    /// Notes why changes in a folder are not noticed at once, if they are not.
+    pub(crate) fn set_unwatched(&self, name: &str, reason: Option<String>) {
+        if let Some(deployment) = self.lock().deployments.get_mut(name)
+            && deployment.unwatched != reason
+        {
+            if let Some(reason) = &reason {
+                tracing::warn!(
+                    function = name,
+                    "its folder cannot be watched, rescans alone find changes: {reason}"
+                );
+            }
+            deployment.unwatched = reason;
+        }
+    }
+
+    /// The folders as they are now, for an operator to see.
+    pub(crate) fn deployments(&self) -> Vec<(String, Deployment)> {
+        self.lock().deployments.iter().map(|(name, deployment)| (name.clone(), deployment.clone())).collect()
+    }
+
+    /// The aliases that are in force, and why `aliases.json` as it is now is not, if it is not.
+    pub(crate) fn aliases(&self) -> (Aliases, Option<String>) {
+        let state = self.lock();
+        (state.aliases.in_force().clone(), state.aliases.last_error().map(str::to_owned))
+    }
+
+    /// Scans every folder, and the aliases. Where the functions folder cannot be read, everything serves on.
+    ///
+    /// # Errors
+    /// Where it cannot be read, and nothing is known that was ever deployed from it.
+    pub(crate) async fn rescan(self: &Arc<Self>) -> io::Result<()> {
+        let is_first = !self.begun.load(Ordering::Acquire);
+        let mut names: Vec<String> = self.lock().deployments.keys().cloned().collect();
+        if is_first {
+            names.extend(self.history.deployed().unwrap_or_else(|error| {
+                tracing::error!("the history cannot be read: {error}");
+                Vec::new()
+            }));
+        }
+        match self.deployer.names() {
+            Ok(found) => names.extend(found),
+            Err(error) if names.is_empty() => return Err(error),
+            Err(error) => {
+                let folder = self.folder().display();
+                tracing::error!(
+                    "the functions folder {folder} cannot be read, everything serves on: {error}"
+                );
+            }
+        }
+        names.sort_unstable();
+        names.dedup();
+        self.scan(names, if is_first { Look::First } else { Look::Rescan }).await;
+        self.begun.store(true, Ordering::Release);
+        self.collect().await;
+        Ok(())
+    }
+
+    /// Scans these folders, in which nothing has changed for a while.
+    pub(crate) async fn update(self: &Arc<Self>, names: Vec<String>) {
+        self.scan(names, Look::Settled).await;
+        self.collect().await;
+    }
+
+    /// Scans these folders again, whose time has come.
+    pub(crate) async fn look_again(self: &Arc<Self>, names: Vec<String>) {
+        self.scan(names, Look::Rescan).await;
+    }
+
+    /// Scans these folders and the aliases, and publishes what has changed. A slow folder holds up no other: what was
+    /// found within [`PUBLISH_DELAY`] is published without waiting for the rest.
+    async fn scan(self: &Arc<Self>, names: Vec<String>, look: Look) {
+        let looks = stream::iter(names)
+            .map(|name| Arc::clone(self).look(name, look))
+            .buffer_unordered(CONCURRENT_SCANS);
+        let mut looks = std::pin::pin!(looks);
+        let mut found = Vec::new();
+        let mut publish_at = None;
+        loop {
+            let next = match publish_at {
+                Some(at) => timeout_at(at, looks.next()).await,
+                None => Ok(looks.next().await),
+            };
+            match next {
+                Ok(Some(None)) => {}
+                Ok(Some(Some(change))) => {
+                    found.push(change);
+                    publish_at.get_or_insert_with(|| Instant::now() + PUBLISH_DELAY);
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    self.take_over(&mut found, None);
+                    publish_at = None;
+                }
+            }
+        }
+        let this = Arc::clone(self);
+        let read = move || AliasFile::read(this.deployer.folder());
+        let aliases = tokio::task::spawn_blocking(read).await.ok();
+        if let Some(text) = self.take_over(&mut found, aliases) {
+            let last_good = self.last_good.clone();
+            let kept = tokio::task::spawn_blocking(move || last_good.keep_aliases(text.as_deref())).await;
+            if let Ok(Err(error)) = kept {
+                tracing::warn!("the aliases cannot be kept for later starts: {error}");
+            }
+        }
+    }
+
+    /// Applies changes and publishes them under one lock: the admin listener never shows what is not served yet. Aliases
+    /// are checked after they were read, which is when all folders have been scanned. Answers with the text of the aliases
+    /// if new ones are in force.
+    fn take_over(
+        &self,
+        found: &mut Vec<(Change, KeyGuard)>,
+        aliases: Option<io::Result<Option<Vec<u8>>>>,
+    ) -> Option<Option<Vec<u8>>> {
+        let mut state = self.lock();
+        let mut changed = false;
+        for (change, _guard) in found.drain(..) {
+            changed |= state.apply(change);
+        }
+        let mut new_aliases = false;
+        if let Some(text) = aliases {
+            if text.is_err() {
+                state.due.insert(aliases::FILE.to_owned(), Instant::now() + ALIASES_RETRY);
+            }
+            if let Some(text) = self.missing_for_good(&mut state, text) {
+                state.aliases.take(text);
+            }
+            // Also when only functions came: a split may have been waiting for one of them.
+            new_aliases = state.check_aliases();
+        }
+        if changed || new_aliases || !self.begun.load(Ordering::Acquire) {
+            self.publish(&state);
+        }
+        new_aliases.then(|| state.aliases.text().map(<[u8]>::to_vec))
+    }
+
+    /// What was read of the aliases; none where the file is missing, and may be only being replaced.
+    fn missing_for_good(
+        &self,
+        state: &mut State,
+        text: io::Result<Option<Vec<u8>>>,
+    ) -> Option<io::Result<Option<Vec<u8>>>> {
+        if !matches!(text, Ok(None)) || state.aliases.in_force().iter().next().is_none() {
+            state.aliases_absence = None;
+            return Some(text);
+        }
+        let stamp = match self.deployer.stamp() {
+            Ok(stamp) => stamp,
+            Err(error) => return Some(Err(error)),
+        };
+        let now = Instant::now();
+        let is_first = !self.begun.load(Ordering::Acquire);
+        let is_final = match &mut state.aliases_absence {
+            Some(absence) => absence.is_final(now, stamp, self.settle),
+            None if is_first && absence::is_old_news(&stamp, self.settle) => true,
+            none => {
+                *none = Some(Absence::begin(now, stamp));
+                false
+            }
+        };
+        if is_final {
+            state.aliases_absence = None;
+            return Some(text);
+        }
+        state.due.insert(aliases::FILE.to_owned(), now + self.settle);
+        None
+    }
+
+    /// Makes the new state what requests see, from the next one on.
+    fn publish(&self, state: &State) {
+        let functions =
+            state.deployments.values().filter_map(|deployment| deployment.function.clone()).collect();
+        let catalog = Arc::new(Catalog::new(functions, state.aliases.in_force()));
+        self.catalog.store(catalog);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Takes a change over; whether the catalog has to change too.
+    fn apply(&mut self, change: Change) -> bool {
+        match change {
+            Change::Gone { name } => {
+                let gone = self.deployments.remove(&name);
+                tracing::info!(function = name, "undeployed: its folder is gone");
+                gone.is_some_and(|gone| gone.function.is_some())
+            }
+            Change::Later { name, at, known, absence, postponed, restored } => {
+                let deployment = self.deployments.entry(name.clone()).or_default();
+                deployment.known = known;
+                deployment.absence = absence;
+                deployment.postponed = postponed;
+                self.due.insert(name, at);
+                restored.is_some_and(|restored| deployment.restored(restored))
+            }
+            Change::Looked { name, fingerprint, known, took, result, restored } => {
+                let deployment = self.deployments.entry(name.clone()).or_default();
+                deployment.fingerprint = fingerprint;
+                deployment.known = known;
+                deployment.absence = None;
+                deployment.postponed = 0;
+                match *result {
+                    Ok(function) => deployment.deployed(function, took),
+                    Err(error) => {
+                        if let Some(delay) = deployment.failed(error.to_string(), error.may_pass()) {
+                            self.due.insert(name, Instant::now() + delay);
+                        }
+                        restored.is_some_and(|restored| deployment.restored(restored))
+                    }
+                }
+            }
+        }
+    }
+
+    fn check_aliases(&mut self) -> bool {
+        let Self { deployments, aliases, .. } = self;
+        aliases.check(|id, version| {
+            let deployment = deployments.get(&format!("{id}@{version}"));
+            deployment.is_some_and(|deployment| deployment.function.is_some())
+        })
+    }
+}
