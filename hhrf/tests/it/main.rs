@@ -3,6 +3,7 @@
 mod admin;
 mod ahead;
 mod async_calls;
+mod cannot_tell;
 mod cgroups;
 mod connections;
 mod deploy;
