@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use super::aliases::AliasFile;
 use super::deploy::{self, DeployError, Deployer, Fingerprint, Known, Took};
 use super::keyed_mutex::{KeyGuard, KeyedMutex};
-use super::{Catalog, OpenError, Options};
+use super::{Activate, Catalog, OpenError, Options};
 use crate::function::{Function, FunctionKey, Quarantined, Stats};
 
 /// Folders that are scanned at once: more than there are cores, since probes mostly wait.
@@ -51,6 +52,8 @@ pub(crate) struct LastError {
 #[derive(Debug)]
 pub(crate) struct Registry {
     deployer: Deployer,
+    /// Brings new builds up.
+    loader: Arc<dyn Activate>,
     catalog: Arc<ArcSwap<Catalog>>,
     state: Mutex<State>,
     folder_locks: Arc<KeyedMutex>,
@@ -64,8 +67,9 @@ struct State {
 }
 
 impl Registry {
-    /// A registry in which nothing is deployed yet, which publishes to `catalog`. The keys of functions that nothing holds
-    /// any more go to `dropped`. A build in `quarantined` is not called in this process.
+    /// A registry in which nothing is deployed yet, which publishes to `catalog`. A build that replaces another is brought
+    /// up by `loader` first. The keys of functions that nothing holds any more go to `dropped`. A build in `quarantined`
+    /// is not called in this process.
     ///
     /// # Errors
     /// Where the store cannot be opened, or the functions folder is not there.
@@ -73,10 +77,12 @@ impl Registry {
         options: &Options,
         quarantined: Vec<Quarantined>,
         catalog: Arc<ArcSwap<Catalog>>,
+        loader: Arc<dyn Activate>,
         dropped: mpsc::UnboundedSender<Arc<FunctionKey>>,
     ) -> Result<Self, OpenError> {
         Ok(Self {
             deployer: Deployer::new(options, quarantined, dropped)?,
+            loader,
             catalog,
             state: Mutex::default(),
             folder_locks: Arc::default(),
@@ -167,12 +173,51 @@ impl Registry {
         let guard = self.folder_locks.acquire(&name).await;
         let this = Arc::clone(&self);
         // Fails only where the host is ending.
-        let _permit = this.concurrent_scans.acquire().await.ok()?;
+        let permit = this.concurrent_scans.acquire().await.ok()?;
         let runtime = Handle::current();
         // On a thread that may block: libraries are read, hashed and written.
         let examine = move || runtime.block_on(self.examine(name));
-        let change = tokio::task::spawn_blocking(examine).await.ok().flatten()?;
+        let mut change = tokio::task::spawn_blocking(examine).await.ok().flatten()?;
+        // A build that never comes up must not hold up other folders.
+        drop(permit);
+        this.activate(&mut change).await;
+        this.retry_later(&mut change);
         Some((change, guard))
+    }
+
+    /// Brings a new build up that is to replace another one. If that fails, so has the deployment.
+    async fn activate(&self, change: &mut Change) {
+        let Change::Looked { name, took, result, .. } = change else { return };
+        let Ok(new) = result.as_ref() else { return };
+        let before = self.lock().deployments.get(name).cloned().unwrap_or_default();
+        let Some(old) = before.function.filter(|old| new.needs_activation(old)) else { return };
+        let begin = Instant::now();
+        let activated = self.loader.activate(new, &old).await;
+        took.whole += begin.elapsed();
+        let Err(error) = activated else { return };
+        let error = DeployError::from(error);
+        if before.last_error.is_none_or(|before| before.message != error.to_string()) {
+            deploy::report(self.deployer.folder(), name, &error, Some(old.key.digest), *took);
+        }
+        **result = Err(error);
+    }
+
+    /// Has a folder scanned again whose failure may pass, when its next attempt is due.
+    fn retry_later(self: &Arc<Self>, change: &mut Change) {
+        let Change::Looked { name, known, result, .. } = change else { return };
+        let Some(again) = result.as_ref().as_ref().err().and_then(|error| known.retry(error)) else { return };
+        let (this, name) = (Arc::downgrade(self), name.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(again).await;
+            if let Some(this) = this.upgrade() {
+                this.update_boxed(vec![name]).await;
+            }
+        });
+    }
+
+    /// [`update`](Self::update) as a type that it can contain.
+    fn update_boxed(self: Arc<Self>, names: Vec<String>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move { self.update(names).await })
     }
 
     /// Deploys one folder if it has changed.
@@ -199,7 +244,7 @@ impl Registry {
         {
             deploy::report(self.deployer.folder(), &name, error, serving, took);
         }
-        Some(Change::Looked { name, fingerprint, known, took, result: Box::new(result) })
+        Some(Change::Looked { name, fingerprint, known, took, result: Box::new(result.map(Arc::new)) })
     }
 
     /// Makes the new state what requests see, from the next one on.
@@ -225,7 +270,7 @@ enum Change {
         fingerprint: Fingerprint,
         known: Known,
         took: Took,
-        result: Box<Result<Function, DeployError>>,
+        result: Box<Result<Arc<Function>, DeployError>>,
     },
 }
 
@@ -273,7 +318,7 @@ impl Deployment {
         &self.known.stats
     }
 
-    fn deployed(&mut self, function: Function, took: Took) -> bool {
+    fn deployed(&mut self, function: Arc<Function>, took: Took) -> bool {
         self.last_error = None;
         if self.function.as_ref().is_some_and(|before| before.is_same(&function)) {
             return false;
@@ -282,7 +327,7 @@ impl Deployment {
         tracing::info!(function = function.name(), digest = %function.key.digest, took_ms, probe_ms, "serving");
         self.deployed_at = Some(SystemTime::now());
         self.deploys += 1;
-        self.function = Some(Arc::new(function));
+        self.function = Some(function);
         true
     }
 }
