@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use fezz_testkit::{Folder, Host, Numbered, Running, Stage, c_library, manifest};
+use fezz_testkit::{Folder, Host, Numbered, Running, Stage, c_library, library, manifest};
 use serde_json::json;
 
 use crate::swaps::CLIENTS;
@@ -344,4 +344,60 @@ fn functions_that_compute_in_their_init_do_not_make_each_other_late() {
     }
     let refused = |line: &fezz_testkit::LogLine| line.message().contains("did not load within");
     assert!(!stage.host.log().iter().any(refused), "{:#?}", stage.host.log());
+}
+
+fn router() -> PathBuf {
+    library("fezz-fixture-router")
+}
+
+#[test]
+fn a_router_that_cannot_be_set_up_is_a_failed_deploy() {
+    let stage = Stage::start();
+    for (setup, reason) in [("panic", "there is no such table"), ("error", "the set-up is wrong")] {
+        let folder = stage.folder(&format!("{setup}@1.0.0"));
+        let library = fs::read(router()).expect("read");
+        folder.create_with(&library, &json!({ "env": { "SETUP": setup } }));
+        stage.until_error(&format!("{setup}@1.0.0"), reason);
+        stage.until_state(&format!("{setup}@1.0.0"), "failed");
+    }
+    // As the next build of a function that serves.
+    stage.f.write_manifest(&manifest("f@1.0.0", &json!({ "env": { "SETUP": "panic" } })));
+    stage.until_state("f@1.0.0", "serving");
+    stage.f.overwrite(&fs::read(router()).expect("read"));
+    stage.until_error("f@1.0.0", "there is no such table");
+    stage.assert_build(1);
+}
+
+#[test]
+fn a_router_whose_set_up_fails_for_a_while_is_tried_again_now_and_then() {
+    for isolation in ["none", "process"] {
+        let host = Host::new().function("router@1.0.0", &router(), &[("GET", "/")]);
+        let (down, tries) = (data_file(&host, "router", "down"), data_file(&host, "router", "tries"));
+        fs::write(&down, "").expect("written");
+        let host = host.env("HHRF_ISOLATION", isolation).start();
+        for _ in 0..50 {
+            let answer = host.get("/rpc/router@1.0.0");
+            assert!(answer.assert_problem(503).header("retry-after").is_some(), "{answer:?}");
+        }
+        let tried = fs::read(&tries).expect("read").len();
+        assert!(tried < 10, "{tried} times for 50 requests");
+        host.wait_for_log(|line| line.message().contains("the database is down"));
+        fs::remove_file(&down).expect("removed");
+        host.until(|host| host.get("/rpc/router@1.0.0").status.as_u16(), |status| *status == 200);
+        // Made once, by the load: each later call finds the same.
+        let made = host.get("/rpc/router@1.0.0").body;
+        assert_eq!(host.get("/rpc/router@1.0.0").body, made);
+    }
+}
+
+#[test]
+fn a_hand_over_leaves_a_function_to_one_process_at_a_time() {
+    let stage = locking(|host| host.env("HHRF_HAND_OVER_MS", "300"));
+    stage.f.write_manifest(&manifest("f@1.0.0", &json!({ "swap": "stop-first" })));
+    stage.assert_build(1);
+    let load = stage.load(CLIENTS);
+    stage.host.signal(rustix::process::Signal::HUP);
+    stage.host.wait_for_log(|line| line.message() == "handed over");
+    load.wait_for_answers(4 * CLIENTS as u64);
+    load.stop().assert_flawless();
 }
