@@ -74,7 +74,7 @@ fn init(keys: &Keys) -> TokenStream {
     quote! {
         #[unsafe(no_mangle)]
         unsafe extern "C" fn fezz_init(host: *const ::fezz_sdk::abi::FezzHost) -> i32 {
-            let options = ::fezz_sdk::entry::Options { threads: #threads, init: #hook };
+            let options = ::fezz_sdk::entry::Options { threads: #threads, init: #hook, prepare: ENTRIES.prepare };
             // SAFETY: the host keeps the contract of the fezz ABI.
             unsafe { ::fezz_sdk::entry::init(host, &options) }
         }

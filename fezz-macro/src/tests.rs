@@ -43,6 +43,7 @@ fn a_plain_function_gets_its_exports() {
                     let options = ::fezz_sdk::entry::Options {
                         threads: 1,
                         init: || Ok(()),
+                        prepare: ENTRIES.prepare,
                     };
                     unsafe { ::fezz_sdk::entry::init(host, &options) }
                 }
@@ -88,6 +89,7 @@ fn an_async_function_is_exported_as_both_entry_points() {
                     let options = ::fezz_sdk::entry::Options {
                         threads: 2,
                         init: || ::fezz_sdk::IntoInitOutcome::into_init_outcome(start()),
+                        prepare: ENTRIES.prepare,
                     };
                     unsafe { ::fezz_sdk::entry::init(host, &options) }
                 }

@@ -37,6 +37,8 @@ pub struct Options {
     pub threads: usize,
     /// `init`: runs before the first call.
     pub init: fn() -> InitOutcome,
+    /// Makes what the function needs before its first call: [`Entries::prepare`].
+    pub prepare: fn() -> InitOutcome,
 }
 
 /// The result of `fezz_abi_version`.
@@ -52,6 +54,8 @@ pub struct Entries {
     pub fetch: FetchFn,
     /// `fezz_fetch_async`: makes a task of one call.
     pub fetch_async: FetchAsyncFn,
+    /// Makes the service of a function that returns one.
+    pub prepare: fn() -> InitOutcome,
     flags: u32,
 }
 
@@ -59,7 +63,7 @@ pub struct Entries {
 #[must_use]
 pub const fn entries<F: Function<M> + Copy, M>(_: &F) -> Entries {
     let flags = if F::BLOCKING { FLAG_BLOCKING } else { 0 };
-    Entries { fetch: fetch::<F, M>, fetch_async: fetch_async::<F, M>, flags }
+    Entries { fetch: fetch::<F, M>, fetch_async: fetch_async::<F, M>, prepare: prepare::<F, M>, flags }
 }
 
 impl Entries {
@@ -70,6 +74,10 @@ impl Entries {
     }
 }
 
+fn prepare<F: Function<M> + Copy, M>() -> InitOutcome {
+    runtime::block_on(zero_sized::<F>().prepare())
+}
+
 /// A value of a zero-sized function type: an `extern "C" fn` knows the type alone.
 fn zero_sized<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0, "a function is served, and not a closure that holds something") };
@@ -77,7 +85,7 @@ fn zero_sized<F: Copy>() -> F {
     unsafe { ptr::NonNull::<F>::dangling().read() }
 }
 
-/// `fezz_init`: stores the host's table, sets up logging, and runs the author's hook.
+/// `fezz_init`: stores the host's table, sets up logging, runs the author's hook, and makes the function's service.
 ///
 /// # Safety
 /// `table` is null or points at a [`FezzHost`] that stays valid for the life of the process.
@@ -100,8 +108,14 @@ pub unsafe fn init(table: *const FezzHost, options: &Options) -> i32 {
     });
     runtime::configure(options.threads);
     crate::logs::start();
-    let outcome = panics::catch(|| runtime::enter(options.init));
-    match outcome.unwrap_or_else(|panic| Err(format!("init panicked: {panic}"))) {
+    let outcome = panics::catch(|| runtime::enter(options.init))
+        .unwrap_or_else(|panic| Err(format!("init panicked: {panic}")));
+    let outcome = outcome.and_then(|()| {
+        panics::catch(options.prepare).unwrap_or_else(|panic| {
+            Err(format!("the service cannot be made, its function panicked: {panic}"))
+        })
+    });
+    match outcome {
         Ok(()) => 0,
         Err(reason) => {
             crate::log(Level::Error, &reason);

@@ -5,10 +5,10 @@
 use std::future::{Future, Ready, ready};
 
 use crate::extract::FromRequest;
-use crate::{FezzError, FezzHttpRequest, FezzHttpResponse, IntoFezzResponse};
+use crate::{FezzError, FezzHttpRequest, FezzHttpResponse, InitOutcome, IntoFezzResponse};
 
 /// A plain or `async fn` whose arguments are [`FromRequest`] and whose result is [`IntoFezzResponse`]; or one without
-/// arguments that returns a [tower](https://docs.rs/tower) service, such as `axum::Router`.
+/// arguments that returns a [tower](https://docs.rs/tower) service, such as `axum::Router`, or a `Result` of one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be served as a fezz function",
     label = "its arguments must be `FromRequest`, its answer `IntoFezzResponse` or a tower service, its future `Send`",
@@ -17,6 +17,15 @@ use crate::{FezzError, FezzHttpRequest, FezzHttpResponse, IntoFezzResponse};
 pub trait Function<M>: Send + Sync + 'static {
     /// Whether a call may block its thread.
     const BLOCKING: bool;
+
+    /// What the function needs before its first call, such as its service. Runs after each load, within `fezz_init`;
+    /// an error fails the load.
+    fn prepare(self) -> impl Future<Output = InitOutcome> + Send + 'static
+    where
+        Self: Sized,
+    {
+        ready(Ok(()))
+    }
 
     /// Makes one call. For a blocking function the call is done when this returns, and the future is ready.
     fn call(self, request: FezzHttpRequest) -> impl Future<Output = FezzHttpResponse> + Send + 'static;

@@ -1,4 +1,5 @@
-//! Functions that return a tower service, such as a router: made once, called for each request.
+//! Functions that return a tower service, such as a router: made once, when the function is loaded, and called for each
+//! request.
 
 use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use tower_service::Service;
 
 use crate::body::BoxError;
 use crate::handler::Function;
-use crate::{Body, Context, FezzError, FezzHttpRequest, FezzHttpResponse, IntoFezzResponse};
+use crate::{Body, Context, FezzError, FezzHttpRequest, FezzHttpResponse, InitOutcome, IntoFezzResponse};
 
 /// Marks a plain `fn` that returns a service.
 #[derive(Debug)]
@@ -19,10 +20,16 @@ pub enum Made {}
 /// Marks an `async fn` that returns a service.
 #[derive(Debug)]
 pub enum AsyncMade {}
+/// Marks a plain `fn` that returns a service or an error.
+#[derive(Debug)]
+pub enum TryMade {}
+/// Marks an `async fn` that returns a service or an error.
+#[derive(Debug)]
+pub enum AsyncTryMade {}
 
 macro_rules! makers {
-    ($($marker:ident [$($bound:tt)*] [$($future:tt)*] $make:expr;)*) => {$(
-        impl<F, S, B, $($future)*> Function<($marker, S, B)> for F
+    ($([$marker:ident $($error:ident)?] [$($future:ident)?] [$($bound:tt)*] $make:expr;)*) => {$(
+        impl<F, S, B, $($future,)? $($error,)?> Function<($marker, S, B, $($error)?)> for F
         where
             $($bound)*
             S: Service<
@@ -34,11 +41,20 @@ macro_rules! makers {
                 + Send
                 + 'static,
             B: HttpBody<Data: Into<bytes::Bytes>, Error: Into<BoxError>> + Send + 'static,
+            $($error: Into<FezzError> + Send + 'static,)?
         {
             const BLOCKING: bool = false;
 
+            async fn prepare(self) -> InitOutcome {
+                let made = once::<S, _>(TypeId::of::<F>(), $make(self)).await;
+                made.map(drop).map_err(|error| format!("the service cannot be made: {error}"))
+            }
+
             async fn call(self, request: FezzHttpRequest) -> FezzHttpResponse {
-                let service = once::<S, _>(TypeId::of::<F>(), $make(self)).await;
+                let service = match once::<S, _>(TypeId::of::<F>(), $make(self)).await {
+                    Ok(service) => service,
+                    Err(error) => return error.into_fezz_response(),
+                };
                 match serve(service, request).await {
                     Ok(response) => response.map(Body::new).into_fezz_response(),
                     Err(error) => FezzError::from_boxed(error).into_fezz_response(),
@@ -49,11 +65,14 @@ macro_rules! makers {
 }
 
 makers! {
-    Made [F: Fn() -> S + Send + Sync + 'static,] [] |make: F| async move { make() };
-    AsyncMade
+    [Made] [] [F: Fn() -> S + Send + Sync + 'static,] |make: F| async move { Ok(make()) };
+    [AsyncMade] [Fut]
         [F: Fn() -> Fut + Send + Sync + 'static, Fut: Future<Output = S> + Send + 'static,]
-        [Fut]
-        |make: F| async move { make().await };
+        |make: F| async move { Ok(make().await) };
+    [TryMade E] [] [F: Fn() -> Result<S, E> + Send + Sync + 'static,] |make: F| async move { make().map_err(Into::into) };
+    [AsyncTryMade E] [Fut]
+        [F: Fn() -> Fut + Send + Sync + 'static, Fut: Future<Output = Result<S, E>> + Send + 'static,]
+        |make: F| async move { make().await.map_err(Into::into) };
 }
 
 async fn serve<S, B>(mut service: S, request: FezzHttpRequest) -> Result<http::Response<B>, BoxError>
@@ -81,13 +100,17 @@ fn into_http(request: FezzHttpRequest) -> Result<http::Request<Body>, BoxError> 
 /// The service of a function, once it is made. Services need not be `Sync`, hence the lock.
 type Cell = OnceCell<Mutex<Box<dyn Any + Send>>>;
 
-/// The service of this function. The first call makes it while others wait; if that call panics or is dropped, the next
-/// one tries again. Like all statics it outlives an eviction.
-async fn once<S: Clone + Send + 'static, M: Future<Output = S>>(function: TypeId, make: M) -> S {
+/// The service of this function. The load makes it, or else the first call while others wait; if that fails, panics or is
+/// dropped, the next one tries again. Like all statics it outlives an eviction.
+async fn once<S, M>(function: TypeId, make: M) -> Result<S, FezzError>
+where
+    S: Clone + Send + 'static,
+    M: Future<Output = Result<S, FezzError>>,
+{
     let cell = cell(function);
-    let made = cell.get_or_init(async || Mutex::new(Box::new(make.await) as Box<dyn Any + Send>)).await;
-    let service = lock(made);
-    service.downcast_ref::<S>().expect("a function makes services of one type").clone()
+    let boxed = async || Ok::<_, FezzError>(Mutex::new(Box::new(make.await?) as Box<dyn Any + Send>));
+    let service = lock(cell.get_or_try_init(boxed).await?);
+    Ok(service.downcast_ref::<S>().expect("a function makes services of one type").clone())
 }
 
 fn cell(function: TypeId) -> Arc<Cell> {

@@ -139,7 +139,7 @@ fn table(version: &'static str) -> &'static FezzHost {
 
 /// The function's host after a load with this table.
 fn load(table: &'static FezzHost) -> &'static fezz_sdk::Host {
-    let options = entry::Options { threads: 1, init: || Ok(()) };
+    let options = entry::Options { threads: 1, init: || Ok(()), prepare: || Ok(()) };
     // SAFETY: it lives as long as the process.
     assert_eq!(unsafe { entry::init(table, &options) }, 0);
     fezz_sdk::host().expect("it was loaded")

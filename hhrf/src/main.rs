@@ -21,13 +21,20 @@ const SPARE_THREADS: usize = 16;
 
 /// The supervisor's `argv[0]`; it gives its children theirs.
 const SUPERVISOR: &str = "hhrf: supervisor";
+/// That of a process that serves without a supervisor.
+const SERVING: &str = "hhrf: serving";
+
+/// Exit statuses of processes in which functions were loaded, which do not end by returning.
+const SUCCESS: u8 = 0;
+const FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
     hhrf::name_process();
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    hhrf::thread_keys::install();
     match config::command(std::env::args_os()) {
         Command::Probe { scratch } => probe(&scratch),
-        Command::Worker if hhrf::worker() => ExitCode::SUCCESS,
-        Command::Worker => ExitCode::FAILURE,
+        Command::Worker => hhrf::end_process(if hhrf::worker() { SUCCESS } else { FAILURE }),
         Command::Print { text, ok } => {
             print(&text, ok);
             ExitCode::from(if ok { 0 } else { USAGE })
@@ -41,15 +48,10 @@ fn start(arguments: &Arguments) -> ExitCode {
         return supervised(arguments);
     }
     let supervises = hhrf::SUPERVISES && arguments.wants_supervisor();
-    let name = std::env::args_os().next().unwrap_or_default();
-    if supervises && name != SUPERVISOR {
-        // Only exec sets argv[0]. It returns if it fails; the process then keeps its old name.
-        let mut command = process::Command::new(hhrf::own_program());
-        command.arg0(SUPERVISOR).args(std::env::args_os().skip(1)).env_remove(hhrf::PROGRAM_VARIABLE);
-        if let Some(program) = hhrf::as_started(&name) {
-            command.env(hhrf::PROGRAM_VARIABLE, program);
-        }
-        let _ = command.exec();
+    if supervises {
+        start_again_as(SUPERVISOR);
+    } else if !hhrf::static_tls::is_reserved() {
+        start_again_as(SERVING);
     }
     match config::load(arguments, SettingsChoice::CurrentOrLastGood, None) {
         Ok(settings) if supervises => supervise(&settings),
@@ -61,6 +63,23 @@ fn start(arguments: &Arguments) -> ExitCode {
 fn wrong_settings(problems: &ConfigError) -> ExitCode {
     print(&problems.to_string(), false);
     ExitCode::from(USAGE)
+}
+
+/// Executes this program again under another name, and with room for the thread-locals of libraries: only exec sets
+/// `argv[0]`, and only at its start does a process set that room aside. Returns if that has been done, or if it fails; the
+/// process then goes on as it is.
+fn start_again_as(name: &str) {
+    let own = std::env::args_os().next().unwrap_or_default();
+    if own == name {
+        return;
+    }
+    let mut program = process::Command::new(hhrf::own_program());
+    program.arg0(name).args(std::env::args_os().skip(1)).envs(hhrf::static_tls::variable());
+    program.env_remove(hhrf::PROGRAM_VARIABLE);
+    if let Some(started) = hhrf::as_started(&own) {
+        program.env(hhrf::PROGRAM_VARIABLE, started);
+    }
+    let _ = program.exec();
 }
 
 /// Keeps a serving process, which is this program again.
@@ -101,6 +120,7 @@ fn serve(settings: Settings, inherited: Option<Inherited>) -> ExitCode {
         .enable_all()
         .on_thread_start(hhrf::runtime_thread_started)
         .max_blocking_threads(settings.blocking_threads() + SPARE_THREADS)
+        .thread_stack_size(hhrf::THREAD_STACK_BYTES)
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -113,10 +133,10 @@ fn serve(settings: Settings, inherited: Option<Inherited>) -> ExitCode {
     // Threads that hang in a function are left behind: the process ends without them.
     runtime.shutdown_timeout(Duration::ZERO);
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => hhrf::end_process(SUCCESS),
         Err(error) => {
             tracing::error!("{error}");
-            ExitCode::FAILURE
+            hhrf::end_process(FAILURE)
         }
     }
 }
@@ -133,7 +153,7 @@ fn raise_descriptor_limit() {
 fn probe(scratch: &Path) -> ExitCode {
     let (verdict, passed) = hhrf::probe(std::io::stdin(), scratch);
     print(&verdict, true);
-    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    hhrf::end_process(if passed { SUCCESS } else { FAILURE })
 }
 
 /// The command line's own output. A closed pipe is not worth a panic.

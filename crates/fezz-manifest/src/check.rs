@@ -8,7 +8,7 @@ use crate::json::Json;
 use crate::manifest::{Manifest, Route};
 use crate::problem::{At, Problem, Problems};
 use crate::version::Version;
-use crate::{builder, entry, method, path, variables};
+use crate::{builder, entry, method, path, swap, variables};
 
 /// The largest accepted `fezz.json` or `aliases.json`, in bytes.
 pub const MAX_FILE_BYTES: usize = 256 * 1024;
@@ -27,7 +27,7 @@ pub(crate) const ID_RULE: &str = "use 1 to 63 of `a-z`, `0-9`, `_` and `-`, with
 pub(crate) const SHA256_PATTERN: &str = "^[0-9a-f]{64}$";
 
 /// The keys of the file, in the order of the documentation.
-pub(crate) const KEYS: [Key; 18] = [
+pub(crate) const KEYS: [Key; 19] = [
     Key::optional("$schema"),
     Key::required("id", r#""todos""#),
     Key::required("version", r#""latest""#),
@@ -40,6 +40,7 @@ pub(crate) const KEYS: [Key; 18] = [
     Key::optional("timeout_ms"),
     Key::optional("max_body_bytes"),
     Key::optional("max_concurrency"),
+    Key::optional("swap"),
     Key::optional("isolation"),
     Key::optional("workers"),
     Key::optional("worker_concurrency"),
@@ -90,6 +91,7 @@ impl<'j> Checker<'j, '_> {
         let timeout_ms = self.number("timeout_ms", 1..=MAX_TIMEOUT_MS);
         let max_body_bytes = self.number("max_body_bytes", 0..=MAX_BODY_BYTES);
         let max_concurrency = self.number("max_concurrency", 1..=MAX_CONCURRENCY.into());
+        let swap = self.check_with("swap", swap::swap);
         let isolation = self.check_with("isolation", isolation::isolation);
         let workers = self.check_with("workers", isolation::workers);
         let worker_concurrency = self.number("worker_concurrency", 1..=MAX_WORKER_CONCURRENCY.into());
@@ -110,6 +112,7 @@ impl<'j> Checker<'j, '_> {
             timeout_ms,
             max_body_bytes,
             max_concurrency: max_concurrency.and_then(|number| u32::try_from(number).ok()),
+            swap: swap.unwrap_or_default(),
             isolation,
             workers: workers.unwrap_or_default(),
             worker_concurrency: worker_concurrency.and_then(|number| u32::try_from(number).ok()),

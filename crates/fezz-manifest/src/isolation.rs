@@ -124,7 +124,7 @@ pub(crate) fn check_ports_match(sandbox: Option<Sandbox>, ports: &[u16], problem
     }
 }
 
-fn one_of<T: Copy>(
+pub(crate) fn one_of<T: Copy>(
     json: &Json,
     at: &At,
     words: &[(&'static str, T)],

@@ -15,6 +15,7 @@ use crate::method::Methods;
 use crate::path;
 use crate::problem::{At, Problem, Problems};
 use crate::schema;
+use crate::swap::Swap;
 use crate::variables::{self, MAX_SECRETS};
 use crate::version::Version;
 
@@ -75,6 +76,11 @@ pub struct Manifest {
     /// The maximum number of concurrent calls. Default: the host's setting.
     #[schemars(range(min = 1, max = MAX_CONCURRENCY))]
     pub max_concurrency: Option<u32>,
+
+    /// How a new build takes the place of the one before it: `start-first`, or `stop-first` for a function that cannot be
+    /// up twice, such as one that locks a database. Default: `start-first`.
+    #[schemars(default)]
+    pub swap: Swap,
 
     /// Where the function runs: `none`, in the host's process, or `process`, in its own worker processes. Default: the
     /// host's setting.

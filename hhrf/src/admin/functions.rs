@@ -54,7 +54,7 @@ enum State {
     Serving,
     /// The last good state of the folder; `last_error` says why not the present one.
     ServingPrevious,
-    /// Nothing: it has never been good.
+    /// Nothing: it has never been good, or it cannot be loaded at present.
     Failed,
 }
 
@@ -146,12 +146,17 @@ fn function(name: &str, deployment: &Deployment, cache: &Cache) -> Function {
     let function = deployment.function.as_deref();
     let stats = deployment.stats();
     let loaded = function.is_some_and(|function| cache.holds(&function.key));
+    let unloadable = function.and_then(|function| cache.failure(&function.key)).map(|failure| LastError {
+        at: timestamp(failure.at),
+        message: format!("it cannot be loaded: {}", failure.cause),
+    });
     Function {
         id: id.to_owned(),
         version: function
             .map_or_else(|| version.to_owned(), |function| Version::to_string(&function.version)),
         digest: function.map(|function| function.key.digest.to_string()),
         state: match (function, &deployment.last_error) {
+            _ if unloadable.is_some() => State::Failed,
             (Some(_), None) => State::Serving,
             (Some(_), Some(_)) => State::ServingPrevious,
             (None, _) => State::Failed,
@@ -169,10 +174,10 @@ fn function(name: &str, deployment: &Deployment, cache: &Cache) -> Function {
         isolation: function.and_then(|function| isolation(function, cache)),
         deploys: deployment.deploys,
         last_deploy: deployment.deployed_at.map(timestamp),
-        last_error: deployment
-            .last_error
-            .as_ref()
-            .map(|error| LastError { at: timestamp(error.at), message: error.message.clone() }),
+        last_error: unloadable.or_else(|| {
+            let error = deployment.last_error.as_ref()?;
+            Some(LastError { at: timestamp(error.at), message: error.message.clone() })
+        }),
         unwatched: deployment.unwatched.clone(),
     }
 }

@@ -85,8 +85,7 @@ impl Collector for MetricsExporter {
         let loaded = deployments.iter().filter_map(|(_, deployment)| deployment.function.as_ref());
         let loaded = loaded.filter(|function| self.cache.holds(&function.key)).count();
         gauge(&mut encoder, "fezz_functions_loaded", "Functions that are loaded now.", loaded)?;
-        let mapped =
-            "Libraries ever mapped by this process; they stay mapped, and about 1,000 are the limit.";
+        let mapped = "Libraries ever mapped by this process; they stay mapped.";
         gauge(&mut encoder, "fezz_libraries_mapped", mapped, self.cache.mapped())?;
         let previous = "Functions that serve an earlier deployment, since the present one fails.";
         let is_previous =

@@ -12,7 +12,7 @@ pub(crate) struct Permit(Arc<Function>);
 
 impl Permit {
     /// A permit, if the function runs fewer calls than it may.
-    pub(super) fn acquire(function: &Arc<Function>) -> Result<Self, CallError> {
+    pub(crate) fn acquire(function: &Arc<Function>) -> Result<Self, CallError> {
         let limit = function.limits.max_concurrency;
         if !function.calls.begin(limit) {
             return Err(CallError::Full { limit });

@@ -27,13 +27,14 @@ use http_body::Body as _;
 
 pub(crate) use blocking_pool::BlockingPool;
 pub(crate) use body::BodyError;
+pub(crate) use concurrency::Permit;
 pub(crate) use request::{CallRequest, Head, REQUEST_ID};
 
 use crate::function::Function;
 use crate::load::{CallMode, Loaded, LoadedLibrary};
 use blocking::Delivery;
 use body::BodyReader;
-use concurrency::{Permit, check_overload};
+use concurrency::check_overload;
 use polled::Polled;
 use reply_pacer::ReplyPacer;
 

@@ -3,7 +3,9 @@
 //! [`Watcher`] notices that something has changed, [`Registry`] has the folder deployed and publishes the next
 //! [`Catalog`].
 
+mod activate;
 mod aliases;
+mod backoff;
 mod deploy;
 mod durable;
 mod history;
@@ -21,6 +23,8 @@ use std::time::Duration;
 
 use fezz_isolation::host::Defaults;
 
+pub(crate) use activate::{Activate, NotActivated};
+pub(crate) use backoff::retry_delay;
 pub use deploy::{own_program, probe};
 pub(crate) use last_good::LastGood;
 pub(crate) use registry::{Deployment, Registry};

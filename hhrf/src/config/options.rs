@@ -15,6 +15,8 @@ use crate::{call, catalog, http, load, serve, supervise};
 
 const GIB: u64 = 1 << 30;
 pub(super) const DEFAULT_STATE_DIR: &str = "./.fezz";
+/// Elsewhere, each library takes some of the system's few thread-specific keys for good.
+const LIBRARIES_WARNING: u64 = if cfg!(all(target_os = "linux", target_env = "gnu")) { 10_000 } else { 800 };
 
 /// All options, from the gathered values.
 pub(super) fn settings(judge: &mut Judge<'_>) -> Settings {
@@ -82,7 +84,7 @@ fn load(judge: &mut Judge<'_>) -> load::Options {
     load::Options {
         idle: judge.millis("cache_idle_ms", 1..=24 * HOUR_MS, 300_000),
         sweep: judge.millis("cache_sweep_ms", 1..=HOUR_MS, 1_000),
-        libraries_warning: judge.size("libraries_warning", 1..=1_000_000, 800),
+        libraries_warning: judge.size("libraries_warning", 1..=1_000_000, LIBRARIES_WARNING),
     }
 }
 

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fezz_isolation::host::Plan;
+pub(crate) use fezz_manifest::Swap;
 use fezz_manifest::{RouteTable, Version};
 use fezz_runtime::Variables;
 
@@ -37,6 +38,8 @@ pub(crate) struct Function {
     pub(crate) limits: Limits,
     /// Its worker processes; none if it runs in the serving process.
     pub(crate) isolation: Option<Plan>,
+    /// How it takes the place of the build before it.
+    pub(crate) swap: Swap,
     /// Its number in the crash record.
     pub(crate) number: u32,
     /// Why it is not called, if it has crashed the serving process too often.
@@ -62,6 +65,14 @@ impl Function {
 
     /// Whether serving `other` instead would make no difference.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.key == other.key && self.limits == other.limits && self.routes.routes().eq(other.routes.routes())
+        self.key == other.key
+            && self.limits == other.limits
+            && self.swap == other.swap
+            && self.routes.routes().eq(other.routes.routes())
+    }
+
+    /// Whether its code has to be brought up before it can serve instead of `before`.
+    pub(crate) fn needs_activation(&self, before: &Self) -> bool {
+        self.key != before.key && self.quarantined.is_none()
     }
 }

@@ -1,7 +1,5 @@
 //! The errors of all stages in one enum: what [`respond`](super::respond) turns into a response.
 
-use std::sync::Arc;
-
 use super::head_limits::HeadError;
 use super::route::RouteError;
 use crate::call::CallError;
@@ -15,7 +13,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Route(#[from] RouteError),
     #[error(transparent)]
-    Load(#[from] Arc<LoadError>),
+    Load(#[from] LoadError),
     #[error("the function is in quarantine: {0}; deploy another build of it")]
     Quarantined(String),
     #[error(transparent)]

@@ -2,7 +2,9 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use axum::body::Body;
 use futures_util::future::Either;
@@ -10,8 +12,9 @@ use tower::{Layer, Service};
 
 use super::error::Error;
 use super::route::Routed;
-use crate::call::CallRequest;
-use crate::load::{Cache, Loaded};
+use crate::call::{CallRequest, Permit};
+use crate::function::Function;
+use crate::load::{Cache, LoadError, Loaded};
 
 /// A request whose function is loaded.
 #[derive(Debug)]
@@ -66,8 +69,18 @@ where
             if let Some(reason) = &function.quarantined {
                 return Err(Error::Quarantined(reason.clone()));
             }
-            let loaded = cache.get(function).await.inspect_err(|_| _ = function.stats.errors.inc())?;
+            let loaded = load(&cache, function, request.head.since).await?;
             inner.call(Resolved { request, body, loaded }).await
         }))
     }
+}
+
+/// Waits for a load as a call does: within the function's limit of calls and until the request's deadline, and counted.
+async fn load(cache: &Cache, function: &Arc<Function>, since: Instant) -> Result<Loaded, Error> {
+    let _permit = Permit::acquire(function)?;
+    let loaded = cache.get(function, since + function.limits.timeout).await;
+    Ok(loaded.inspect_err(|error| match error {
+        LoadError::Deadline { .. } => _ = function.stats.timeouts.inc(),
+        _ => _ = function.stats.errors.inc(),
+    })?)
 }

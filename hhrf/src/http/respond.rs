@@ -28,6 +28,7 @@ use super::request::Received;
 use super::route::{RouteError, RouteMatch, WithRoute};
 use crate::call::{BodyError, CallError};
 use crate::function::{RouteStats, method_label};
+use crate::load::{LoadError, seconds};
 
 /// Say which function answered, and which build of it.
 const FUNCTION: HeaderName = HeaderName::from_static("x-fezz-function");
@@ -218,6 +219,8 @@ struct Problem<'a> {
 }
 
 /// The detail where the fault is not the client's: the cause is for the log alone.
+const NOT_LOADED: &str =
+    "the function cannot be loaded at the moment; the log has the cause under this request's id";
 const FAILED: &str = "the function or its host failed; the log has the cause under this request's id";
 
 fn problem(failed: &WithRoute<Error>, request_id: &str, expose_panics: bool) -> Response<Body> {
@@ -234,7 +237,12 @@ fn problem(failed: &WithRoute<Error>, request_id: &str, expose_panics: bool) -> 
     let mut response = problem_response(&problem);
     match error {
         Error::Route(RouteError::MethodNotAllowed { allow, .. }) => set(&mut response, ALLOW, allow),
-        Error::Call(CallError::Full { .. }) => set(&mut response, RETRY_AFTER, "1"),
+        Error::Load(LoadError::Failed { again, .. }) => {
+            set(&mut response, RETRY_AFTER, &seconds(*again).to_string());
+        }
+        Error::Call(CallError::Full { .. } | CallError::NotStarted(_)) => {
+            set(&mut response, RETRY_AFTER, "1")
+        }
         Error::Call(CallError::Resting { again }) => {
             set(&mut response, RETRY_AFTER, &again.as_secs().max(1).to_string());
         }
@@ -276,18 +284,20 @@ fn status(error: &Error) -> StatusCode {
         Error::Route(RouteError::MethodNotAllowed { .. }) => StatusCode::METHOD_NOT_ALLOWED,
         Error::Route(_) => StatusCode::NOT_FOUND,
         Error::Quarantined(_) => StatusCode::SERVICE_UNAVAILABLE,
-        Error::Load(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        Error::Load(LoadError::Deadline { .. }) => StatusCode::GATEWAY_TIMEOUT,
+        Error::Load(_) => StatusCode::SERVICE_UNAVAILABLE,
         Error::Call(error) => match error {
             CallError::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             CallError::Body(BodyError::Timeout { .. }) => StatusCode::REQUEST_TIMEOUT,
             CallError::Body(BodyError::Broken(_)) => StatusCode::BAD_REQUEST,
-            CallError::Full { .. } | CallError::Resting { .. } | CallError::Overloaded { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            CallError::Full { .. }
+            | CallError::Resting { .. }
+            | CallError::Overloaded { .. }
+            | CallError::NotStarted(_) => StatusCode::SERVICE_UNAVAILABLE,
             CallError::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
-            CallError::Reply(ReplyError::Panicked(_) | ReplyError::Failed(_))
-            | CallError::NotStarted(_)
-            | CallError::Lost => StatusCode::INTERNAL_SERVER_ERROR,
+            CallError::Reply(ReplyError::Panicked(_) | ReplyError::Failed(_)) | CallError::Lost => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             CallError::Reply(_) | CallError::Crashed(_) => StatusCode::BAD_GATEWAY,
         },
     }
@@ -297,7 +307,10 @@ fn status(error: &Error) -> StatusCode {
 fn detail(error: &Error, status: StatusCode, expose_panics: bool) -> String {
     match error {
         Error::Call(CallError::Reply(ReplyError::Panicked(_))) if expose_panics => error.to_string(),
-        Error::Quarantined(_) => error.to_string(),
+        Error::Quarantined(_) | Error::Load(LoadError::Deadline { .. }) => error.to_string(),
+        Error::Load(LoadError::Failed { .. }) | Error::Call(CallError::NotStarted(_)) => {
+            NOT_LOADED.to_owned()
+        }
         Error::Call(
             CallError::Full { .. }
             | CallError::Deadline { .. }

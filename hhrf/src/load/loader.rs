@@ -1,34 +1,21 @@
-//! Loading functions and shutting them down, never both at once for the same library.
-//!
-//! A library stays mapped for the life of the process, so that a function which was evicted and is loaded again finds its
-//! own statics. It is *up* between `fezz_init` and `fezz_shutdown`. The shutdown follows the last call; if a request loads
-//! the function again before the shutdown has begun, it stays up.
+//! Loading functions: opening a library and running its `fezz_init`, or starting a pool of workers.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use fezz_isolation::host::{Plan, Pool, PoolContext, Spec};
-use fezz_runtime::ffi::{
-    Call, HostTable, Identity, Keep, Library, OpenError, Reply, ReplyBody, ReplyError, RequestSource, Task,
-};
+use fezz_runtime::ffi::{HostTable, Identity, Library};
 use fezz_runtime::sys::crash_record;
-use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::function::{Function, FunctionKey, Stats};
-
-/// Why a function could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LoadError {
-    #[error("the function could not be loaded: {0}")]
-    Open(#[from] OpenError),
-    #[error("the function could not be loaded: the host is ending")]
-    Ending,
-}
+use super::error::LoadFailure;
+use super::library::{LoadedLibrary, Mapping, on_own_thread};
+use super::wear::Wear;
+use crate::function::{Function, Stats};
 
 /// A function that is ready to be called.
 #[derive(Clone, Debug)]
@@ -39,66 +26,33 @@ pub(crate) enum Loaded {
     Workers(Arc<Pool>),
 }
 
-/// How a function's calls are run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CallMode {
-    /// On a thread that may block.
-    Blocking,
-    /// In place, by polling.
-    Polled,
-}
-
-/// A library that is up. Calls hold it; the last one to drop it shuts the function down.
-#[derive(Debug)]
-pub(crate) struct LoadedLibrary {
-    library: Arc<Library>,
-    mapping: Arc<Mapping>,
-    generation: u64,
-    key: Arc<FunctionKey>,
-    evicted: AtomicBool,
-    /// The function's number in the crash record.
-    number: u32,
-    /// Counts this library, and then its shutdown, among what the end of the host waits for.
-    token: TaskTrackerToken,
-    runtime: Handle,
-}
-
-/// One mapped library, over all of its loads.
-#[derive(Debug, Default)]
-struct Mapping(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    up: bool,
-    /// Counts loads: a shutdown is only for the latest.
-    generation: u64,
-    /// Made at the first load, and the same for all: other settings are another library.
-    table: Option<&'static HostTable>,
-}
-
-impl Mapping {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Loaded {
+    /// It has left the cache: calls that hold it go on, new ones do not find it.
+    pub(super) fn evicted(&self) {
+        if let Self::Library(library) = self {
+            library.evicted();
+        }
     }
 }
 
 /// Loads functions; knows every library that is mapped.
 #[derive(Debug)]
-pub(crate) struct Loader {
+pub(super) struct Loader {
     mappings: Mutex<HashMap<PathBuf, Arc<Mapping>>>,
+    /// Tracks the workers of each isolated function.
+    pools: Mutex<HashMap<PathBuf, TaskTracker>>,
     /// Tracks what is loaded, and shutdowns.
     tracker: TaskTracker,
     /// Set at the end of the host: nothing more is loaded.
     ending: AtomicBool,
-    /// From this many mapped libraries on, each further one is a warning.
-    warn_at: usize,
+    wear: Wear,
     context: Arc<PoolContext>,
 }
 
 impl Loader {
-    pub(super) fn new(tracker: TaskTracker, warn_at: usize, context: PoolContext) -> Self {
-        let (mappings, ending, context) = (Mutex::default(), AtomicBool::new(false), Arc::new(context));
-        Self { mappings, tracker, ending, warn_at, context }
+    pub(super) fn new(tracker: TaskTracker, wear: Wear, context: PoolContext) -> Self {
+        let (ending, context) = (AtomicBool::new(false), Arc::new(context));
+        Self { mappings: Mutex::default(), pools: Mutex::default(), tracker, ending, wear, context }
     }
 
     /// Loads nothing from here on.
@@ -106,73 +60,99 @@ impl Loader {
         self.ending.store(true, Ordering::Release);
     }
 
-    fn token(&self) -> Result<TaskTrackerToken, LoadError> {
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    pub(super) const fn wear(&self) -> &Wear {
+        &self.wear
+    }
+
+    fn token(&self) -> Result<TaskTrackerToken, LoadFailure> {
         let token = self.tracker.token();
-        if self.ending.load(Ordering::Acquire) { Err(LoadError::Ending) } else { Ok(token) }
+        if self.is_ending() { Err(LoadFailure::Ending) } else { Ok(token) }
     }
 
-    /// Loads the function on a thread that may block: constructors and `fezz_init` take their time. An isolated one
-    /// is loaded by its workers.
-    pub(super) async fn load(self: Arc<Self>, function: Arc<Function>) -> Result<Loaded, LoadError> {
+    /// Loads the function, on a thread of its own: constructors and `fezz_init` may never return. An isolated one is
+    /// loaded by its workers.
+    pub(super) async fn load(self: &Arc<Self>, function: &Arc<Function>) -> Result<Loaded, LoadFailure> {
         if let Some(plan) = &function.isolation {
-            let pool = Pool::start(spec(&function, plan), Arc::clone(&self.context), self.token()?);
-            return Ok(Loaded::Workers(Arc::new(pool)));
+            return Ok(Loaded::Workers(Arc::new(self.start_pool(function, plan)?)));
         }
-        let load = move || self.load_blocking(&function).map(Arc::new);
-        let loaded = tokio::task::spawn_blocking(load).await.unwrap_or(Err(LoadError::Ending));
-        loaded.map(Loaded::Library)
+        let (this, function) = (Arc::clone(self), Arc::clone(function));
+        let (done, wait) = oneshot::channel();
+        // Without a receiver the host is ending.
+        let load = move || _ = done.send(this.load_blocking(&function));
+        on_own_thread("load", load).map_err(LoadFailure::Thread)?;
+        let library = wait.await.unwrap_or(Err(LoadFailure::Lost))?;
+        Ok(Loaded::Library(Arc::new(library)))
     }
 
-    fn load_blocking(&self, function: &Arc<Function>) -> Result<LoadedLibrary, LoadError> {
+    fn load_blocking(&self, function: &Function) -> Result<LoadedLibrary, LoadFailure> {
         let token = self.token()?;
-        let number = function.number;
-        let _inside = crash_record::enter(number);
+        let _inside = crash_record::enter(function.number);
         let library = Library::open(&function.library)?;
         let mapping = self.mapping(&function.library);
-        let mut state = mapping.lock();
-        if !state.up {
-            let table = *state.table.get_or_insert_with(|| table(function));
-            library.init(table)?;
-            state.up = true;
-            function.stats.cold_starts.inc();
+        Ok(LoadedLibrary::load(library, mapping, function, || table(function), token)?)
+    }
+
+    fn start_pool(&self, function: &Function, plan: &Plan) -> Result<Pool, LoadFailure> {
+        let token = self.token()?;
+        let workers = TaskTracker::new();
+        let pool = Pool::start(spec(function, plan), Arc::clone(&self.context), workers.token());
+        workers.close();
+        let mut pools = lock(&self.pools);
+        pools.retain(|_, workers| !workers.is_empty());
+        pools.insert(function.library.clone(), workers.clone());
+        drop(pools);
+        tokio::spawn(async move {
+            workers.wait().await;
+            drop(token);
+        });
+        Ok(pool)
+    }
+
+    /// Waits until nothing of this build runs any more: its `fezz_shutdown` has returned, or its workers have ended.
+    pub(super) async fn until_down(&self, function: &Function) {
+        if function.isolation.is_some() {
+            let workers = lock(&self.pools).get(&function.library).cloned();
+            if let Some(workers) = workers {
+                workers.wait().await;
+            }
+            return;
         }
-        state.generation += 1;
-        let generation = state.generation;
-        drop(state);
-        tracing::debug!(function = function.name(), generation, "loaded");
-        Ok(LoadedLibrary {
-            library: Arc::new(library),
-            mapping,
-            generation,
-            key: Arc::clone(&function.key),
-            evicted: AtomicBool::new(false),
-            number,
-            token,
-            runtime: Handle::current(),
-        })
+        let mapping = lock(&self.mappings).get(&function.library).cloned();
+        if let Some(mapping) = mapping {
+            mapping.until_down().await;
+        }
     }
 
     /// The number of libraries that this process has mapped; they stay mapped.
     pub(super) fn mapped(&self) -> usize {
-        self.mappings.lock().unwrap_or_else(PoisonError::into_inner).len()
+        lock(&self.mappings).len()
+    }
+
+    /// Whether libraries are mapped that are not up: a fresh process would have what they hold.
+    pub(super) fn has_old_mappings(&self) -> bool {
+        lock(&self.mappings).values().any(|mapping| !mapping.is_up())
     }
 
     fn mapping(&self, library: &Path) -> Arc<Mapping> {
-        let mut mappings = self.mappings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mappings = lock(&self.mappings);
         if let Some(known) = mappings.get(library) {
             return Arc::clone(known);
         }
-        let mapping = Arc::clone(mappings.entry(library.to_owned()).or_default());
+        let mapping = Arc::new(Mapping::new());
+        mappings.insert(library.to_owned(), Arc::clone(&mapping));
         let mapped = mappings.len();
         drop(mappings);
-        if mapped >= self.warn_at {
-            tracing::warn!(
-                mapped,
-                "libraries stay mapped, and about 1,000 end the process: plan a restart of the host"
-            );
-        }
+        self.wear.mapped(mapped);
         mapping
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn table(function: &Function) -> &'static HostTable {
@@ -195,70 +175,5 @@ fn spec(function: &Function, plan: &Plan) -> Spec {
         variables: function.variables.clone(),
         plan: plan.clone(),
         observer: Arc::<Stats>::clone(&function.stats),
-    }
-}
-
-impl Loaded {
-    /// It has left the cache: calls that hold it go on, new ones do not find it.
-    pub(super) fn evicted(&self) {
-        if let Self::Library(library) = self {
-            library.evicted.store(true, Ordering::Release);
-        }
-    }
-}
-
-impl LoadedLibrary {
-    /// Whether this is the library of the function with this very key.
-    pub(super) fn is_of(&self, key: &Arc<FunctionKey>) -> bool {
-        Arc::ptr_eq(&self.key, key)
-    }
-
-    pub(super) fn is_evicted(&self) -> bool {
-        self.evicted.load(Ordering::Acquire)
-    }
-
-    /// How its calls are run.
-    pub(crate) fn call_mode(&self) -> CallMode {
-        if self.library.is_polled() { CallMode::Polled } else { CallMode::Blocking }
-    }
-
-    /// Whether the function reads request bodies as streams.
-    pub(crate) fn streams_bodies(&self) -> bool {
-        self.library.streams_bodies()
-    }
-
-    /// Starts a call that is polled; none if calls have to be made with [`fetch`](Self::fetch).
-    pub(crate) fn start<S: RequestSource>(&self, call: Call<S>, left: Duration) -> Option<Task<S>> {
-        self.library.start(call, Some(left))
-    }
-
-    /// Runs one call on this thread.
-    pub(crate) fn fetch<S: RequestSource>(
-        self: &Arc<Self>,
-        call: &Call<S>,
-        left: Duration,
-    ) -> Result<Reply<ReplyBody>, ReplyError> {
-        let _inside = crash_record::enter(self.number);
-        let keep: Keep = Arc::<Self>::clone(self);
-        self.library.fetch(call, Some(left)).into_reply(keep)
-    }
-}
-
-impl Drop for LoadedLibrary {
-    fn drop(&mut self) {
-        let (library, mapping, generation) =
-            (Arc::clone(&self.library), Arc::clone(&self.mapping), self.generation);
-        let (key, number, token) = (Arc::clone(&self.key), self.number, self.token.clone());
-        // Not here: this may be a thread that must not block.
-        self.runtime.spawn_blocking(move || {
-            let _inside = crash_record::enter(number);
-            let mut state = mapping.lock();
-            if state.up && state.generation == generation {
-                library.shutdown();
-                state.up = false;
-                tracing::debug!(function = key.name, generation, "shut down");
-            }
-            drop(token);
-        });
     }
 }

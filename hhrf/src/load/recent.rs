@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapWeak;
 
-use super::loader::LoadedLibrary;
+use super::library::LoadedLibrary;
 use crate::function::FunctionKey;
 
 /// A power of two. Functions that share an entry displace each other, and are then looked up in moka.

@@ -8,13 +8,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use fezz_isolation::host::{PoolContext, PoolOptions, Spawner, remove_groups_of_dead_hosts};
 use fezz_runtime::sys::crash_record;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 pub(crate) use connection::Options as ConnectionOptions;
@@ -37,8 +37,6 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 const HAND_OVER: &str = "hand-over";
 /// Interval of heartbeats: the process accepts connections.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(250);
-/// Poll interval for the mapped-library count.
-const MAPPED_POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Poll interval for functions that want workers without a call.
 const WARM_POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// The most connections of the admin listener.
@@ -114,7 +112,8 @@ pub(crate) async fn serve(options: Options, inherited: Option<Inherited>) -> Res
     let catalog: Arc<ArcSwap<Catalog>> = Arc::default();
     let (cache, all_shut_down) = Cache::start(&options.load, pool_context(&options.pool));
     let (sender, dropped) = mpsc::unbounded_channel();
-    let registry = Registry::open(&options.catalog, quarantined, Arc::clone(&catalog), sender)?;
+    let loader = Arc::new(cache.clone());
+    let registry = Registry::open(&options.catalog, quarantined, Arc::clone(&catalog), loader, sender)?;
     let registry = Arc::new(registry);
     let unmatched = Arc::default();
     let readiness = Readiness::default();
@@ -152,7 +151,7 @@ pub(crate) async fn serve(options: Options, inherited: Option<Inherited>) -> Res
     tracing::info!(%address, functions = catalog.load().functions().len(), "listening");
 
     let hand_over = supervisor.map(|(supervisor, hand_over)| {
-        tokio::spawn(report(supervisor, cache.clone(), options.load.libraries_warning));
+        tokio::spawn(report(supervisor, cache.wear()));
         hand_over
     });
     let serve = |stream, address, place| connections.serve(stream, address, place);
@@ -223,12 +222,15 @@ async fn end(
 }
 
 /// Tells the supervisor that this process serves, and when it has to be replaced.
-async fn report(supervisor: SupervisorHandle, cache: Cache, libraries_max: usize) {
+async fn report(supervisor: SupervisorHandle, mut wear: watch::Receiver<Option<String>>) {
     supervisor.ready().await;
-    while cache.mapped() < libraries_max {
-        tokio::time::sleep(MAPPED_POLL_INTERVAL).await;
+    // Each time: a hand-over may have failed.
+    while wear.changed().await.is_ok() {
+        let reason = wear.borrow_and_update().clone();
+        if let Some(reason) = reason {
+            supervisor.worn_out(reason).await;
+        }
     }
-    supervisor.worn_out(format!("{} libraries are mapped", cache.mapped())).await;
 }
 
 /// Keeps functions loaded that want workers without a call.
@@ -239,7 +241,7 @@ async fn keep_warm(catalog: Arc<ArcSwap<Catalog>>, cache: Cache) {
         for function in catalog.load().functions() {
             if function.isolation.as_ref().is_some_and(|plan| plan.min > 0) {
                 // A pool reports its errors itself.
-                let _ = cache.get(function).await;
+                let _ = cache.get(function, Instant::now() + WARM_POLL_INTERVAL).await;
             }
         }
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use fezz_isolation::host::kill_orphans_of_host;
 use fezz_runtime::sys::crash_record::{self, Crash, RECORD_BYTES};
-use fezz_runtime::sys::{Shared, pidfd, send_with_fds, wait_on};
+use fezz_runtime::sys::{Shared, pidfd, send_with_fds, static_tls, wait_on};
 use rustix::process::{Pid, Signal, WaitIdOptions, kill_process, waitid};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
@@ -80,6 +80,7 @@ impl Child {
             command.env_remove(variable);
         }
         let child = command
+            .envs(static_tls::variable())
             .arg0("hhrf: serving")
             .arg("--supervised")
             .stdin(Stdio::from(OwnedFd::from(theirs)))

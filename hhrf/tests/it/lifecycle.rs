@@ -210,7 +210,7 @@ fn a_function_that_refuses_to_start_is_not_deployed() {
 }
 
 #[test]
-fn a_function_that_refuses_to_start_in_the_host_alone_is_500() {
+fn a_function_that_refuses_to_start_in_the_host_alone_is_503() {
     let host = Host::new();
     // A probe's data directory is a scratch folder, and not named after the function.
     let only_in_the_host = "host->data_dir.ptr[host->data_dir.len - 1] == 'e' ? 7 : 0";
@@ -219,7 +219,14 @@ fn a_function_that_refuses_to_start_in_the_host_alone_is_500() {
         .function("life@1.0.0", &refusing, &[("GET", "/")])
         .function("fix@latest", &fixture(), ROUTES)
         .start();
-    host.get("/rpc/life@1.0.0").assert_problem(500);
+    let answer = host.get("/rpc/life@1.0.0");
+    assert_eq!(answer.assert_problem(503).header("retry-after"), Some("1"));
+    let status = host.status("life@1.0.0");
+    assert_eq!(status["state"], "failed", "{status}");
+    assert!(
+        status["last_error"]["message"].as_str().is_some_and(|text| text.contains("answered 7")),
+        "{status}"
+    );
     let line = host.wait_for_log(|line| line.message().contains("fezz_init answered 7"));
     assert_eq!(line.field("function"), "life@1.0.0");
     host.get("/rpc/fix/ping").assert_status(200);

@@ -19,6 +19,7 @@ mod layout;
 mod leaks;
 mod lifecycle;
 mod limits;
+mod loading;
 mod postgres;
 mod probes;
 mod processes;

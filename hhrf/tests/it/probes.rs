@@ -1,11 +1,12 @@
 //! Libraries that are refused, or that go wrong while they are probed: the folder's last good version goes on.
 
 use std::fs;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fezz_testkit::{Host, Stage, c_library, manifest};
-use rustix::process::Signal;
+use fezz_testkit::{Host, Running, Stage, c_library, manifest};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::swaps::CLIENTS;
@@ -159,4 +160,68 @@ fn an_init_that_lacks_something_is_tried_again_at_the_next_rescan() {
     fs::write(needed, "").expect("written");
     stage.until_state("needs@1.0.0", "serving");
     stage.host.get("/rpc/needs@1.0.0").assert_status(200).assert_text("it is there");
+}
+
+/// The probes of a function that run now.
+fn probes_of(host: &Running, name: &str) -> Vec<u32> {
+    let role = format!("hhrf: probe {name}\0");
+    let is_it = |pid: &u32| {
+        let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        arguments.starts_with(role.as_bytes())
+    };
+    children(host.serving_pid()).into_iter().filter(is_it).collect()
+}
+
+fn kill(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
+    // It may have ended by itself.
+    let _ = kill_process(pid, Signal::KILL);
+}
+
+#[test]
+fn a_probe_that_is_killed_says_nothing_about_its_library() {
+    let stage = Stage::start_with(|host| host.env("HHRF_RESCAN_MS", "3600000"));
+    let folder = stage.folder("slow@1.0.0");
+    folder.create(&with_constructor(stage.host.host(), "slow", "sleep(1);"));
+    // Once is as good as not at all; more often than it is tried again at once, and it waits for the next attempt.
+    for kills in 1..=4 {
+        let probes = stage.host.until(|host| probes_of(host, "slow@1.0.0"), |probes| !probes.is_empty());
+        probes.iter().copied().for_each(kill);
+        stage.host.until(|host| probes_of(host, "slow@1.0.0"), |now| !now.contains(&probes[0]));
+        if kills == 3 {
+            stage.until_error("slow@1.0.0", "SIGKILL");
+        }
+    }
+    stage.until_state("slow@1.0.0", "serving");
+}
+
+#[test]
+fn a_crash_that_the_bytes_do_not_decide_is_tried_again() {
+    let stage = Stage::start_with(|host| host.env("HHRF_RESCAN_MS", "3600000"));
+    let needed = stage.host.host().root().join("needed");
+    let code = format!("if (access(\"{}\", F_OK) != 0) abort();", needed.display());
+    stage.f.overwrite(&with_constructor(stage.host.host(), "needs", &code));
+    stage.until_error("f@1.0.0", "crashed or ended the process");
+    stage.assert_build(1);
+    fs::write(needed, "").expect("written");
+    stage.until_state("f@1.0.0", "serving");
+    let log = stage.host.log();
+    let told = log.iter().filter(|line| line.message().contains("crashed or ended the process"));
+    assert_eq!(told.count(), 1, "each state of a folder is told once: {log:#?}");
+}
+
+#[test]
+fn a_state_folder_that_forbids_programs_is_tried_again() {
+    let stage =
+        Stage::start_with(|host| host.state_on_a_disk_of("8m,noexec").env("HHRF_RESCAN_MS", "3600000"));
+    stage.until_error("f@1.0.0", "failed to map segment");
+    let mut remount = Command::new("nsenter");
+    remount.args(["--target", &stage.host.pid().to_string(), "--mount"]);
+    if !rustix::process::geteuid().is_root() {
+        remount.args(["--user", "--preserve-credentials"]);
+    }
+    remount.args(["mount", "-o", "remount,exec"]).arg(stage.host.host().disk());
+    assert!(remount.status().expect("nsenter is there").success());
+    stage.until_state("f@1.0.0", "serving");
+    stage.assert_build(1);
 }

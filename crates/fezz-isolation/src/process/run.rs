@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use fezz_runtime::ffi::{HostTable, Identity, Library};
-use fezz_runtime::sys::{Shared, receive_with_fds};
+use fezz_runtime::sys::{Shared, THREAD_STACK_BYTES, receive_with_fds, static_tls};
 use rustix::io::dup;
 
 use crate::protocol::{Claims, Decoder, Encoder, FrameHeader, FrameKind, HEADER_LEN, Ready, Setup};
@@ -77,6 +77,7 @@ impl WorkerProcess {
         log::start(records, setup.log_level);
         let library = Library::open(&setup.library).map_err(|error| error.to_string())?;
         let variables = std::env::vars_os()
+            .filter(|(name, _)| !name.to_str().is_some_and(static_tls::is_variable))
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let table = HostTable::leak(Identity {
             id: setup.id,
@@ -97,7 +98,11 @@ impl WorkerProcess {
         let Ok(connections) = connections.collect::<io::Result<Vec<_>>>() else { return false };
         let mut connections = connections.into_iter();
         let Some(first) = connections.next() else { return false };
-        let others: Vec<_> = connections.map(|slot| thread::spawn(move || slot.serve())).collect();
+        let start = |slot: CallServer| {
+            let thread = thread::Builder::new().stack_size(THREAD_STACK_BYTES);
+            thread.spawn(move || slot.serve())
+        };
+        let Ok(others) = connections.map(start).collect::<io::Result<Vec<_>>>() else { return false };
         let mut ended = first.serve();
         for other in others {
             ended = other.join().unwrap_or_else(|_| Err(io::Error::other("panic"))).and(ended);

@@ -34,6 +34,7 @@ fn full() -> Value {
         "timeout_ms": 5000,
         "max_body_bytes": 1048576,
         "max_concurrency": 64,
+        "swap": "stop-first",
         "isolation": "process",
         "workers": { "min": 1, "max": 4, "spare": 1 },
         "worker_concurrency": 2,

@@ -1,6 +1,6 @@
 //! The value of each key: its type, its limits and its rules.
 
-use fezz_manifest::{Manifest, Methods};
+use fezz_manifest::{Manifest, Methods, Swap};
 use serde_json::{Value, json};
 
 use crate::{expect_problems, full, parse, with};
@@ -150,4 +150,14 @@ fn the_number_of_routes_has_limits() {
     expect_problems(&with("/routes", json!([])), &[("$.routes", "must have a route")]);
     assert!(parse(&with("/routes", json!(routes(1024)))).is_ok());
     expect_problems(&with("/routes", json!(routes(1025))), &[("$.routes", "at most 1024")]);
+}
+
+#[test]
+fn a_swap_is_one_of_two_words() {
+    assert_eq!(parse(&full()).unwrap().swap, Swap::StopFirst);
+    assert_eq!(parse(&with("/swap", json!("start-first"))).unwrap().swap, Swap::StartFirst);
+    let mut bare = full();
+    bare.as_object_mut().expect("an object").remove("swap");
+    assert_eq!(parse(&bare).unwrap().swap, Swap::StartFirst);
+    expect_problems(&with("/swap", json!("stop_first")), &[("$.swap", "did you mean \"stop-first\"?")]);
 }

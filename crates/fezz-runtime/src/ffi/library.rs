@@ -46,6 +46,20 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether this process has run out of what loading takes, and a fresh one has it: room for static thread-locals,
+    /// memory maps, memory.
+    #[must_use]
+    pub fn is_wear(&self) -> bool {
+        // dlopen(3) has no codes, but these texts, which are not translated: the host sets no locale.
+        let Self::Load(error) = self else { return false };
+        let reason = reason(error);
+        ["static TLS", "Cannot allocate memory", "cannot allocate", "cannot create"]
+            .iter()
+            .any(|text| reason.contains(text))
+    }
+}
+
 /// A loaded library and its function table. The mapping stays when this is dropped.
 #[derive(Debug)]
 pub struct Library {

@@ -8,6 +8,7 @@
 pub mod crash_record;
 mod descriptor_passing;
 mod descriptors;
+mod end;
 mod lease;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -15,6 +16,9 @@ mod linux;
 mod other;
 pub mod scheduling;
 mod shared_memory;
+pub mod static_tls;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub mod thread_keys;
 
 #[cfg(target_os = "linux")]
 use linux as platform;
@@ -23,9 +27,11 @@ use other as platform;
 
 pub use descriptor_passing::{MAX_FDS, receive_with_fds, send_with_fds};
 pub use descriptors::{adopt, wait_on};
+pub use end::end_process;
 pub use lease::{Lease, lease};
 pub use platform::{die_with_parent, pidfd, seal_writes, set_process_name, spawn_without_huge_pages};
 pub use shared_memory::Shared;
+pub use static_tls::THREAD_STACK_BYTES;
 
 /// Whether this system has what the supervisor and worker processes need.
 pub const SUPERVISES: bool = cfg!(target_os = "linux");

@@ -5,9 +5,12 @@
 
 mod contents;
 mod dropped;
+mod failures;
 mod fingerprint;
 mod library_headers;
 mod probe;
+mod probe_clock;
+mod probe_log;
 mod variables;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -24,8 +27,9 @@ use tokio::sync::mpsc;
 
 use super::history::Build;
 use super::store::{self, Store};
-use super::{OpenError, Options};
+use super::{NotActivated, OpenError, Options};
 use crate::function::{Calls, Function, FunctionKey, Limits, Quarantined, Retirement, Stats, Tag};
+use failures::BadLibrary;
 use library_headers::HeaderError;
 use probe::{ProbeError, Prober, Subject};
 use variables::{Secrets, SecretsSource, VariablesError};
@@ -64,20 +68,25 @@ pub(crate) enum DeployError {
     Probe(#[from] ProbeError),
     #[error("{reason}; this very library was refused before, so it was not tried again")]
     KnownBad { reason: String },
+    /// Its probe has failed before, in a way that may pass, and it is too early to try again.
+    #[error("{reason}")]
+    Resting { reason: String, again: Duration },
+    #[error(transparent)]
+    Activate(#[from] NotActivated),
     #[error("its data directory cannot be made: {0}")]
     Data(#[source] io::Error),
 }
 
 impl DeployError {
-    /// Whether the library is at fault: deploying it again would fail again.
+    /// Whether the library's bytes decide it: deploying them again would fail again.
     const fn is_the_librarys(&self) -> bool {
-        matches!(self, Self::Headers(_) | Self::Probe(_)) && !self.may_pass()
+        matches!(self, Self::Headers(_) | Self::Probe(ProbeError::Unfit(_)))
     }
 
-    /// Whether the same folder may succeed later: a disk is full, a file is being written, `fezz_init` needs a server that
-    /// is down.
+    /// Whether the same folder may succeed later: a disk is full, a file is being written, a probe was killed, `fezz_init`
+    /// needs a server that is down.
     pub(in crate::catalog) const fn may_pass(&self) -> bool {
-        matches!(
+        let of_the_moment = matches!(
             self,
             Self::ReadFolder(_)
                 | Self::Changing
@@ -86,8 +95,11 @@ impl DeployError {
                 | Self::ReadLibrary { .. }
                 | Self::Store(_)
                 | Self::Data(_)
-                | Self::Probe(ProbeError::Run(_) | ProbeError::Init(_))
-        )
+                | Self::Probe(_)
+                | Self::Resting { .. }
+                | Self::Activate(_)
+        );
+        of_the_moment && !self.is_the_librarys()
     }
 }
 
@@ -114,14 +126,6 @@ impl Took {
         let millis = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
         (millis(self.whole), millis(self.probe))
     }
-}
-
-/// A library that failed its check or its probe.
-#[derive(Clone, Debug)]
-struct BadLibrary {
-    digest: Digest,
-    settings: u64,
-    reason: String,
 }
 
 /// Turns folders into functions.
@@ -282,6 +286,7 @@ impl Deployer {
             // In worker processes its crashes cost single requests.
             quarantined: quarantined.filter(|_| isolation.is_none()),
             isolation,
+            swap: manifest.swap,
             variables: variables.clone(),
             library,
             limits,
@@ -301,16 +306,11 @@ impl Deployer {
         if Store::holds(&target, data) {
             return Ok(target);
         }
-        let FunctionKey { digest, settings, .. } = *key;
-        if let Some(bad) = known.bad.as_ref().filter(|bad| bad.digest == digest && bad.settings == settings) {
-            return Err(DeployError::KnownBad { reason: bad.reason.clone() });
-        }
+        let bad = known.bad.as_ref().filter(|bad| bad.is(key));
+        bad.map_or(Ok(()), BadLibrary::check)?;
+        let failures = bad.map_or(0, |bad| bad.failures) + 1;
         let passed = self.examine(&target, key, variables, isolation, data, &mut known.probe).await;
-        known.bad = passed.as_ref().err().filter(|error| error.is_the_librarys()).map(|error| BadLibrary {
-            digest,
-            settings,
-            reason: error.to_string(),
-        });
+        known.bad = passed.as_ref().err().and_then(|error| BadLibrary::new(key, error, failures));
         passed
     }
 

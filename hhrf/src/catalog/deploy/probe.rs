@@ -2,20 +2,26 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use fezz_isolation::host::Plan;
 use fezz_isolation::sandbox::{self, Confinement};
 use fezz_runtime::Variables;
-use fezz_runtime::ffi::{HostTable, Identity, Library};
-use fezz_runtime::sys::die_with_parent;
+use fezz_runtime::ffi::{HostTable, Identity, Library, OpenError};
+use fezz_runtime::sys::{die_with_parent, static_tls};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::probe_clock::ProbeClock;
+use super::probe_log;
 use crate::catalog::store;
 use crate::function::FunctionKey;
 
@@ -23,6 +29,15 @@ use crate::function::FunctionKey;
 const VERDICT: &str = "hhrf-probe: ";
 /// Follows it if the library is valid, but its `fezz_init` failed.
 const INIT: &str = "init: ";
+/// Follows it if the library's bytes decide that it cannot be served.
+const UNFIT: &str = "unfit: ";
+/// How often the clock of a probe is read.
+const READING: Duration = Duration::from_millis(20);
+/// How often a probe is made that something has killed, and the pause before it is made again.
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(200);
+/// SIGKILL, which no library sends to itself by mistake.
+const KILL: i32 = 9;
 /// No more than this of a probe's output is kept.
 const OUTPUT_BYTES: usize = 64 * 1024;
 
@@ -31,12 +46,19 @@ const OUTPUT_BYTES: usize = 64 * 1024;
 pub(crate) enum ProbeError {
     #[error("the probe process cannot be run: {0}")]
     Run(#[from] io::Error),
+    /// Its bytes decide: no other moment makes a difference.
+    #[error("{0}")]
+    Unfit(String),
+    /// May succeed later: another library that it needs may be missing, its folder may not allow programs.
     #[error("{0}")]
     Refused(String),
     /// May succeed later: `fezz_init` may need a server that is down.
     #[error("{0}")]
     Init(String),
-    #[error("the library did not load within {} ms; does a constructor of its hang?", .0.as_millis())]
+    #[error(
+        "the library did not load within {} ms; does a constructor of its hang, its fezz_init or its fezz_shutdown?",
+        .0.as_millis()
+    )]
     Timeout(Duration),
     #[error("the library crashed or ended the process that loaded it: {0}")]
     Crashed(ExitStatus),
@@ -49,6 +71,8 @@ pub(crate) struct Prober {
     /// Holds a folder for each probe that runs.
     scratch: PathBuf,
     timeout: Duration,
+    /// A probe may compute. More of them than there are cores would only be late together.
+    cores: Arc<Semaphore>,
 }
 
 /// The program that this process runs. On Linux it is just that, even after its file was replaced.
@@ -60,51 +84,100 @@ pub fn own_program() -> PathBuf {
 
 impl Prober {
     pub(crate) fn new(timeout: Duration, state: &Path) -> io::Result<Self> {
-        Ok(Self { program: own_program(), scratch: std::path::absolute(state.join("probe"))?, timeout })
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            program: own_program(),
+            scratch: std::path::absolute(state.join("probe"))?,
+            timeout,
+            cores: Arc::new(Semaphore::new(cores)),
+        })
     }
 
-    /// Loads the library and runs its `fezz_init`, in a process with an empty environment and a time limit, and under
-    /// what holds for the function's workers, if it has any.
+    /// Loads the library, runs its `fezz_init` and its `fezz_shutdown`, in a process with an empty environment and a time
+    /// limit, and under what holds for the function's workers, if it has any. What was killed from outside says nothing
+    /// about the library: it is tried again.
     pub(crate) async fn check(
         &self,
-        mut subject: Subject<'_>,
+        subject: Subject<'_>,
         isolation: Option<&Plan>,
     ) -> Result<(), ProbeError> {
-        let scratch = Scratch::new(&self.scratch)?;
-        subject.confinement = isolation.map(|plan| plan.confinement(&subject.library, &scratch.0));
-        let mut child = Command::new(&self.program)
-            .arg0(format!("hhrf: probe {}@{}", subject.id, subject.version))
-            .arg("probe")
-            .arg(&scratch.0)
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        let (input, output) = (child.stdin.take(), child.stdout.take());
-        let subject = serde_json::to_vec(&subject).map_err(io::Error::from)?;
-        let verdict = async {
-            if let Some(mut input) = input {
-                // A probe that has died already says so by its status.
-                let _ = input.write_all(&subject).await;
+        let mut attempt = 1;
+        loop {
+            match self.check_once(&subject, isolation).await {
+                Err(ProbeError::Crashed(status)) if status.signal() == Some(KILL) && attempt < ATTEMPTS => {
+                    tracing::debug!(function = %subject.id, attempt, "a probe was killed");
+                    tokio::time::sleep(PAUSE * attempt).await;
+                    attempt += 1;
+                }
+                verdict => return verdict,
             }
-            let output = read(output).await;
-            (child.wait().await, output)
+        }
+    }
+
+    async fn check_once(&self, subject: &Subject<'_>, isolation: Option<&Plan>) -> Result<(), ProbeError> {
+        let core = Arc::clone(&self.cores).acquire_owned().await.map_err(io::Error::other)?;
+        let scratch = Scratch::new(&self.scratch)?;
+        let confinement = isolation.map(|plan| plan.confinement(&subject.library, &scratch.0));
+        let mut child = self.spawn(subject, &scratch.0)?;
+        let clock = ProbeClock::start(child.id(), self.timeout);
+        let input = serde_json::to_vec(&subject.confined(confinement)).map_err(io::Error::from)?;
+        let (status, output) = tokio::select! {
+            verdict = verdict(&mut child, &input) => verdict,
+            () = over(clock, core) => return Err(ProbeError::Timeout(self.timeout)),
         };
-        let (status, output) = tokio::time::timeout(self.timeout, verdict)
-            .await
-            .map_err(|_| ProbeError::Timeout(self.timeout))?;
         let status = status?;
         let refusal = output.lines().rev().find_map(|line| line.strip_prefix(VERDICT));
         match refusal {
             Some("ok") if status.success() => Ok(()),
-            Some(reason) if status.code() == Some(1) => Err(match reason.strip_prefix(INIT) {
-                Some(reason) => ProbeError::Init(reason.to_owned()),
-                None => ProbeError::Refused(reason.to_owned()),
-            }),
+            Some(reason) if status.code() == Some(1) => Err(refused(reason)),
             _ => Err(ProbeError::Crashed(status)),
         }
+    }
+
+    fn spawn(&self, subject: &Subject<'_>, scratch: &Path) -> io::Result<Child> {
+        Command::new(&self.program)
+            .arg0(format!("hhrf: probe {}@{}", subject.id, subject.version))
+            .arg("probe")
+            .arg(scratch)
+            .env_clear()
+            .envs(static_tls::variable())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+    }
+}
+
+/// Hands a probe its input, and waits for its end.
+async fn verdict(child: &mut Child, subject: &[u8]) -> (io::Result<ExitStatus>, String) {
+    if let Some(mut input) = child.stdin.take() {
+        // A probe that has died already says so by its status.
+        let _ = input.write_all(subject).await;
+    }
+    let output = read(child.stdout.take()).await;
+    (child.wait().await, output)
+}
+
+/// Waits until the time of a probe is over. It has a core as long as it uses that.
+async fn over(mut clock: ProbeClock, core: OwnedSemaphorePermit) {
+    let mut core = Some(core);
+    while !clock.is_over() {
+        tokio::time::sleep(READING).await;
+        clock.read();
+        if clock.rests() {
+            core.take();
+        }
+    }
+}
+
+fn refused(reason: &str) -> ProbeError {
+    if let Some(reason) = reason.strip_prefix(INIT) {
+        return ProbeError::Init(reason.to_owned());
+    }
+    match reason.strip_prefix(UNFIT) {
+        Some(reason) => ProbeError::Unfit(reason.to_owned()),
+        None => ProbeError::Refused(reason.to_owned()),
     }
 }
 
@@ -141,7 +214,7 @@ async fn read(output: Option<impl AsyncRead + Unpin>) -> String {
 }
 
 /// A probe process's standard input. Not arguments, which every user can read: variables may be secrets.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Subject<'a> {
     library: Cow<'a, Path>,
     id: Cow<'a, str>,
@@ -160,15 +233,21 @@ impl<'a> Subject<'a> {
             confinement: None,
         }
     }
+
+    fn confined(&self, confinement: Option<Confinement>) -> Self {
+        Self { confinement, ..self.clone() }
+    }
 }
 
 /// The probe process itself: loads the library that `subject` names, checks what it exports, runs its `fezz_init` with
-/// `scratch` as its data directory, and answers with the line that the host reads and whether it passed.
+/// `scratch` as its data directory and then its `fezz_shutdown`, and answers with the line that the host reads and whether
+/// it passed.
 #[must_use]
 pub fn run(subject: impl io::Read, scratch: &Path) -> (String, bool) {
     // A host that was killed cannot kill its probes, and a constructor may hang for ever. (The signal comes when the
     // thread ends that started the probe; that one waits for it.) Without it the probe works as well.
     let _ = die_with_parent();
+    probe_log::start();
     match load(subject, scratch) {
         Ok(()) => (format!("\n{VERDICT}ok"), true),
         // One line, whatever the loader's message holds.
@@ -182,7 +261,10 @@ fn load(subject: impl io::Read, scratch: &Path) -> Result<(), String> {
     if let Some(confinement) = &subject.confinement {
         sandbox::enter(confinement).map_err(|error| error.to_string())?;
     }
-    let library = Library::open(&subject.library).map_err(|error| error.to_string())?;
+    let library = Library::open(&subject.library).map_err(|error| match error {
+        OpenError::MissingSymbol(_) | OpenError::OtherAbi(_) => format!("{UNFIT}{error}"),
+        error => error.to_string(),
+    })?;
     let variables =
         subject.variables.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned()));
     let table = HostTable::leak(Identity {
@@ -191,5 +273,11 @@ fn load(subject: impl io::Read, scratch: &Path) -> Result<(), String> {
         data_dir: scratch.to_owned(),
         variables: variables.collect(),
     });
-    library.init(table).map_err(|error| format!("{INIT}{error}"))
+    library.init(table).map_err(|error| match probe_log::last_error() {
+        Some(logged) => format!("{INIT}{error} ({logged})"),
+        None => format!("{INIT}{error}"),
+    })?;
+    // As every end of a library: threads that it has started end here, and not in the middle of an exit.
+    library.shutdown();
+    Ok(())
 }

@@ -3,6 +3,9 @@
 use fezz_runtime::Digest;
 use serde::{Deserialize, Serialize};
 
+use super::Files;
+use crate::catalog::store;
+
 /// A line of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::catalog) struct Record {
@@ -49,5 +52,14 @@ impl Record {
             Outcome::Serving(build) => Some(build),
             Outcome::Undeployed => None,
         }
+    }
+}
+
+impl Build {
+    /// Whether it consists of these.
+    pub(in crate::catalog) fn is_of(&self, library: Digest, files: Files<'_>) -> bool {
+        self.digest == library
+            && self.manifest == store::digest(files.manifest)
+            && self.env == files.env.map(store::digest)
     }
 }

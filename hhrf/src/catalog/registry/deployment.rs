@@ -5,12 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use super::absence::Absence;
 use super::restore::Restored;
-use crate::catalog::deploy::{Fingerprint, Known, Took};
+use crate::catalog::deploy::{DeployError, Fingerprint, Known, Took};
+use crate::catalog::retry_delay;
 use crate::function::{Function, Stats};
-
-/// The first delay before a folder is deployed again whose error may pass, and the longest.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 /// One folder.
 #[derive(Clone, Debug, Default)]
@@ -31,8 +28,8 @@ pub(crate) struct Deployment {
     pub(super) absence: Option<Absence>,
     /// How often in a row it was left alone since it was changing.
     pub(super) postponed: u32,
-    /// How long it waits for the next attempt, after one that failed.
-    pub(super) retry: Option<Duration>,
+    /// Attempts in a row that have failed for a reason that may pass.
+    pub(super) failures: u32,
 }
 
 /// A failure, and when it was seen.
@@ -53,7 +50,7 @@ impl Deployment {
     /// Takes over what its folder is now; whether that is anything new.
     pub(super) fn deployed(&mut self, function: Arc<Function>, took: Took) -> bool {
         self.last_error = None;
-        self.retry = None;
+        self.failures = 0;
         if self.function.as_ref().is_some_and(|before| before.is_same(&function)) {
             return false;
         }
@@ -76,9 +73,10 @@ impl Deployment {
     }
 
     /// Notes why its folder does not serve; answers with when to try again, if that may help.
-    pub(super) fn failed(&mut self, message: String, may_pass: bool) -> Option<Duration> {
-        self.last_error = Some(LastError { at: SystemTime::now(), may_pass, message });
-        self.retry = may_pass.then(|| self.retry.map_or(FIRST_RETRY, |last| (last * 2).min(LONGEST_RETRY)));
-        self.retry
+    pub(super) fn failed(&mut self, error: &DeployError) -> Option<Duration> {
+        let may_pass = error.may_pass();
+        self.last_error = Some(LastError { at: SystemTime::now(), may_pass, message: error.to_string() });
+        self.failures = if may_pass { self.failures.saturating_add(1) } else { 0 };
+        may_pass.then(|| self.known.again(error).unwrap_or_else(|| retry_delay(self.failures)))
     }
 }

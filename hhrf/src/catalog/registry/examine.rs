@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::absence::{self, Absence};
 use super::restore::Restored;
 use super::{Deployment, Registry};
-use crate::catalog::deploy::{self, DeployError, Fingerprint, FolderStamp, Known, Took};
+use crate::catalog::deploy::{self, Contents, DeployError, Fingerprint, FolderStamp, Known, Took};
 use crate::catalog::keyed_mutex::KeyGuard;
 use crate::function::Function;
 
@@ -49,6 +49,8 @@ pub(super) enum Change {
         known: Known,
         took: Took,
         result: Box<Result<Arc<Function>, DeployError>>,
+        /// What is to be recorded of it.
+        contents: Option<Contents>,
         /// What serves in its place, where nothing does yet.
         restored: Option<Restored>,
     },
@@ -60,11 +62,14 @@ impl Registry {
         let guard = self.folder_locks.acquire(&name).await;
         let this = Arc::clone(&self);
         // Fails only where the host is ending.
-        let _permit = this.concurrent_scans.acquire().await.ok()?;
+        let permit = this.concurrent_scans.acquire().await.ok()?;
         let runtime = Handle::current();
         // On a thread that may block: libraries are read, hashed and written.
         let examine = move || runtime.block_on(self.examine(name, look));
-        let change = tokio::task::spawn_blocking(examine).await.ok().flatten()?;
+        let mut change = tokio::task::spawn_blocking(examine).await.ok().flatten()?;
+        // A build that never comes up must not hold up other folders.
+        drop(permit);
+        this.bring_up(&mut change).await;
         Some((change, guard))
     }
 
@@ -114,21 +119,17 @@ impl Registry {
         let seen = (before.postponed < MAX_POSTPONED).then_some(&fingerprint);
         let deployed = self.deployer.deploy(&name, seen, &mut before.known).await;
         let took = Took { whole: begin.elapsed(), probe: before.known.probe };
-        let mut fingerprint = Some(fingerprint);
-        let result = match deployed {
+        let fingerprint = Some(fingerprint);
+        match deployed {
             Ok((function, contents)) => {
                 let function = Arc::new(function);
                 self.hold(&function);
-                if !self.record(&function, &contents) {
-                    // The next scan deploys it again, and records it then.
-                    fingerprint = None;
-                }
-                Ok(function)
+                let (known, result, contents) = (before.known, Box::new(Ok(function)), Some(contents));
+                Some(Change::Looked { name, fingerprint, known, took, result, contents, restored: None })
             }
-            Err(DeployError::Changing) => return Some(self.later(name, before, self.settle).await),
-            Err(error) => Err(error),
-        };
-        Some(self.looked(name, before, fingerprint, took, result).await)
+            Err(DeployError::Changing) => Some(self.later(name, before, self.settle).await),
+            Err(error) => Some(self.failed(name, before, fingerprint, took, error).await),
+        }
     }
 
     /// How long to wait until nothing has changed for long enough; none where that is so. The watcher has seen to that
@@ -177,8 +178,8 @@ impl Registry {
     /// A folder of which nothing can be told. What serves, serves on.
     async fn unknown(&self, name: String, before: Option<Deployment>, error: io::Error) -> Option<Change> {
         let took = Took { whole: Duration::ZERO, probe: Duration::ZERO };
-        let result = Err(DeployError::ReadFolder(error));
-        Some(self.looked(name, before.unwrap_or_default(), None, took, result).await)
+        let error = DeployError::ReadFolder(error);
+        Some(self.failed(name, before.unwrap_or_default(), None, took, error).await)
     }
 
     async fn later(&self, name: String, mut before: Deployment, rest: Duration) -> Change {
@@ -188,37 +189,39 @@ impl Registry {
         Change::Later { name, at: Instant::now() + rest, known, absence, postponed, restored }
     }
 
-    async fn looked(
+    /// A folder that cannot be deployed as it is. What serves, serves on.
+    pub(super) async fn failed(
         &self,
         name: String,
         mut before: Deployment,
         fingerprint: Option<Fingerprint>,
         took: Took,
-        result: Result<Arc<Function>, DeployError>,
+        error: DeployError,
     ) -> Change {
-        let mut restored = None;
-        if let Err(error) = &result {
-            // Said once for each state of the folder.
-            let is_known =
-                before.last_error.as_ref().is_some_and(|last| match (&before.fingerprint, &fingerprint) {
-                    (Some(earlier), Some(now)) => now.is_alike(earlier),
-                    (None, None) => last.message == error.to_string(),
-                    _ => false,
-                });
-            restored = self.restored(&name, &mut before).await;
-            let serves = before.function.as_ref().or(restored.as_ref().map(|restored| &restored.function));
-            if !is_known {
-                let serving = serves.map(|function| function.key.digest);
-                deploy::report(self.deployer.folder(), &name, error, serving, took);
-            }
+        // Said once for each state of the folder.
+        let is_known =
+            before.last_error.as_ref().is_some_and(|last| match (&before.fingerprint, &fingerprint) {
+                (Some(earlier), Some(now)) => now.is_alike(earlier),
+                (None, None) => last.message == error.to_string(),
+                _ => false,
+            });
+        let restored = self.restored(&name, &mut before).await;
+        if let Some(Restored { function, .. }) = &restored {
+            let digest = function.key.digest;
+            tracing::warn!(function = name, %digest, "what was deployed last serves on");
         }
-        let known = before.known;
-        Change::Looked { name, fingerprint, known, took, result: Box::new(result), restored }
+        let serves = before.function.as_ref().or(restored.as_ref().map(|restored| &restored.function));
+        if !is_known {
+            let serving = serves.map(|function| function.key.digest);
+            deploy::report(self.deployer.folder(), &name, &error, serving, took);
+        }
+        let (known, result) = (before.known, Box::new(Err(error)));
+        Change::Looked { name, fingerprint, known, took, result, contents: None, restored }
     }
 
     /// What serves where nothing does yet, and the folder does not help: what was served last. Only a process that begins
     /// has not served it itself.
-    async fn restored(&self, name: &str, before: &mut Deployment) -> Option<Restored> {
+    pub(super) async fn restored(&self, name: &str, before: &mut Deployment) -> Option<Restored> {
         if before.function.is_some() || self.begun.load(Ordering::Acquire) {
             return None;
         }

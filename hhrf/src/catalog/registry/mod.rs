@@ -1,6 +1,7 @@
 //! The registry: what is deployed in each folder, its last error, and the catalog built from all of them.
 
 mod absence;
+mod bring_up;
 mod collecting;
 mod deployment;
 mod examine;
@@ -25,7 +26,7 @@ use super::history::{Collector, History};
 use super::keyed_mutex::{KeyGuard, KeyedMutex};
 use super::last_good::LastGood;
 use super::store::Store;
-use super::{Catalog, OpenError, Options};
+use super::{Activate, Catalog, OpenError, Options};
 use crate::function::{Function, FunctionKey, Quarantined};
 use absence::Absence;
 pub(crate) use deployment::Deployment;
@@ -42,6 +43,8 @@ const ALIASES_RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Registry {
     deployer: Deployer,
+    /// Brings new builds up.
+    loader: Arc<dyn Activate>,
     history: History,
     last_good: LastGood,
     collector: Collector,
@@ -71,7 +74,8 @@ struct State {
 
 impl Registry {
     /// A registry in which nothing is deployed yet, which publishes to `catalog`. The keys of functions that nothing holds
-    /// any more go to `dropped`. A build in `quarantined` is not called in this process.
+    /// any more go to `dropped`. A build that replaces another is brought up by `loader` first. A build in `quarantined` is
+    /// not called in this process.
     ///
     /// # Errors
     /// Where the state folder cannot be used, or where the functions folder cannot be read and nothing is known that was
@@ -80,6 +84,7 @@ impl Registry {
         options: &Options,
         quarantined: Vec<Quarantined>,
         catalog: Arc<ArcSwap<Catalog>>,
+        loader: Arc<dyn Activate>,
         dropped: mpsc::UnboundedSender<Arc<FunctionKey>>,
     ) -> Result<Self, OpenError> {
         let state = |source| OpenError::State { folder: options.state_dir.display().to_string(), source };
@@ -93,6 +98,7 @@ impl Registry {
         }));
         Ok(Self {
             deployer: Deployer::new(options, store, quarantined, dropped)?,
+            loader,
             history,
             last_good,
             collector,
@@ -327,7 +333,7 @@ impl State {
                 self.due.insert(name, at);
                 restored.is_some_and(|restored| deployment.restored(restored))
             }
-            Change::Looked { name, fingerprint, known, took, result, restored } => {
+            Change::Looked { name, fingerprint, known, took, result, restored, .. } => {
                 let deployment = self.deployments.entry(name.clone()).or_default();
                 deployment.fingerprint = fingerprint;
                 deployment.known = known;
@@ -336,7 +342,7 @@ impl State {
                 match *result {
                     Ok(function) => deployment.deployed(function, took),
                     Err(error) => {
-                        if let Some(delay) = deployment.failed(error.to_string(), error.may_pass()) {
+                        if let Some(delay) = deployment.failed(&error) {
                             self.due.insert(name, Instant::now() + delay);
                         }
                         restored.is_some_and(|restored| deployment.restored(restored))

@@ -1,6 +1,7 @@
 //! What serves where a folder cannot be deployed as it is: the last record of its history.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use super::Registry;
@@ -33,7 +34,6 @@ impl Registry {
             Ok(function) => {
                 let function = Arc::new(function);
                 self.hold(&function);
-                tracing::warn!(function = name, digest = %build.digest, "what was deployed last serves on");
                 Some(Restored { function, deployed_at })
             }
             Err(error) => {
@@ -41,6 +41,24 @@ impl Registry {
                 None
             }
         }
+    }
+
+    /// What was served last, by another process, if it is another build than `new`.
+    pub(super) async fn predecessor(
+        &self,
+        name: &str,
+        new: &Function,
+        contents: &Contents,
+        known: &mut Known,
+    ) -> Option<Arc<Function>> {
+        if self.begun.load(Ordering::Acquire) {
+            return None;
+        }
+        let (build, _) = self.history.last_good(name).ok()??;
+        if build.is_of(new.key.digest, contents.files()) {
+            return None;
+        }
+        Some(self.restore(name, known).await?.function)
     }
 
     /// Has the function outlive this process; whether that worked.

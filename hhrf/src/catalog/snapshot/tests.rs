@@ -6,7 +6,7 @@ use fezz_manifest::{Methods, Route, RouteTable};
 use super::*;
 use fezz_runtime::{Digest, Variables};
 
-use crate::function::{Calls, FunctionKey, Limits, Retirement, Stats, Tag};
+use crate::function::{Calls, FunctionKey, Limits, Retirement, Stats, Swap, Tag};
 
 fn function(name: &str) -> Arc<Function> {
     let (id, version) = name.split_once('@').unwrap();
@@ -24,6 +24,7 @@ fn function(name: &str) -> Arc<Function> {
         routes: RouteTable::new(&[Route { path: "/".to_owned(), methods: Methods::Any }]).unwrap(),
         limits: Limits { timeout: Duration::from_secs(1), max_body_bytes: 1, max_concurrency: 1 },
         isolation: None,
+        swap: Swap::default(),
         quarantined: None,
         number: 0,
         variables: Variables::default(),

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use fezz_runtime::ffi::log_level;
-use fezz_runtime::sys::{Shared, seal_writes, send_with_fds};
+use fezz_runtime::sys::{Shared, seal_writes, send_with_fds, static_tls};
 use tokio::net::UnixStream;
 use tokio::process::{ChildStderr, ChildStdout};
 use tokio::sync::{Notify, watch};
@@ -116,6 +116,7 @@ fn command(spec: &Spec, context: &PoolContext, number: u64, socket: StdStream) -
         .arg(WORKER_ARGUMENT)
         .env_clear()
         .envs(spec.variables.iter())
+        .envs(static_tls::variable())
         .current_dir(&spec.data_dir)
         .process_group(0)
         .stdin(Stdio::from(OwnedFd::from(socket)))

@@ -1,0 +1,62 @@
+//! Room for static thread-local storage, which glibc sets aside when a process starts.
+//!
+//! Libraries with the initial-exec model (allocators such as mimalloc and jemalloc, much C code) take their thread-locals
+//! from it when they are loaded, and give nothing back. glibc's own reserve of about 1,600 bytes is used up after a few of
+//! them, and `dlopen` fails from then on. Only the environment of a new process can ask for more.
+
+use std::env;
+
+/// The variable that glibc reads its tunables from.
+const VARIABLE: &str = "GLIBC_TUNABLES";
+/// The tunable, and its value in bytes: hundreds of libraries with mimalloc. It is taken from each thread's stack.
+const TUNABLE: &str = "glibc.rtld.optional_static_tls";
+const BYTES: usize = 256 << 10;
+
+/// The stack of a thread that runs functions, in bytes: Rust's default, and what the reserve takes from it.
+pub const THREAD_STACK_BYTES: usize = (2 << 20) + BYTES;
+
+/// The variable that a process has to be started with in which functions are loaded; none where the system has no such
+/// thing.
+#[must_use]
+pub fn variable() -> Option<(&'static str, String)> {
+    let found = env::var(VARIABLE).unwrap_or_default();
+    cfg!(all(target_os = "linux", target_env = "gnu")).then(|| (VARIABLE, with_reserve(&found)))
+}
+
+/// Whether this process was started with it.
+#[must_use]
+pub fn is_reserved() -> bool {
+    variable().is_none_or(|(name, wanted)| env::var(name).is_ok_and(|found| found == wanted))
+}
+
+/// Whether a variable of this name is the host's own, and not a function's.
+#[must_use]
+pub fn is_variable(name: &str) -> bool {
+    name == VARIABLE
+}
+
+/// Tunables with ours; an operator's own value of it stays.
+fn with_reserve(found: &str) -> String {
+    let is_set = found.split(':').any(|pair| pair.split('=').next() == Some(TUNABLE));
+    match found {
+        found if is_set => found.to_owned(),
+        "" => format!("{TUNABLE}={BYTES}"),
+        found => format!("{found}:{TUNABLE}={BYTES}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operators_tunables_stay() {
+        let ours = "glibc.rtld.optional_static_tls=262144";
+        assert_eq!(with_reserve(""), ours);
+        let arena = "glibc.malloc.arena_max=2";
+        assert_eq!(with_reserve(arena), format!("{arena}:{ours}"));
+        let own = "glibc.rtld.optional_static_tls=1024:glibc.malloc.arena_max=2";
+        assert_eq!(with_reserve(own), own);
+        assert_eq!(with_reserve(&with_reserve("")), ours);
+    }
+}

@@ -1,0 +1,191 @@
+//! A library that is up, and its shutdown.
+//!
+//! A library stays mapped for the life of the process, so that a function which was evicted and is loaded again finds its
+//! own statics. It is *up* between `fezz_init` and `fezz_shutdown`. The shutdown follows the last call; if a request loads
+//! the function again before the shutdown has begun, it stays up.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use fezz_runtime::ffi::{
+    Call, HostTable, Keep, Library, OpenError, Reply, ReplyBody, ReplyError, RequestSource, Task,
+};
+use fezz_runtime::sys::scheduling::{Policy, set_policy};
+use fezz_runtime::sys::{THREAD_STACK_BYTES, crash_record};
+use tokio::sync::watch;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use crate::function::{Function, FunctionKey};
+
+/// How a function's calls are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallMode {
+    /// On a thread that may block.
+    Blocking,
+    /// In place, by polling.
+    Polled,
+}
+
+/// A library that is up. Calls hold it; the last one to drop it shuts the function down.
+#[derive(Debug)]
+pub(crate) struct LoadedLibrary {
+    library: Arc<Library>,
+    mapping: Arc<Mapping>,
+    generation: u64,
+    key: Arc<FunctionKey>,
+    evicted: AtomicBool,
+    /// The function's number in the crash record.
+    number: u32,
+    /// Counts this library, and then its shutdown, among what the end of the host waits for.
+    token: TaskTrackerToken,
+}
+
+/// One mapped library, over all of its loads.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    /// Held while `fezz_init` or `fezz_shutdown` runs.
+    state: Mutex<State>,
+    /// Whether it is up, for those who must not wait for the lock.
+    up: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Counts loads: a shutdown is only for the latest.
+    generation: u64,
+    /// Made at the first load, and the same for all: other settings are another library.
+    table: Option<&'static HostTable>,
+}
+
+impl Mapping {
+    pub(super) fn new() -> Self {
+        Self { state: Mutex::default(), up: watch::Sender::new(false) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is between `fezz_init` and the end of `fezz_shutdown`.
+    pub(super) fn is_up(&self) -> bool {
+        *self.up.borrow()
+    }
+
+    /// Waits until `fezz_shutdown` has returned, if it is up.
+    pub(super) async fn until_down(&self) {
+        // Fails only without a sender, which is here.
+        let _ = self.up.subscribe().wait_for(|up| !*up).await;
+    }
+}
+
+impl LoadedLibrary {
+    /// Runs the library's `fezz_init`, unless it is up. Blocks for as long as that takes.
+    pub(super) fn load(
+        library: Library,
+        mapping: Arc<Mapping>,
+        function: &Function,
+        table: impl FnOnce() -> &'static HostTable,
+        token: TaskTrackerToken,
+    ) -> Result<Self, OpenError> {
+        let mut state = mapping.lock();
+        if !mapping.is_up() {
+            let table = *state.table.get_or_insert_with(table);
+            library.init(table)?;
+            mapping.up.send_replace(true);
+            function.stats.cold_starts.inc();
+        }
+        state.generation += 1;
+        let generation = state.generation;
+        drop(state);
+        tracing::debug!(function = function.name(), generation, "loaded");
+        Ok(Self {
+            library: Arc::new(library),
+            mapping,
+            generation,
+            key: Arc::clone(&function.key),
+            evicted: AtomicBool::new(false),
+            number: function.number,
+            token,
+        })
+    }
+
+    /// Whether this is the library of the function with this very key.
+    pub(super) fn is_of(&self, key: &Arc<FunctionKey>) -> bool {
+        Arc::ptr_eq(&self.key, key)
+    }
+
+    pub(super) fn is_evicted(&self) -> bool {
+        self.evicted.load(Ordering::Acquire)
+    }
+
+    /// It has left the cache: calls that hold it go on, new ones do not find it.
+    pub(super) fn evicted(&self) {
+        self.evicted.store(true, Ordering::Release);
+    }
+
+    /// How its calls are run.
+    pub(crate) fn call_mode(&self) -> CallMode {
+        if self.library.is_polled() { CallMode::Polled } else { CallMode::Blocking }
+    }
+
+    /// Whether the function reads request bodies as streams.
+    pub(crate) fn streams_bodies(&self) -> bool {
+        self.library.streams_bodies()
+    }
+
+    /// Starts a call that is polled; none if calls have to be made with [`fetch`](Self::fetch).
+    pub(crate) fn start<S: RequestSource>(&self, call: Call<S>, left: Duration) -> Option<Task<S>> {
+        self.library.start(call, Some(left))
+    }
+
+    /// Runs one call on this thread.
+    pub(crate) fn fetch<S: RequestSource>(
+        self: &Arc<Self>,
+        call: &Call<S>,
+        left: Duration,
+    ) -> Result<Reply<ReplyBody>, ReplyError> {
+        let _inside = crash_record::enter(self.number);
+        let keep: Keep = Arc::<Self>::clone(self);
+        self.library.fetch(call, Some(left)).into_reply(keep)
+    }
+}
+
+impl Drop for LoadedLibrary {
+    fn drop(&mut self) {
+        let (library, mapping, generation) =
+            (Arc::clone(&self.library), Arc::clone(&self.mapping), self.generation);
+        let (key, number, token) = (Arc::clone(&self.key), self.number, self.token.clone());
+        // Not here: this may be a thread that must not block.
+        let shutdown = move || {
+            let _inside = crash_record::enter(number);
+            let state = mapping.lock();
+            if mapping.is_up() && state.generation == generation {
+                library.shutdown();
+                mapping.up.send_replace(false);
+                tracing::debug!(function = key.name, generation, "shut down");
+            }
+            drop(token);
+        };
+        if let Err(error) = on_own_thread("shutdown", shutdown) {
+            tracing::warn!(
+                function = self.key.name,
+                "the function is not shut down, no thread can be started for it: {error}"
+            );
+        }
+    }
+}
+
+/// Runs code of a function that may never return, on a thread of its own: one of the pool's would be missing there.
+pub(super) fn on_own_thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let thread = thread::Builder::new().name(name.to_owned()).stack_size(THREAD_STACK_BYTES);
+    thread
+        .spawn(|| {
+            // As the pool's threads, whose policy the function's own threads inherit.
+            set_policy(Policy::Batch);
+            run();
+        })
+        .map(drop)
+}
