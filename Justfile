@@ -75,6 +75,11 @@ bench-check *arguments:
     cargo build --release --locked -p fezz-bench-work --examples
     cargo run --release --locked -p fezz-bench -- check bench/instructions.json {{ arguments }}
 
+# Count the instructions of tower-http's layers, each by itself, where valgrind is installed
+bench-layers:
+    cargo build --release --locked -p fezz-bench-axum --example bench_axum_layers
+    scripts/count-layers.sh {{ target }}/release/examples/bench_axum_layers
+
 # Deploy by the hundreds under load, at full length (the suite has a short version)
 soak:
     FEZZ_SOAK=full cargo test --release --locked -p hhrf --test soak -- --nocapture --test-threads 1

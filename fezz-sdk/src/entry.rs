@@ -210,12 +210,12 @@ unsafe extern "C" fn release<T>(ctx: *mut c_void) {
 
 /// Drops a value of the author's, whose `Drop` may panic and may need the runtime.
 fn dispose<T>(value: T) {
-    runtime::enter(|| drop_in_place(&mut Some(value)));
+    runtime::enter(|| guard_drop(|| drop(value)));
 }
 
-/// Drops a value of the author's without moving it; its `Drop` may panic.
-fn drop_in_place<T>(slot: &mut Option<T>) {
-    if let Err(message) = panics::catch(|| *slot = None) {
+/// Runs what drops a value of the author's, whose `Drop` may panic.
+fn guard_drop(drop: impl FnOnce()) {
+    if let Err(message) = panics::catch(drop) {
         crate::log(Level::Error, &format!("a value panicked when it was dropped: {message}"));
     }
 }

@@ -3,6 +3,10 @@
 //! The signature decides. `M` is an inferred marker that keeps the blanket implementations apart.
 
 use std::future::{Future, Ready, ready};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
 
 use crate::extract::FromRequest;
 use crate::{FezzError, FezzHttpRequest, FezzHttpResponse, InitOutcome, IntoFezzResponse};
@@ -117,12 +121,33 @@ fn done<R: IntoFezzResponse>(answer: Result<R, FezzError>) -> Ready<FezzHttpResp
     ready(answer.into_fezz_response())
 }
 
-async fn answer<F>(started: Result<F, FezzError>) -> FezzHttpResponse
-where
-    F: Future<Output: IntoFezzResponse>,
-{
+fn answer<F>(started: Result<F, FezzError>) -> Answer<F> {
     match started {
-        Ok(running) => running.await.into_fezz_response(),
-        Err(rejection) => rejection.into_fezz_response(),
+        Ok(future) => Answer::Running { future },
+        Err(rejection) => Answer::Rejected { rejection: Some(rejection) },
+    }
+}
+
+pin_project! {
+    /// The answer of an `async fn`. An `async` block instead would hold the author's future twice.
+    #[project = AnswerParts]
+    enum Answer<F> {
+        Running { #[pin] future: F },
+        /// An argument was not to be had from the request; taken by the only poll.
+        Rejected { rejection: Option<FezzError> },
+    }
+}
+
+impl<F: Future<Output: IntoFezzResponse>> Future for Answer<F> {
+    type Output = FezzHttpResponse;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<FezzHttpResponse> {
+        match self.project() {
+            AnswerParts::Running { future } => future.poll(cx).map(IntoFezzResponse::into_fezz_response),
+            AnswerParts::Rejected { rejection } => match rejection.take() {
+                Some(rejection) => Poll::Ready(rejection.into_fezz_response()),
+                None => Poll::Pending,
+            },
+        }
     }
 }

@@ -23,7 +23,8 @@ pub struct FezzHttpRequest {
     raw: RequestRef,
     method: Method,
     deadline: Option<Instant>,
-    headers: OnceLock<HeaderMap>,
+    /// In a box: most functions do not use it, and the request is moved often.
+    headers: OnceLock<Box<HeaderMap>>,
     body: OnceLock<Bytes>,
     /// Whether the body's stream was taken; none for a buffered body.
     stream_taken: Option<Arc<AtomicBool>>,
@@ -50,7 +51,7 @@ impl FezzHttpRequest {
 
     pub(crate) fn into_headers(self) -> HeaderMap {
         let _ = self.headers();
-        self.headers.into_inner().unwrap_or_default()
+        self.headers.into_inner().map_or_else(HeaderMap::new, |headers| *headers)
     }
 
     /// Whether the body is a stream, and [`body`](Self::body) is empty.
@@ -134,7 +135,7 @@ impl FezzHttpRequest {
                     map.append(name, value);
                 }
             }
-            map
+            Box::new(map)
         })
     }
 

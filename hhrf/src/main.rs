@@ -12,7 +12,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// A function that frees the host's memory, or the other way round, does not get away with it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: fezz_runtime::Allocator = fezz_runtime::Allocator;
 
 /// `EX_USAGE` of sysexits.h: the settings are wrong.
 const USAGE: u8 = 64;

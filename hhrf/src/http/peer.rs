@@ -1,21 +1,34 @@
 //! The client's end of a connection.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fezz_guard::{ConnectionState, Violation};
-use http::Method;
+use http::{Extensions, Method};
 
 /// What all requests of a connection share.
 #[derive(Debug)]
 pub(crate) struct Peer {
     address: Arc<str>,
     state: Arc<ConnectionState>,
+    /// The map of the last request's extensions, emptied, for the next one: making one costs four allocations.
+    extensions: Mutex<Extensions>,
 }
 
 impl Peer {
     pub(crate) fn new(address: SocketAddr, state: Arc<ConnectionState>) -> Self {
-        Self { address: address.to_string().into(), state }
+        Self { address: address.to_string().into(), state, extensions: Mutex::default() }
+    }
+
+    /// An empty map for a request's extensions.
+    pub(super) fn take_extensions(&self) -> Extensions {
+        std::mem::take(&mut self.extensions.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps a map for the next request.
+    pub(super) fn keep_extensions(&self, mut extensions: Extensions) {
+        extensions.clear();
+        *self.extensions.lock().unwrap_or_else(PoisonError::into_inner) = extensions;
     }
 
     /// The client's address and port.

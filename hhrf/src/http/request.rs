@@ -39,7 +39,9 @@ impl Received {
     /// Strips the hop-by-hop headers, here and nowhere else. None without an [`Arrival`].
     pub(super) fn new(request: Request<Body>) -> Option<Self> {
         let (mut parts, body) = request.into_parts();
-        let Arrival { peer, id, since } = std::mem::take(&mut parts.extensions).remove()?;
+        let mut extensions = std::mem::take(&mut parts.extensions);
+        let Arrival { peer, id, since } = extensions.remove()?;
+        peer.keep_extensions(extensions);
         hop_by_hop::strip(&mut parts.headers);
         let client_addr = Arc::clone(peer.address());
         Some(Self { head: Box::new(Head { parts, id, client_addr, since }), body, peer })

@@ -62,6 +62,9 @@ where
         let since = Instant::now();
         let span = tracing::enabled!(Level::DEBUG).then(|| span(&request, &id));
         let arrival = Arrival { peer: Arc::clone(&self.layer.peer), id: id.clone(), since };
+        if request.extensions().is_empty() {
+            *request.extensions_mut() = self.layer.peer.take_extensions();
+        }
         request.extensions_mut().insert(arrival);
         let answer = match &span {
             Some(span) => span.in_scope(|| self.inner.call(request)),
