@@ -37,6 +37,11 @@ pub fn start_log(settings: &Settings) {
     logging::start(&settings.log);
 }
 
+/// Waits a moment until the last lines of the log are written; call it before the process ends.
+pub fn flush_log() {
+    logging::flush();
+}
+
 /// Serves until a signal asks to end, or until the supervisor orders a hand-over; then drains.
 ///
 /// # Errors

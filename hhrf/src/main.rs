@@ -32,7 +32,11 @@ fn main() -> ExitCode {
             print(&text, ok);
             ExitCode::from(if ok { 0 } else { USAGE })
         }
-        Command::Serve(arguments) => start(&arguments),
+        Command::Serve(arguments) => {
+            let status = start(&arguments);
+            hhrf::flush_log();
+            status
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry as Metrics, Unit};
 
 use crate::catalog::Registry;
@@ -57,8 +58,11 @@ impl Collector for MetricsExporter {
                 .collect(),
         );
         self.requests(&mut encoder, &functions)?;
-        functions.invocations(&mut encoder)?;
-        let counters: [Figure; 7] = [
+        let invocations = ("faas_invoke_duration", "Time inside the function.");
+        functions.durations(&mut encoder, invocations, |stats| &stats.invocations)?;
+        let waits = ("fezz_queue_wait", "Time that calls waited for others of their function to end.");
+        functions.durations(&mut encoder, waits, |stats| &stats.queue_wait)?;
+        let counters: [Figure; 8] = [
             ("faas_invocations", "Calls of the function.", |stats| stats.calls.get()),
             ("faas_coldstarts", "Loads of the function that ran its fezz_init.", |stats| {
                 stats.cold_starts.get()
@@ -70,11 +74,16 @@ impl Collector for MetricsExporter {
                 stats.slow_polls.get()
             }),
             ("faas_timeouts", "Calls that passed their deadline.", |stats| stats.timeouts.get()),
+            ("fezz_refused", "Calls that were not made since the function was full.", |stats| {
+                stats.refused.get()
+            }),
         ];
         for figure in counters {
             functions.counter(&mut encoder, figure)?;
         }
-        functions.in_flight(&mut encoder)?;
+        functions.gauge(&mut encoder, ("faas_in_flight", "Calls that are running."), |stats| &stats.in_flight)?;
+        let queued = ("fezz_queue_length", "Calls that wait for others of their function to end.");
+        functions.gauge(&mut encoder, queued, |stats| &stats.queued)?;
         let loaded = deployments.iter().filter_map(|(_, deployment)| deployment.function.as_ref());
         let loaded = loaded.filter(|function| self.cache.holds(&function.key)).count();
         gauge(&mut encoder, "fezz_functions_loaded", "Functions that are loaded now.", loaded)?;
@@ -112,14 +121,17 @@ impl MetricsExporter {
 }
 
 impl Functions {
-    fn invocations(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Time inside the function.";
-        let name = "faas_invoke_duration";
+    fn durations(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        (name, help): (&str, &str),
+        get: fn(&Stats) -> &Histogram,
+    ) -> fmt::Result {
         let mut family =
             encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
         self.0.iter().try_for_each(|(id, version, stats)| {
             let labels = [("function", id.as_str()), ("version", version.as_str())];
-            stats.invocations.encode(family.encode_family(&labels)?)
+            get(stats).encode(family.encode_family(&labels)?)
         })
     }
 
@@ -131,12 +143,16 @@ impl Functions {
         })
     }
 
-    fn in_flight(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Calls that are running.";
-        let mut family = encoder.encode_descriptor("faas_in_flight", help, None, MetricType::Gauge)?;
+    fn gauge(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        (name, help): (&str, &str),
+        get: fn(&Stats) -> &Gauge,
+    ) -> fmt::Result {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         self.0.iter().try_for_each(|(id, version, stats)| {
             let labels = [("function", id.as_str()), ("version", version.as_str())];
-            ConstGauge::new(stats.in_flight.get()).encode(family.encode_family(&labels)?)
+            ConstGauge::new(get(stats).get()).encode(family.encode_family(&labels)?)
         })
     }
 }

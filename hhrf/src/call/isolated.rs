@@ -19,9 +19,9 @@ pub(super) async fn run(
     body: CallBody,
 ) -> Result<Reply<Body>, CallError> {
     let function = Arc::clone(&request.function);
-    request.permit = Some(Permit::acquire(&function)?);
+    let deadline = Instant::now() + function.limits.timeout;
+    request.permit = Some(Permit::acquire(&function, deadline).await?);
     let begin = Instant::now();
-    let deadline = begin + function.limits.timeout;
     let handle = Arc::new(CallHandle::default());
     let mut waiter = Waiter(Some(Arc::clone(&handle)));
     let (answer, mut wait) = oneshot::channel();

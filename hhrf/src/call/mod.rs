@@ -42,8 +42,15 @@ use reply_pacer::ReplyPacer;
 pub(crate) enum CallError {
     #[error(transparent)]
     Body(#[from] BodyError),
-    #[error("all {limit} calls that the function may run at once are taken")]
-    Full { limit: usize },
+    #[error(
+        "the function runs as many calls as it may, and {queued} more wait for them to end: this one was not made"
+    )]
+    Full { queued: usize, again: Duration },
+    #[error(
+        "the function runs as many calls as it may: this one was not made, after it waited {} ms for another to end",
+        .waited.as_millis()
+    )]
+    QueuedTooLong { waited: Duration, again: Duration },
     #[error("the function did not answer within {} ms; calls of it that nobody waits for: {abandoned}", .timeout.as_millis())]
     Deadline { timeout: Duration, abandoned: usize },
     #[error(transparent)]
@@ -95,16 +102,15 @@ struct Admitted {
 }
 
 impl Admitted {
-    /// Takes a permit; from then on the function's time runs.
-    fn new(
+    /// Waits in the function's queue, if it has to. The wait is a part of the function's time.
+    async fn queued(
         request: CallRequest,
         body: CallBody,
         loaded: Arc<LoadedLibrary>,
-        begin: Instant,
     ) -> Result<Self, CallError> {
-        let permit = Permit::acquire(&request.function)?;
-        let deadline = begin + request.function.limits.timeout;
-        Ok(Self { loaded, permit, call: Call::new(request, body), begin, deadline })
+        let deadline = Instant::now() + request.function.limits.timeout;
+        let permit = Permit::acquire(&request.function, deadline).await?;
+        Ok(Self { loaded, permit, call: Call::new(request, body), begin: Instant::now(), deadline })
     }
 }
 
@@ -121,17 +127,28 @@ impl Caller {
             return Calling::Refused(Some(error));
         }
         match loaded {
-            Loaded::Library(library) if body.is_end_stream() && !library.streams_bodies() => {
-                self.start(request, library).unwrap_or_else(|error| Calling::Refused(Some(error)))
+            Loaded::Library(library)
+                if body.is_end_stream()
+                    && !library.streams_bodies()
+                    && let Some(permit) = Permit::try_acquire(&request.function) =>
+            {
+                self.start(request, library, permit).unwrap_or_else(|error| Calling::Refused(Some(error)))
             }
             loaded => Calling::Boxed(Box::pin(self.clone().run(request, body, loaded))),
         }
     }
 
-    /// A request without a body waits for nothing before its call.
-    fn start(&self, request: CallRequest, library: Arc<LoadedLibrary>) -> Result<Calling, CallError> {
-        let (begin, mode) = (request.head.since, library.call_mode());
-        let admitted = Admitted::new(request, CallBody::Whole(Bytes::new()), library, begin)?;
+    /// A request without a body waits for nothing before its call, if there is room for it.
+    fn start(
+        &self,
+        request: CallRequest,
+        loaded: Arc<LoadedLibrary>,
+        permit: Permit,
+    ) -> Result<Calling, CallError> {
+        let (begin, mode) = (request.head.since, loaded.call_mode());
+        let deadline = begin + request.function.limits.timeout;
+        let call = Call::new(request, CallBody::Whole(Bytes::new()));
+        let admitted = Admitted { loaded, permit, call, begin, deadline };
         Ok(match mode {
             CallMode::Polled => Calling::Polled(self.polled(admitted)?),
             CallMode::Blocking => {
@@ -146,7 +163,7 @@ impl Caller {
             Loaded::Library(library) => {
                 let body = self.read(&request, body, library.streams_bodies()).await?;
                 let mode = library.call_mode();
-                let admitted = Admitted::new(request, body, library, Instant::now())?;
+                let admitted = Admitted::queued(request, body, library).await?;
                 match mode {
                     CallMode::Blocking => blocking::run(admitted, &self.pool, &self.pacer).await,
                     CallMode::Polled => self.polled(admitted)?.await,

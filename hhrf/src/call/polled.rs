@@ -37,7 +37,7 @@ impl Polled {
     /// None if the function cannot be polled.
     pub(super) fn start(admitted: Admitted, slow_poll: Duration, pool: BlockingPool) -> Option<Self> {
         let Admitted { loaded, call, permit, begin, deadline } = admitted;
-        let task = loaded.start(call, deadline - begin)?;
+        let task = loaded.start(call, time_left(begin, deadline))?;
         let (permit, timer, fresh) = (Some(permit), None, true);
         Some(Self { task, permit, loaded, pool, slow_poll, begin, fresh, deadline, timer })
     }
@@ -77,11 +77,17 @@ impl Future for Polled {
     }
 }
 
+/// At least a nanosecond, since 0 means no deadline.
+fn time_left(now: Instant, deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(now).max(Duration::from_nanos(1))
+}
+
 /// A poll that blocks holds up all other work of its thread; the function's author has to know.
 fn report_slow_poll(call: &Call<CallRequest>, took: Duration) {
     let CallRequest { function, head, .. } = call.source();
     function.stats.slow_polls.inc();
     tracing::warn!(
+        kind = "polls blocked a thread of the host",
         function = function.name(),
         request_id = head.id(),
         millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),

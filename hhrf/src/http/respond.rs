@@ -234,10 +234,9 @@ fn problem(failed: &WithRoute<Error>, request_id: &str, expose_panics: bool) -> 
     let mut response = problem_response(&problem);
     match error {
         Error::Route(RouteError::MethodNotAllowed { allow, .. }) => set(&mut response, ALLOW, allow),
-        Error::Call(CallError::Full { .. }) => set(&mut response, RETRY_AFTER, "1"),
-        Error::Call(CallError::Resting { again }) => {
-            set(&mut response, RETRY_AFTER, &again.as_secs().max(1).to_string());
-        }
+        Error::Call(
+            CallError::Full { again, .. } | CallError::QueuedTooLong { again, .. } | CallError::Resting { again },
+        ) => set(&mut response, RETRY_AFTER, &again.as_secs_f64().ceil().max(1.0).to_string()),
         Error::Call(CallError::Overloaded { .. }) => set(&mut response, RETRY_AFTER, "10"),
         // What is left of these bodies must not be taken for the next request.
         Error::Call(CallError::Body(_)) => set(&mut response, CONNECTION, "close"),
@@ -281,9 +280,10 @@ fn status(error: &Error) -> StatusCode {
             CallError::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             CallError::Body(BodyError::Timeout { .. }) => StatusCode::REQUEST_TIMEOUT,
             CallError::Body(BodyError::Broken(_)) => StatusCode::BAD_REQUEST,
-            CallError::Full { .. } | CallError::Resting { .. } | CallError::Overloaded { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            CallError::Full { .. }
+            | CallError::QueuedTooLong { .. }
+            | CallError::Resting { .. }
+            | CallError::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             CallError::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
             CallError::Reply(ReplyError::Panicked(_) | ReplyError::Failed(_))
             | CallError::NotStarted(_)
@@ -300,6 +300,7 @@ fn detail(error: &Error, status: StatusCode, expose_panics: bool) -> String {
         Error::Quarantined(_) => error.to_string(),
         Error::Call(
             CallError::Full { .. }
+            | CallError::QueuedTooLong { .. }
             | CallError::Deadline { .. }
             | CallError::Resting { .. }
             | CallError::Overloaded { .. },
@@ -317,11 +318,33 @@ fn log(failed: &WithRoute<Error>, request_id: &str) {
     let (error, function) = (&failed.value, failed.function_name());
     let status = status(error);
     if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::GATEWAY_TIMEOUT {
-        tracing::warn!(status = status.as_u16(), request_id, function, "{error}");
+        tracing::warn!(kind = kind(error), status = status.as_u16(), request_id, function, "{error}");
     } else if status.is_server_error() {
-        tracing::error!(status = status.as_u16(), request_id, function, "{error}");
+        tracing::error!(kind = kind(error), status = status.as_u16(), request_id, function, "{error}");
     } else {
         tracing::debug!(status = status.as_u16(), request_id, function, "{error}");
+    }
+}
+
+/// What errors have in common that are summed up in the log.
+const fn kind(error: &Error) -> &'static str {
+    match error {
+        Error::Quarantined(_) => "calls refused: the function is in quarantine",
+        Error::Load(_) => "calls failed: the function cannot be loaded",
+        Error::Head(_) | Error::Route(_) => "requests refused",
+        Error::Call(error) => match error {
+            CallError::Body(_) => "requests refused: their bodies cannot be read",
+            CallError::Full { .. } => "calls refused: the function's queue is full",
+            CallError::QueuedTooLong { .. } => "calls refused: they waited too long in the function's queue",
+            CallError::Deadline { .. } => "calls passed their deadline",
+            CallError::Reply(ReplyError::Panicked(_)) => "calls panicked",
+            CallError::Reply(_) => "calls failed: the function's answer cannot be sent",
+            CallError::Crashed(_) => "calls failed: the function crashed",
+            CallError::NotStarted(_) => "calls failed: no worker could be started",
+            CallError::Resting { .. } => "calls refused: the function crashed too often",
+            CallError::Overloaded { .. } => "calls refused: too many calls run that nobody waits for",
+            CallError::Lost => "calls lost",
+        },
     }
 }
 

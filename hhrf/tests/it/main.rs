@@ -20,6 +20,7 @@ mod limits;
 mod postgres;
 mod probes;
 mod processes;
+mod queues;
 mod replies;
 mod sandbox;
 mod settings;

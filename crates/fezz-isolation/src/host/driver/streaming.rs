@@ -110,7 +110,8 @@ impl Driver {
         let error = StreamError::Function(reason);
         let (function, request_id) = (self.inner.spec.name.as_str(), request_id.to_str().unwrap_or_default());
         self.inner.spec.observer.body_broken();
-        tracing::error!(function, request_id, "{error}; the client's connection is cut");
+        let kind = "streamed responses broke off";
+        tracing::error!(kind, function, request_id, "{error}; the client's connection is cut");
         error
     }
 

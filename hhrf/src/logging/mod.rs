@@ -1,11 +1,26 @@
 //! The log: structured, on standard error; for people where that is a terminal, else a JSON object a line.
+//!
+//! Logging waits for nobody who reads it ([`writer`]), and sums up what clients can cause ([`summary`]).
+
+mod summary;
+mod writer;
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
+use std::time::Duration;
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{FilterExt, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, registry};
+
+use summary::Summaries;
+use writer::LogWriter;
+
+/// How long the end of a process waits for its last lines to be read.
+const LAST_LINES: Duration = Duration::from_millis(500);
+
+static WRITER: OnceLock<LogWriter> = OnceLock::new();
 
 /// How the log is written.
 #[derive(Clone, Debug)]
@@ -35,10 +50,23 @@ pub(crate) fn start(options: &Options) {
         LogFormat::Text => false,
         LogFormat::Auto => !terminal,
     };
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let summaries = Summaries::default();
+    // Without a thread to be had there will be no runtime either, which says so.
+    let Ok(writer) = LogWriter::start(std::io::stderr(), summaries.clone()) else { return };
+    let lines = fmt::layer().with_writer(writer.clone());
     let lines = if json { lines.json().boxed() } else { lines.with_ansi(terminal).boxed() };
+    let filter = options.filter.clone().and(summaries);
     // Fails only where a log has been started before.
-    let _ = registry().with(lines.with_filter(options.filter.clone())).try_init();
+    if registry().with(lines.with_filter(filter)).try_init().is_ok() {
+        let _ = WRITER.set(writer);
+    }
+}
+
+/// Waits for the last lines to be written, for a moment. To be called before the process ends.
+pub(crate) fn flush() {
+    if let Some(writer) = WRITER.get() {
+        writer.flush(LAST_LINES);
+    }
 }
 
 /// Reads a filter: a level, or `target=level` pairs separated by commas.
