@@ -271,6 +271,7 @@ fn status(error: &Error) -> StatusCode {
         Error::Head(HeadError::TooManyHeaders { .. } | HeadError::TooLarge { .. }) => {
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
         }
+        Error::Head(HeadError::AmbiguousHost) => StatusCode::BAD_REQUEST,
         Error::Route(RouteError::BadPath(_) | RouteError::BadParameter { .. }) => StatusCode::BAD_REQUEST,
         Error::Route(RouteError::MethodNotAllowed { .. }) => StatusCode::METHOD_NOT_ALLOWED,
         Error::Route(_) => StatusCode::NOT_FOUND,

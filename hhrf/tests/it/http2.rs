@@ -9,7 +9,7 @@ use hyper::client::conn::http2::{self, Connection, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-use crate::{async_host, host, running};
+use crate::{ROUTES, async_host, bare, fixture, host, running};
 
 type Client = (SendRequest<Full<Bytes>>, Connection<TokioIo<TcpStream>, Full<Bytes>, TokioExecutor>);
 
@@ -104,6 +104,37 @@ fn streams_end_or_break_off_each_on_its_own() {
         endless.frame().await.expect("it streams").expect("a frame");
         drop(endless);
         while text("alive").await != "0" {}
+    });
+}
+
+/// Also in worker processes.
+#[test]
+fn requests_arrive_as_those_of_http_1() {
+    let host = &bare()
+        .function("fix@latest", &fixture(), ROUTES)
+        .function_with("iso@latest", &fixture(), ROUTES, serde_json::json!({ "isolation": "process" }))
+        .start();
+    run(async {
+        let (mut sender, connection) = connect(host).await;
+        tokio::spawn(connection);
+        for id in ["fix", "iso"] {
+            let mut request = request_to(host, "GET", &format!("{id}/describe"), String::new());
+            for cookie in ["a=1", "b=2", "c=3"] {
+                request.headers_mut().append("cookie", cookie.parse().expect("a value"));
+            }
+            let answer = sender.send_request(request).await.expect("an answer");
+            let body = answer.into_body().collect().await.expect("a body").to_bytes();
+            let seen: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+            let headers = seen["headers"].as_array().expect("headers");
+            let all = |name: &str| -> Vec<_> {
+                headers.iter().filter(|pair| pair[0] == name).map(|pair| pair[1].clone()).collect()
+            };
+            assert_eq!(all("host"), [host.address().to_string()], "{id}");
+            assert_eq!(all("cookie"), ["a=1; b=2; c=3"], "{id}");
+        }
+        let mut request = request(host, "GET", "ping", String::new());
+        request.headers_mut().insert("host", "elsewhere".parse().expect("a value"));
+        assert_eq!(sender.send_request(request).await.expect("an answer").status(), 400);
     });
 }
 
