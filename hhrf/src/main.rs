@@ -84,6 +84,7 @@ fn supervised(settings: Settings) -> ExitCode {
 
 fn serve(settings: Settings, inherited: Option<Inherited>) -> ExitCode {
     hhrf::start_log(&settings);
+    hhrf::protect_standard_streams();
     if !hhrf::SUPERVISES {
         tracing::warn!("serving in one process: the supervisor and isolated functions need Linux");
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use fezz_isolation::host::Budget;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -14,6 +15,7 @@ use prometheus_client::registry::{Registry as Metrics, Unit};
 use crate::catalog::Registry;
 use crate::function::{RouteStats, Stats};
 use crate::load::Cache;
+use crate::logging;
 
 /// Gathers all figures.
 #[derive(Clone, Debug)]
@@ -22,11 +24,19 @@ pub(crate) struct MetricsExporter {
     cache: Cache,
     /// Answers to requests for no function's route.
     unmatched: Arc<RouteStats>,
+    /// The memory of request bodies, and of unsent answers.
+    bodies: Arc<Budget>,
+    answers: Arc<Budget>,
 }
 
 impl MetricsExporter {
-    pub(crate) const fn new(registry: Arc<Registry>, cache: Cache, unmatched: Arc<RouteStats>) -> Self {
-        Self { registry, cache, unmatched }
+    pub(crate) fn new(
+        registry: Arc<Registry>,
+        cache: Cache,
+        unmatched: Arc<RouteStats>,
+        [bodies, answers]: [Arc<Budget>; 2],
+    ) -> Self {
+        Self { registry, cache, unmatched, bodies, answers }
     }
 
     /// All figures as text.
@@ -81,7 +91,8 @@ impl Collector for MetricsExporter {
         for figure in counters {
             functions.counter(&mut encoder, figure)?;
         }
-        functions.gauge(&mut encoder, ("faas_in_flight", "Calls that are running."), |stats| &stats.in_flight)?;
+        functions
+            .gauge(&mut encoder, ("faas_in_flight", "Calls that are running."), |stats| &stats.in_flight)?;
         let queued = ("fezz_queue_length", "Calls that wait for others of their function to end.");
         functions.gauge(&mut encoder, queued, |stats| &stats.queued)?;
         let loaded = deployments.iter().filter_map(|(_, deployment)| deployment.function.as_ref());
@@ -89,7 +100,15 @@ impl Collector for MetricsExporter {
         gauge(&mut encoder, "fezz_functions_loaded", "Functions that are loaded now.", loaded)?;
         let mapped =
             "Libraries ever mapped by this process; they stay mapped, and about 1,000 are the limit.";
-        gauge(&mut encoder, "fezz_libraries_mapped", mapped, self.cache.mapped())
+        gauge(&mut encoder, "fezz_libraries_mapped", mapped, self.cache.mapped())?;
+        let bytes = |budget: &Budget| usize::try_from(budget.used()).unwrap_or(usize::MAX);
+        let help = "Memory of the request bodies that the host holds.";
+        gauge(&mut encoder, "fezz_request_memory_bytes", help, bytes(&self.bodies))?;
+        let help = "Memory of the answers that clients have not taken yet.";
+        gauge(&mut encoder, "fezz_response_memory_bytes", help, bytes(&self.answers))?;
+        let help = "Lines of the log that were dropped, since standard error was not read.";
+        let family = encoder.encode_descriptor("fezz_log_dropped", help, None, MetricType::Counter)?;
+        ConstCounter::new(logging::dropped()).encode(family)
     }
 }
 

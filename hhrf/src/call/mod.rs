@@ -3,6 +3,7 @@
 //! Knows how to run a function, not how it was found. A plain `fn` runs on a thread that may block ([`blocking`]), an
 //! `async fn` is polled in place ([`polled`]), an isolated function runs in a worker process ([`isolated`]).
 
+mod answer;
 mod blocking;
 mod blocking_pool;
 mod body;
@@ -21,18 +22,18 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
-use fezz_isolation::host::Pool;
+use fezz_isolation::host::{Budget, Pool};
 use fezz_runtime::ffi::{Call, CallBody, Reply, ReplyError};
 use http_body::Body as _;
 
 pub(crate) use blocking_pool::BlockingPool;
-pub(crate) use body::BodyError;
+pub(crate) use body::{BodyError, BodyTimes};
 pub(crate) use request::{CallRequest, Head, REQUEST_ID};
 
 use crate::function::Function;
 use crate::load::{CallMode, Loaded, LoadedLibrary};
 use blocking::Delivery;
-use body::BodyReader;
+use body::{BodyReader, Stop};
 use concurrency::{Permit, check_overload};
 use polled::Polled;
 use reply_pacer::ReplyPacer;
@@ -65,6 +66,10 @@ pub(crate) enum CallError {
         "{abandoned} calls of the function are still running that nobody waits for: no more are made until some of them have ended"
     )]
     Overloaded { abandoned: usize },
+    #[error("no worker of the function was free before the deadline: this call was not made")]
+    NoWorker,
+    #[error("the answers that the host has not sent yet take all the memory that they may; try again later")]
+    NoMemory,
     #[error("the call was lost inside the host; this is a defect of the host")]
     Lost,
 }
@@ -76,8 +81,12 @@ pub(crate) struct Options {
     pub(crate) blocking_threads: usize,
     /// With this many abandoned calls a function is overloaded.
     pub(crate) abandoned_max: usize,
-    /// How long a client may keep its body waiting.
-    pub(crate) body_timeout: Duration,
+    /// How long a client may take for its body.
+    pub(crate) body_times: BodyTimes,
+    /// The memory of all request bodies that the host holds, in bytes.
+    pub(crate) request_memory: u64,
+    /// The memory of all answers that are not sent yet.
+    pub(crate) response_memory: Arc<Budget>,
     /// A poll that takes this long is reported as blocking.
     pub(crate) slow_poll: Duration,
 }
@@ -88,6 +97,7 @@ pub(crate) struct Caller {
     options: Arc<Options>,
     pool: BlockingPool,
     pacer: ReplyPacer<Delivery>,
+    bodies: Arc<Budget>,
 }
 
 /// A call that has its permit and can be run.
@@ -118,7 +128,13 @@ impl Caller {
     /// Must be called within a runtime, on which the pool's watcher and the pacer run.
     pub(crate) fn new(options: Options) -> Self {
         let pool = BlockingPool::start(options.blocking_threads);
-        Self { options: Arc::new(options), pool, pacer: ReplyPacer::start(Delivery::finish) }
+        let bodies = Budget::new(options.request_memory);
+        Self { options: Arc::new(options), pool, pacer: ReplyPacer::start(Delivery::finish), bodies }
+    }
+
+    /// The memory of request bodies, and of answers that are not sent yet.
+    pub(crate) fn budgets(&self) -> [Arc<Budget>; 2] {
+        [Arc::clone(&self.bodies), Arc::clone(&self.options.response_memory)]
     }
 
     /// Begins a call of a loaded function.
@@ -152,20 +168,25 @@ impl Caller {
         Ok(match mode {
             CallMode::Polled => Calling::Polled(self.polled(admitted)?),
             CallMode::Blocking => {
-                let (pool, pacer) = (self.pool.clone(), self.pacer.clone());
-                Calling::Boxed(Box::pin(async move { blocking::run(admitted, &pool, &pacer).await }))
+                let this = self.clone();
+                Calling::Boxed(Box::pin(async move { this.blocking(admitted).await }))
             }
         })
     }
 
-    async fn run(self, request: CallRequest, body: Body, loaded: Loaded) -> Result<Reply<Body>, CallError> {
+    async fn run(
+        self,
+        mut request: CallRequest,
+        body: Body,
+        loaded: Loaded,
+    ) -> Result<Reply<Body>, CallError> {
         match loaded {
             Loaded::Library(library) => {
-                let body = self.read(&request, body, library.streams_bodies()).await?;
+                let body = self.read(&mut request, body, library.streams_bodies()).await?;
                 let mode = library.call_mode();
                 let admitted = Admitted::queued(request, body, library).await?;
                 match mode {
-                    CallMode::Blocking => blocking::run(admitted, &self.pool, &self.pacer).await,
+                    CallMode::Blocking => self.blocking(admitted).await,
                     CallMode::Polled => self.polled(admitted)?.await,
                 }
             }
@@ -173,37 +194,45 @@ impl Caller {
         }
     }
 
+    async fn blocking(&self, admitted: Admitted) -> Result<Reply<Body>, CallError> {
+        blocking::run(admitted, &self.pool, &self.pacer, &self.options.response_memory).await
+    }
+
     fn polled(&self, admitted: Admitted) -> Result<Polled, CallError> {
-        Polled::start(admitted, self.options.slow_poll, self.pool.clone()).ok_or(CallError::Lost)
+        let memory = Arc::clone(&self.options.response_memory);
+        Polled::start(admitted, self.options.slow_poll, self.pool.clone(), memory).ok_or(CallError::Lost)
     }
 
     async fn isolated(
         &self,
-        request: CallRequest,
+        mut request: CallRequest,
         body: Body,
         pool: Arc<Pool>,
     ) -> Result<Reply<Body>, CallError> {
         let function = Arc::clone(&request.function);
         let streams = pool.streams_bodies(Instant::now() + function.limits.timeout).await;
         let streams = streams.map_err(|error| isolated::call_error(error, &function))?;
-        let body = self.read(&request, body, streams).await?;
+        let body = self.read(&mut request, body, streams).await?;
         isolated::run(&pool, request, body).await
     }
 
     /// Reads the body, unless the function does. Before the permit is taken, so that a slow client does not hold one.
     async fn read(
         &self,
-        request: &CallRequest,
+        request: &mut CallRequest,
         body: Body,
         streams_bodies: bool,
     ) -> Result<CallBody, CallError> {
         let limit = request.function.limits.max_body_bytes;
-        let body = BodyReader::new(body, &request.head.parts.headers, limit, self.options.body_timeout)?;
-        Ok(if streams_bodies {
-            CallBody::Stream(Box::new(body.with_timer()))
-        } else {
-            CallBody::Whole(body.read().await?)
-        })
+        let body = BodyReader::new(body, &request.head.parts.headers, limit, self.options.body_times)?;
+        if streams_bodies {
+            let stop = Arc::<Stop>::default();
+            request.body_stop = Some(Arc::clone(&stop));
+            return Ok(CallBody::Stream(Box::new(body.streamed(stop))));
+        }
+        let (body, memory) = body.read(&self.bodies).await?;
+        request.body_memory = memory;
+        Ok(CallBody::Whole(body))
     }
 }
 

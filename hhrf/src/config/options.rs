@@ -1,9 +1,11 @@
 //! From settings to the options of each module: names, ranges and defaults.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fezz_guard::Limits as GuardLimits;
+use fezz_isolation::host::Budget;
 
 use super::Settings;
 use super::isolation;
@@ -22,6 +24,8 @@ pub(super) fn settings(judge: &mut Judge<'_>) -> Settings {
     let addresses = addresses(judge);
     let drain = drain(judge);
     let connections = connections(judge);
+    let response_memory =
+        Budget::new(judge.number("response_memory_bytes", 0..=isolation::MAX_MEMORY_BYTES, 256 << 20));
     Settings {
         log: logging::Options { filter: judge.log_filter(), format: judge.log_format() },
         supervise: supervision(judge, quarantine_isolates, drain.delay + drain.grace),
@@ -29,9 +33,9 @@ pub(super) fn settings(judge: &mut Judge<'_>) -> Settings {
             addresses,
             catalog: catalog(judge, quarantine_isolates),
             load: load(judge),
-            call: call(judge),
+            call: call(judge, Arc::clone(&response_memory)),
             http: http(judge, &connections.limits),
-            pool: isolation::pool(judge),
+            pool: isolation::pool(judge, response_memory),
             connections,
             drain,
         },
@@ -87,11 +91,16 @@ fn load(judge: &mut Judge<'_>) -> load::Options {
     }
 }
 
-fn call(judge: &mut Judge<'_>) -> call::Options {
+fn call(judge: &mut Judge<'_>, response_memory: Arc<Budget>) -> call::Options {
     call::Options {
         blocking_threads: judge.size("blocking_threads", 1..=8192, 512),
         abandoned_max: judge.size("abandoned_max", 1..=65_536, 64),
-        body_timeout: judge.millis("body_timeout_ms", 1..=HOUR_MS, 5_000),
+        body_times: call::BodyTimes {
+            window: judge.millis("body_timeout_ms", 1..=HOUR_MS, 5_000),
+            whole: judge.millis("body_deadline_ms", 1..=24 * HOUR_MS, 300_000),
+        },
+        request_memory: judge.number("request_memory_bytes", 0..=isolation::MAX_MEMORY_BYTES, 512 << 20),
+        response_memory,
         slow_poll: judge.millis("slow_poll_ms", 1..=HOUR_MS, 100),
     }
 }

@@ -24,7 +24,9 @@ pub(crate) enum HeadError {
     TooManyHeaders { found: usize, limit: usize },
     #[error("the request's target and headers are longer than the {limit} bytes that are taken")]
     TooLarge { limit: usize },
-    #[error("the request does not say clearly which host it is for; send it in :authority or in one Host header")]
+    #[error(
+        "the request does not say clearly which host it is for; send it in :authority or in one Host header"
+    )]
     AmbiguousHost,
 }
 

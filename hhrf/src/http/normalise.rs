@@ -29,8 +29,7 @@ fn set_host(head: &mut Parts) -> Result<(), HeadError> {
         return if sent == 1 { Ok(()) } else { Err(HeadError::AmbiguousHost) };
     };
     if head.version == Version::HTTP_2 {
-        let same =
-            |host: &HeaderValue| host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes());
+        let same = |host: &HeaderValue| host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes());
         if sent > 1 || !head.headers.get_all(HOST).iter().all(same) {
             return Err(HeadError::AmbiguousHost);
         }
@@ -105,14 +104,12 @@ mod tests {
 
     #[test]
     fn cookies_are_one_header() {
-        let cookies: &[_] = &[("cookie", "a=1"), ("x-b", "1"), ("cookie", "b=2; c=3"), ("x-b", "2"), ("cookie", "d")];
+        let cookies: &[_] =
+            &[("cookie", "a=1"), ("x-b", "1"), ("cookie", "b=2; c=3"), ("x-b", "2"), ("cookie", "d")];
         let joined: &[_] = &[("cookie", "a=1; b=2; c=3; d"), ("x-b", "1"), ("x-b", "2")];
         for version in [Version::HTTP_11, Version::HTTP_2] {
             let host: &[_] = if version == Version::HTTP_2 { &[("host", "a")] } else { &[] };
-            assert_normalised(
-                (version, "/x", &[host, cookies].concat()),
-                Some(&[host, joined].concat()),
-            );
+            assert_normalised((version, "/x", &[host, cookies].concat()), Some(&[host, joined].concat()));
         }
     }
 }

@@ -235,9 +235,16 @@ fn problem(failed: &WithRoute<Error>, request_id: &str, expose_panics: bool) -> 
     match error {
         Error::Route(RouteError::MethodNotAllowed { allow, .. }) => set(&mut response, ALLOW, allow),
         Error::Call(
-            CallError::Full { again, .. } | CallError::QueuedTooLong { again, .. } | CallError::Resting { again },
+            CallError::Full { again, .. }
+            | CallError::QueuedTooLong { again, .. }
+            | CallError::Resting { again },
         ) => set(&mut response, RETRY_AFTER, &again.as_secs_f64().ceil().max(1.0).to_string()),
         Error::Call(CallError::Overloaded { .. }) => set(&mut response, RETRY_AFTER, "10"),
+        Error::Call(CallError::NoWorker | CallError::NoMemory) => set(&mut response, RETRY_AFTER, "1"),
+        Error::Call(CallError::Body(BodyError::NoMemory)) => {
+            set(&mut response, RETRY_AFTER, "1");
+            set(&mut response, CONNECTION, "close");
+        }
         // What is left of these bodies must not be taken for the next request.
         Error::Call(CallError::Body(_)) => set(&mut response, CONNECTION, "close"),
         _ => {}
@@ -280,7 +287,10 @@ fn status(error: &Error) -> StatusCode {
         Error::Call(error) => match error {
             CallError::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             CallError::Body(BodyError::Timeout { .. }) => StatusCode::REQUEST_TIMEOUT,
-            CallError::Body(BodyError::Broken(_)) => StatusCode::BAD_REQUEST,
+            CallError::Body(BodyError::Broken(_) | BodyError::Stopped) => StatusCode::BAD_REQUEST,
+            CallError::Body(BodyError::NoMemory) | CallError::NoWorker | CallError::NoMemory => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             CallError::Full { .. }
             | CallError::QueuedTooLong { .. }
             | CallError::Resting { .. }
@@ -302,6 +312,9 @@ fn detail(error: &Error, status: StatusCode, expose_panics: bool) -> String {
         Error::Call(
             CallError::Full { .. }
             | CallError::QueuedTooLong { .. }
+            | CallError::NoWorker
+            | CallError::NoMemory
+            | CallError::Body(BodyError::NoMemory)
             | CallError::Deadline { .. }
             | CallError::Resting { .. }
             | CallError::Overloaded { .. },
@@ -344,6 +357,8 @@ const fn kind(error: &Error) -> &'static str {
             CallError::NotStarted(_) => "calls failed: no worker could be started",
             CallError::Resting { .. } => "calls refused: the function crashed too often",
             CallError::Overloaded { .. } => "calls refused: too many calls run that nobody waits for",
+            CallError::NoWorker => "calls refused: no worker was free before their deadline",
+            CallError::NoMemory => "calls failed: unsent answers take all the memory that they may",
             CallError::Lost => "calls lost",
         },
     }

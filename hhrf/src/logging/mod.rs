@@ -2,10 +2,13 @@
 //!
 //! Logging waits for nobody who reads it ([`writer`]), and sums up what clients can cause ([`summary`]).
 
+mod standard_streams;
 mod summary;
 mod writer;
 
+use std::fs::File;
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -52,7 +55,11 @@ pub(crate) fn start(options: &Options) {
     };
     let summaries = Summaries::default();
     // Without a thread to be had there will be no runtime either, which says so.
-    let Ok(writer) = LogWriter::start(std::io::stderr(), summaries.clone()) else { return };
+    let Ok(writer) = own_copy(std::io::stderr())
+        .and_then(|stderr| LogWriter::start("standard error", stderr, summaries.clone()))
+    else {
+        return;
+    };
     let lines = fmt::layer().with_writer(writer.clone());
     let lines = if json { lines.json().boxed() } else { lines.with_ansi(terminal).boxed() };
     let filter = options.filter.clone().and(summaries);
@@ -60,6 +67,29 @@ pub(crate) fn start(options: &Options) {
     if registry().with(lines.with_filter(filter)).try_init().is_ok() {
         let _ = WRITER.set(writer);
     }
+}
+
+/// Stands between the functions of this process and its standard output and error, whose readers cannot stop them then. The
+/// log must have been started.
+pub(crate) fn stand_between() {
+    let Some(error) = WRITER.get().cloned() else { return };
+    let output = own_copy(std::io::stdout())
+        .and_then(|stdout| LogWriter::start("standard output", stdout, Summaries::default()));
+    if let Err(error) = output.and_then(|output| standard_streams::replace(output, error)) {
+        tracing::warn!(
+            "functions write to standard output and error themselves, and may have to wait: {error}"
+        );
+    }
+}
+
+/// Another descriptor for the same file, which stays when the first one is replaced.
+fn own_copy(stream: impl AsFd) -> std::io::Result<File> {
+    stream.as_fd().try_clone_to_owned().map(File::from)
+}
+
+/// How many lines of the log were dropped since standard error was not read.
+pub(crate) fn dropped() -> u64 {
+    WRITER.get().map_or(0, LogWriter::all_dropped)
 }
 
 /// Waits for the last lines to be written, for a moment. To be called before the process ends.

@@ -138,6 +138,80 @@ fn requests_arrive_as_those_of_http_1() {
     });
 }
 
+/// A body that its function does not read holds up no other of the connection.
+#[test]
+fn uploads_do_not_wait_for_each_other() {
+    let host = &async_host(serde_json::json!({ "max_body_bytes": 4 << 20 }))
+        .env("HHRF_BODY_TIMEOUT_MS", "400")
+        .start();
+    run(async {
+        let (sender, connection) = connect(host).await;
+        tokio::spawn(connection);
+        let post = |path: &str, length: usize| {
+            let request = request_to(host, "POST", &format!("async@1.0.0/{path}"), "x".repeat(length));
+            let mut sender = sender.clone();
+            async move { sender.send_request(request).await.expect("an answer").status().as_u16() }
+        };
+        let slow: Vec<_> = (0..20).map(|_| tokio::spawn(post("upload-late/3000", 2 << 20))).collect();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        for _ in 0..5 {
+            assert_eq!(post("upload", 1024).await, 200);
+        }
+        for slow in slow {
+            assert_eq!(slow.await.expect("no panic"), 200);
+        }
+    });
+}
+
+/// Such a client answers pings, and its connection is alive.
+#[test]
+fn a_stream_of_which_nothing_is_taken_ends() {
+    let host = &async_host(serde_json::json!({})).env("HHRF_WRITE_TIMEOUT_MS", "500").start();
+    run(async {
+        let (mut sender, connection) = connect(host).await;
+        tokio::spawn(connection);
+        let mut endless = Vec::new();
+        for path in ["async@1.0.0/stream-forever", "fix/stream/1000"] {
+            let answer = sender.send_request(request_to(host, "GET", path, String::new())).await;
+            endless.push(answer.expect("an answer").into_body());
+        }
+        loop {
+            let request = request_to(host, "GET", "async@1.0.0/alive", String::new());
+            let answer = sender.send_request(request).await.expect("the connection lives");
+            let alive = answer.into_body().collect().await.expect("a body").to_bytes();
+            let in_flight = host.status("fix@latest")["in_flight"].clone();
+            if alive == "0" && in_flight == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        for body in endless {
+            assert!(body.collect().await.is_err(), "it ended as if it were whole");
+        }
+    });
+}
+
+#[test]
+fn a_slow_download_is_not_idle() {
+    let host = &host().env("HHRF_IDLE_TIMEOUT_MS", "300").start();
+    run(async {
+        let stream = TcpStream::connect(host.address()).await.expect("connected");
+        let mut client = http2::Builder::new(TokioExecutor::new());
+        client.initial_stream_window_size(16_384).initial_connection_window_size(16_384);
+        let (mut sender, connection): Client =
+            client.handshake(TokioIo::new(stream)).await.expect("an HTTP/2 connection");
+        tokio::spawn(connection);
+        let request = request(host, "POST", "echo", "x".repeat(400_000));
+        let mut body = sender.send_request(request).await.expect("an answer").into_body();
+        let mut received = 0;
+        while let Some(frame) = body.frame().await {
+            received += frame.expect("it is not cut").into_data().map_or(0, |data| data.len());
+            tokio::time::sleep(Duration::from_millis(60)).await;
+        }
+        assert_eq!(received, 400_000);
+    });
+}
+
 #[test]
 fn a_connection_without_calls_ends() {
     let host = &host().env("HHRF_IDLE_TIMEOUT_MS", "200").start();

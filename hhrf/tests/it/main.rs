@@ -8,6 +8,7 @@ mod connections;
 mod deploy;
 mod function_settings;
 mod hand_overs;
+mod hostile;
 mod http;
 mod http2;
 mod in_process;

@@ -38,7 +38,10 @@ fn a_burst_over_the_limit_is_queued_and_answered_whatever_runs_the_call() {
         let sample = |name: &str| {
             let line = format!("{name}{{function=\"{id}\",version=\"{version}\"}} ");
             let found = metrics.text().lines().find_map(|text| text.strip_prefix(&line));
-            found.unwrap_or_else(|| panic!("no {line} in {}", metrics.text())).parse::<f64>().expect("a number")
+            found
+                .unwrap_or_else(|| panic!("no {line} in {}", metrics.text()))
+                .parse::<f64>()
+                .expect("a number")
         };
         assert!(sample("fezz_queue_wait_seconds_count") >= 20.0, "{name}");
         assert!(sample("fezz_queue_wait_seconds_sum") > 0.0, "{name}");

@@ -16,7 +16,9 @@ fn wrong_types_are_reported_at_their_place() {
         expect_problems(&with(&format!("/{key}"), Value::Null), &[(&at, "not null")]);
         expect_problems(&with(&format!("/{key}"), json!([])), &[(&at, "must be a string, not a list")]);
     }
-    for key in ["timeout_ms", "max_body_bytes", "max_concurrency", "max_queue", "queue_ms", "max_response_bytes"] {
+    for key in
+        ["timeout_ms", "max_body_bytes", "max_concurrency", "max_queue", "queue_ms", "max_response_bytes"]
+    {
         let at = format!("$.{key}");
         for (value, shown) in [
             (json!("5"), "a string"),
