@@ -44,6 +44,17 @@ pub fn start_log(settings: &Settings) {
     }
 }
 
+/// Stands between the functions of this process and the readers of its standard output and error. To be called after
+/// [`start_log`].
+pub fn protect_standard_streams() {
+    logging::stand_between();
+}
+
+/// Waits a moment until the last lines of the log are written; call it before the process ends.
+pub fn flush_log() {
+    logging::flush();
+}
+
 /// Serves until a signal asks to end, or until the supervisor orders a hand-over; then drains.
 ///
 /// # Errors

@@ -39,7 +39,11 @@ fn main() -> ExitCode {
             print(&text, ok);
             ExitCode::from(if ok { 0 } else { USAGE })
         }
-        Command::Serve(arguments) => start(&arguments),
+        Command::Serve(arguments) => {
+            let status = start(&arguments);
+            hhrf::flush_log();
+            status
+        }
     }
 }
 
@@ -112,6 +116,7 @@ fn supervised(arguments: &Arguments) -> ExitCode {
 
 fn serve(settings: Settings, inherited: Option<Inherited>) -> ExitCode {
     hhrf::start_log(&settings);
+    hhrf::protect_standard_streams();
     if !hhrf::SUPERVISES {
         tracing::warn!("serving in one process: the supervisor and isolated functions need Linux");
     }

@@ -5,7 +5,7 @@
 //! the delimiter that leads to the next step, or a violation. So the result does not depend on how the bytes
 //! were split into packets, and each byte is examined once, no matter how slowly the head arrives.
 
-use super::class::{Class, Common, TARGET, TOKEN, VALUE};
+use super::class::{Class, Common, QUERY, TARGET, TOKEN, VALUE};
 use super::fields::{Field, Fields, Framing};
 use super::{Violation, target};
 
@@ -48,6 +48,8 @@ pub(super) struct Head {
     common: Common,
     method_end: usize,
     http_11: bool,
+    /// Whether the target has quotation marks.
+    quotes: bool,
     /// Header whose value is being read.
     field: Option<Field>,
     /// Header lines so far.
@@ -64,6 +66,7 @@ impl Default for Head {
             common: Common::ALL,
             method_end: 0,
             http_11: false,
+            quotes: false,
             field: None,
             lines: 0,
             fields: Fields::default(),
@@ -90,6 +93,15 @@ impl Head {
                 Progress::NeedMore => return Ok(None),
             }
         }
+    }
+
+    pub(super) fn is_http_11(&self) -> bool {
+        self.http_11
+    }
+
+    /// Whether the query of the target has quotation marks.
+    pub(super) fn has_quotes(&self) -> bool {
+        self.quotes
     }
 
     fn step(&mut self, bytes: &[u8], max_headers: usize) -> Result<Progress, Violation> {
@@ -125,9 +137,12 @@ impl Head {
             return Ok(Progress::NeedMore);
         };
         let target = &bytes[self.start..self.pos];
-        if target.len() > target::MAX_LEN {
+        // The class of queries without them is that of nearly all targets.
+        let quotes = if self.common.within(QUERY) { 0 } else { target::quotes_in_query(target) };
+        if target.len() + 2 * quotes > target::MAX_LEN {
             return Err(Violation::TargetTooLong);
         }
+        self.quotes = quotes > 0;
         if byte != b' ' || !target::is_valid(&bytes[..self.method_end], target, self.common) {
             return Err(unexpected(byte, Violation::MalformedRequestLine));
         }

@@ -11,8 +11,11 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 use super::chunked::ChunkError;
+use super::half_close::{Answering, HalfClose};
+use super::http2_frames::Frames;
 use super::linger::Linger;
 use super::read_timeout::ReadTimeout;
 use super::scanner::{Scan, Scanner, Verdict};
@@ -40,7 +43,11 @@ enum Phase {
     Rejected,
     /// A chunked body is invalid: hyper reads an error, which fails the body. Final.
     InvalidBody(ChunkError),
-    /// The client has closed its half, or a timeout has expired: hyper reads the end of the input. Final.
+    /// HTTP/1: the client has closed its half while its request is served. Goes to `Ended`.
+    HalfClosed,
+    /// The client is gone: hyper reads an error. Final.
+    Gone,
+    /// There is no more input, or a timeout has expired: hyper reads the end of the input. Final.
     Ended,
 }
 
@@ -69,6 +76,17 @@ pub struct Guarded<Io> {
     write_timeout: WriteTimeout,
     /// Makes the close of the socket abortive.
     reset: fn(&Io),
+    /// How many bytes of what was written the client has not acknowledged.
+    unsent: fn(&Io) -> Option<usize>,
+    /// Whether the connection has failed, though reading only finds the end of the input.
+    has_failed: fn(&Io) -> bool,
+    /// The former, when the connection was last found idle.
+    left_unsent: usize,
+    half_close: Option<HalfClose>,
+    /// Whether hyper has written something and not flushed it since, so that it may have more to write.
+    unflushed: bool,
+    last_write: Instant,
+    frames: Frames,
 }
 
 impl<Io> Guarded<Io> {
@@ -84,7 +102,35 @@ impl<Io> Guarded<Io> {
             ready: 0,
             state,
             linger: Linger::default(),
+            unsent: |_| None,
+            has_failed: |_| false,
+            left_unsent: usize::MAX,
+            half_close: None,
+            unflushed: false,
+            last_write: Instant::now(),
+            frames: Frames::default(),
         }
+    }
+
+    /// Tells the guard more of the transport, if that can be known.
+    ///
+    /// - `unsent`: how many of the written bytes the client has not acknowledged yet; for TCP on Linux that is
+    ///   `SIOCOUTQ`. A client that acknowledges some of them within the write timeout is slow, but not gone. Without this,
+    ///   only a socket that takes further bytes shows that: with a large send buffer that can take much longer.
+    /// - `has_failed`: whether the connection has an error (`SO_ERROR`). Behind the end of the input, reading does not show
+    ///   it. Without this, a client that has left is noticed when something is written twice.
+    #[must_use]
+    pub fn observed_by(mut self, unsent: fn(&Io) -> Option<usize>, has_failed: fn(&Io) -> bool) -> Self {
+        self.unsent = unsent;
+        self.has_failed = has_failed;
+        self
+    }
+
+    /// Whether a response is on its way to a client that takes it, though slowly.
+    fn drains(&mut self) -> bool {
+        let unsent = (self.unsent)(&self.io).unwrap_or(0);
+        let before = std::mem::replace(&mut self.left_unsent, unsent);
+        self.write_timeout.is_pending() || (unsent > 0 && unsent < before)
     }
 
     /// Moves bytes that may pass from `held` to hyper's buffer.
@@ -104,6 +150,8 @@ impl<Io> Guarded<Io> {
     fn apply(&mut self, scan: &Scan) {
         match scan.verdict {
             Verdict::NeedMore => self.set_timeout(scan.pass > 0),
+            // Handled where it is found.
+            Verdict::Quoted(_) => {}
             Verdict::Http2 => {
                 // The preface and all input behind it.
                 self.ready = self.held.len();
@@ -149,6 +197,31 @@ impl<Io> Guarded<Io> {
         }
     }
 
+    /// Scans what is held and not ready. A target with quotation marks is rewritten, so that hyper takes it.
+    fn scan_held(&mut self, mut scan: Scan) {
+        loop {
+            self.ready += scan.pass;
+            let Verdict::Quoted(length) = scan.verdict else { return self.apply(&scan) };
+            let rest = self.held.split_off(self.ready + length);
+            let head = self.held.split_off(self.ready);
+            escape_quotes(&head, &mut self.held);
+            self.ready = self.held.len();
+            self.held.unsplit(rest);
+            scan = self.scanner.scan(&self.held[self.ready..]);
+        }
+    }
+
+    /// The end of the input. A request that is complete is still answered.
+    fn input_ended(&mut self) {
+        if !self.scanner.in_body() && (self.state.is_busy() || self.unflushed) {
+            self.held.truncate(self.ready);
+            self.half_close = Some(HalfClose::new());
+            self.phase = Phase::HalfClosed;
+        } else {
+            self.end();
+        }
+    }
+
     fn end(&mut self) {
         self.held.truncate(self.ready);
         self.phase = Phase::Ended;
@@ -162,7 +235,7 @@ impl<Io> Guarded<Io> {
             Phase::InvalidBody(_) => true,
             // A response that was sent before the body was complete, such as 413.
             Phase::Scan => self.scanner.in_body(),
-            Phase::Http2 | Phase::Ended => false,
+            Phase::Http2 | Phase::HalfClosed | Phase::Gone | Phase::Ended => false,
         }
     }
 }
@@ -175,20 +248,24 @@ impl<Io> Drop for Guarded<Io> {
     }
 }
 
-impl<Io: AsyncRead + Unpin> Guarded<Io> {
+impl<Io: AsyncRead + AsyncWrite + Unpin> Guarded<Io> {
     /// Reads into hyper's buffer, and moves an incomplete head from there to `held`.
     fn poll_direct(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         let fresh = &buf.filled()[before..];
         if fresh.is_empty() {
-            self.end();
+            self.input_ended();
             return Poll::Ready(Ok(()));
         }
         let scan = self.scanner.scan(fresh);
         self.held.extend_from_slice(&fresh[scan.pass..]);
         buf.set_filled(before + scan.pass);
-        self.apply(&scan);
+        if matches!(scan.verdict, Verdict::Quoted(_)) {
+            self.scan_held(Scan { pass: 0, ..scan });
+        } else {
+            self.apply(&scan);
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -198,12 +275,11 @@ impl<Io: AsyncRead + Unpin> Guarded<Io> {
         // `read_buf` has no state, so that each poll can make a new future.
         let count = ready!(pin!(self.io.read_buf(&mut self.held)).poll(cx))?;
         if count == 0 {
-            self.end();
+            self.input_ended();
             return Poll::Ready(Ok(()));
         }
         let scan = self.scanner.scan(&self.held);
-        self.ready = scan.pass;
-        self.apply(&scan);
+        self.scan_held(scan);
         Poll::Ready(Ok(()))
     }
 
@@ -212,8 +288,7 @@ impl<Io: AsyncRead + Unpin> Guarded<Io> {
     fn poll_http2(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         if read.is_pending() {
-            let state = &self.state;
-            ready!(self.read_timeout.poll_expired(cx, || state.was_busy()));
+            ready!(self.poll_expired(cx, ConnectionState::was_busy));
             self.end();
             return Poll::Ready(Ok(()));
         }
@@ -225,16 +300,79 @@ impl<Io: AsyncRead + Unpin> Guarded<Io> {
         let direct = self.held.is_empty() && buf.remaining() >= DIRECT_MIN;
         let read = if direct { self.poll_direct(cx, buf) } else { self.poll_held(cx) };
         if read.is_pending() {
-            let state = &self.state;
-            ready!(self.read_timeout.poll_expired(cx, || state.is_busy()));
+            ready!(self.poll_expired(cx, ConnectionState::is_busy));
             self.expire();
             return Poll::Ready(Ok(()));
         }
         read
     }
+
+    /// Ready when a timeout has expired. An idle connection is busy while a response still drains.
+    fn poll_expired(&mut self, cx: &mut Context<'_>, is_busy: fn(&ConnectionState) -> bool) -> Poll<()> {
+        loop {
+            let state = &self.state;
+            ready!(self.read_timeout.poll_expired(cx, || is_busy(state)));
+            if self.held.len() > self.ready || !self.drains() {
+                return Poll::Ready(());
+            }
+            self.read_timeout.drained();
+        }
+    }
+
+    /// Ends with the last response, or when the client turns out to be gone.
+    fn poll_half_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.state.is_busy() && !self.unflushed {
+            self.end();
+            return Poll::Ready(());
+        }
+        let answering = if self.state.is_answered() || self.unflushed {
+            Answering::Since(self.last_write)
+        } else if self.scanner.http_11() {
+            Answering::NotYet
+        } else {
+            Answering::Silently
+        };
+        let half_close = self.half_close.get_or_insert_with(HalfClose::new);
+        ready!(half_close.poll_gone(&mut self.io, self.has_failed, answering, cx));
+        self.phase = Phase::Gone;
+        Poll::Ready(())
+    }
+
+    /// Notes that hyper has written these bytes.
+    fn wrote<'b>(&mut self, bufs: impl Iterator<Item = &'b [u8]>, count: usize) {
+        self.state.wrote();
+        self.unflushed = true;
+        let mut left = count;
+        let mut responds = self.phase != Phase::Http2;
+        if self.phase == Phase::Http2 {
+            for buf in bufs {
+                let written = &buf[..buf.len().min(left)];
+                left -= written.len();
+                responds |= self.frames.follow(written);
+            }
+        }
+        if responds {
+            self.last_write = self.read_timeout.wrote();
+        }
+    }
 }
 
-impl<Io: AsyncRead + Unpin> AsyncRead for Guarded<Io> {
+/// Writes a head with each `"` of its query as `%22`, as browsers send it (RFC 3986 has no such character).
+fn escape_quotes(head: &[u8], to: &mut BytesMut) {
+    let line = head.iter().position(|byte| *byte == b'\n').unwrap_or(head.len());
+    let mut in_query = false;
+    for byte in &head[..line] {
+        in_query |= *byte == b'?';
+        if in_query && *byte == b'"' {
+            to.extend_from_slice(b"%22");
+        } else {
+            to.extend_from_slice(&[*byte]);
+        }
+    }
+    to.extend_from_slice(&head[line..]);
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<Io> {
     /// Pending while the socket is, which registers the waker; or for good after a rejection, when hyper only
     /// has to write the response.
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -249,6 +387,11 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Guarded<Io> {
                 Phase::Scan => ready!(this.poll_scanned(cx, buf))?,
                 Phase::Http2 => return this.poll_http2(cx, buf),
                 Phase::Rejected => return Poll::Pending,
+                Phase::HalfClosed => ready!(this.poll_half_closed(cx)),
+                Phase::Gone => {
+                    let reason = "the client has closed the connection";
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, reason)));
+                }
                 Phase::InvalidBody(error) => {
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
                 }
@@ -263,8 +406,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<Io> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let write = Pin::new(&mut this.io).poll_write(cx, buf);
-        let count = ready!(this.write_timeout.apply(write, cx))?;
-        this.read_timeout.wrote();
+        let count = ready!(this.write_timeout.apply(write, cx, || (this.unsent)(&this.io)))?;
+        this.wrote(std::iter::once(buf), count);
         Poll::Ready(Ok(count))
     }
 
@@ -275,8 +418,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<Io> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let write = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        let count = ready!(this.write_timeout.apply(write, cx))?;
-        this.read_timeout.wrote();
+        let count = ready!(this.write_timeout.apply(write, cx, || (this.unsent)(&this.io)))?;
+        this.wrote(bufs.iter().map(|buf| &**buf), count);
         Poll::Ready(Ok(count))
     }
 
@@ -285,7 +428,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<Io> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.io).poll_flush(cx))?;
+        // hyper flushes when it has written all that it had.
+        this.unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

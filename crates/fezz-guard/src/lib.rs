@@ -32,6 +32,8 @@
 //!   (RFC 9112 section 9.6): the guard shuts down the sending half, then discards input until the client
 //!   closes, for at most a second or 8 MiB. Closing at once would make the kernel send RST, and the client
 //!   would lose the response.
+//! - A client that shuts down its sending half is answered. If that takes longer than 100 ms it is sent `100
+//!   Continue`, to find out whether it has left: hyper reads an error then.
 //! - After [`InFlight::break_off`] the connection is reset, so that the client cannot mistake a truncated
 //!   response for a complete one.
 //!
@@ -108,7 +110,9 @@ mod class;
 mod fields;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
+mod half_close;
 mod head;
+mod http2_frames;
 mod io;
 mod limits;
 mod linger;

@@ -23,7 +23,9 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Idle timeout: time from the last write to the first byte of the next request. It does not run while
     /// the service holds an [`InFlight`](crate::InFlight). On HTTP/2 it starts with the end of the last
-    /// request, because writes there may be no more than answers to pings.
+    /// request or the last part of a response: other writes there may be no more than answers to pings. A
+    /// response that the client still acknowledges is no idle time, see
+    /// [`Guarded::observed_by`](crate::Guarded::observed_by).
     pub idle_timeout: Duration,
     /// Write timeout: time for which the client may accept no data while some is waiting to be sent. Then the
     /// write fails with [`TimedOut`](std::io::ErrorKind::TimedOut) and the connection closes.

@@ -24,8 +24,7 @@ pub(super) enum Waiting {
     Head(Instant),
     /// The first byte of the next head.
     NextHead,
-    /// The next request on an HTTP/2 connection. Writes do not count as activity there: pings are answered
-    /// too.
+    /// The next request on an HTTP/2 connection.
     Http2Request,
     /// A body, which has no timeout here.
     Untimed,
@@ -50,11 +49,16 @@ impl ReadTimeout {
         Self { header, idle, waiting: Waiting::Head(now), idle_since: now, sleep: None }
     }
 
-    /// Restarts the idle period after a write.
-    pub(super) fn wrote(&mut self) {
-        if self.waiting != Waiting::Http2Request {
-            self.idle_since = Instant::now();
-        }
+    /// Restarts the idle period after a part of a response was written, which is now.
+    pub(super) fn wrote(&mut self) -> Instant {
+        self.idle_since = Instant::now();
+        self.idle_since
+    }
+
+    /// Restarts the idle period since a response still drains.
+    pub(super) fn drained(&mut self) {
+        self.idle_since = Instant::now();
+        self.rearm();
     }
 
     /// No byte of the next head has arrived: the idle timeout applies.

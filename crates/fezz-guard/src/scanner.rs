@@ -33,6 +33,8 @@ pub(super) enum Verdict {
     InvalidBody(ChunkError),
     /// Pass them and all further input: the connection speaks HTTP/2.
     Http2,
+    /// Rewrite the head of this length that they begin with: its query has quotation marks, which hyper does not take.
+    Quoted(usize),
 }
 
 /// The part of a message that comes next.
@@ -53,11 +55,13 @@ pub(super) struct Scanner {
     first: bool,
     /// Whether an empty line has preceded the next head.
     empty_line: bool,
+    /// Whether the last head was one of HTTP/1.1.
+    http_11: bool,
 }
 
 impl Scanner {
     pub(super) fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, part: Part::Head(Head::default()), first: true, empty_line: false }
+        Self { limits, part: Part::Head(Head::default()), first: true, empty_line: false, http_11: false }
     }
 
     /// Whether the current message's body is incomplete.
@@ -68,6 +72,11 @@ impl Scanner {
     /// Whether no head has been completed yet.
     pub(super) fn is_fresh(&self) -> bool {
         self.first
+    }
+
+    /// Whether the last complete head was one of HTTP/1.1.
+    pub(super) fn http_11(&self) -> bool {
+        self.http_11
     }
 
     /// Scans `bytes`: those that the last call did not let pass, then new input.
@@ -103,8 +112,10 @@ impl Scanner {
         match head.read(bytes, &self.limits) {
             Ok(None) => (0, Some(Verdict::NeedMore)),
             Ok(Some((length, framing))) => {
+                self.http_11 = head.is_http_11();
+                let quoted = head.has_quotes();
                 self.begin_body(framing);
-                (length, None)
+                if quoted { (0, Some(Verdict::Quoted(length))) } else { (length, None) }
             }
             Err(violation) => (0, Some(Verdict::Reject(violation))),
         }

@@ -19,6 +19,8 @@ pub struct ConnectionState {
     in_flight: AtomicU32,
     /// Whether a request has begun since the idle timer last fired.
     active: AtomicBool,
+    /// Whether a part of the response to the latest request was written.
+    answered: AtomicBool,
     /// Whether a response was truncated.
     broken_off: AtomicBool,
 }
@@ -45,6 +47,7 @@ impl ConnectionState {
     pub fn begin(self: Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         self.active.store(true, Ordering::Release);
+        self.answered.store(false, Ordering::Release);
         InFlight(self)
     }
 
@@ -54,6 +57,16 @@ impl ConnectionState {
 
     pub(super) fn violation(&self) -> Option<Violation> {
         Violation::from_code(self.violation.load(Ordering::Acquire))
+    }
+
+    pub(super) fn wrote(&self) {
+        if !self.answered.load(Ordering::Relaxed) {
+            self.answered.store(true, Ordering::Release);
+        }
+    }
+
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered.load(Ordering::Acquire)
     }
 
     pub(super) fn is_busy(&self) -> bool {

@@ -27,7 +27,14 @@ fn is_origin_form(target: &[u8]) -> bool {
     let mut parts = target.splitn(2, |byte| *byte == b'?');
     let path = parts.next().unwrap_or_default();
     let query = parts.next().unwrap_or_default();
-    PATH.has_all(path) && QUERY.has_all(query) && std::str::from_utf8(target).is_ok()
+    let is_query = |byte: &u8| QUERY.has(*byte) || *byte == b'"';
+    PATH.has_all(path) && query.iter().all(is_query) && std::str::from_utf8(target).is_ok()
+}
+
+/// How many quotation marks the query of a target in origin-form has. Clients may send them as typed.
+pub(super) fn quotes_in_query(target: &[u8]) -> usize {
+    let query = target.iter().position(|byte| *byte == b'?').map_or(&[][..], |at| &target[at..]);
+    if target.starts_with(b"/") { query.iter().filter(|byte| **byte == b'"').count() } else { 0 }
 }
 
 /// Rejects user information (RFC 9110 4.2.4). This form is rare, so the allocation does not matter.

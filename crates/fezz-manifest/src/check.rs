@@ -18,6 +18,10 @@ pub const MAX_TIMEOUT_MS: u64 = 3_600_000;
 pub const MAX_BODY_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// The largest `max_concurrency`.
 pub const MAX_CONCURRENCY: u32 = 65_536;
+/// The largest `max_queue`.
+pub const MAX_QUEUE: u32 = 1_048_576;
+/// The largest `max_response_bytes`: 4 GiB.
+pub const MAX_RESPONSE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// The most routes that a function can have; each is a label in the metrics.
 pub const MAX_ROUTES: usize = 1024;
 
@@ -27,7 +31,7 @@ pub(crate) const ID_RULE: &str = "use 1 to 63 of `a-z`, `0-9`, `_` and `-`, with
 pub(crate) const SHA256_PATTERN: &str = "^[0-9a-f]{64}$";
 
 /// The keys of the file, in the order of the documentation.
-pub(crate) const KEYS: [Key; 19] = [
+pub(crate) const KEYS: [Key; 22] = [
     Key::optional("$schema"),
     Key::required("id", r#""todos""#),
     Key::required("version", r#""latest""#),
@@ -41,6 +45,9 @@ pub(crate) const KEYS: [Key; 19] = [
     Key::optional("max_body_bytes"),
     Key::optional("max_concurrency"),
     Key::optional("swap"),
+    Key::optional("max_queue"),
+    Key::optional("queue_ms"),
+    Key::optional("max_response_bytes"),
     Key::optional("isolation"),
     Key::optional("workers"),
     Key::optional("worker_concurrency"),
@@ -92,6 +99,9 @@ impl<'j> Checker<'j, '_> {
         let max_body_bytes = self.number("max_body_bytes", 0..=MAX_BODY_BYTES);
         let max_concurrency = self.number("max_concurrency", 1..=MAX_CONCURRENCY.into());
         let swap = self.check_with("swap", swap::swap);
+        let max_queue = self.number("max_queue", 0..=MAX_QUEUE.into());
+        let queue_ms = self.number("queue_ms", 0..=MAX_TIMEOUT_MS);
+        let max_response_bytes = self.number("max_response_bytes", 0..=MAX_RESPONSE_BYTES);
         let isolation = self.check_with("isolation", isolation::isolation);
         let workers = self.check_with("workers", isolation::workers);
         let worker_concurrency = self.number("worker_concurrency", 1..=MAX_WORKER_CONCURRENCY.into());
@@ -113,6 +123,9 @@ impl<'j> Checker<'j, '_> {
             max_body_bytes,
             max_concurrency: max_concurrency.and_then(|number| u32::try_from(number).ok()),
             swap: swap.unwrap_or_default(),
+            max_queue: max_queue.and_then(|number| u32::try_from(number).ok()),
+            queue_ms,
+            max_response_bytes,
             isolation,
             workers: workers.unwrap_or_default(),
             worker_concurrency: worker_concurrency.and_then(|number| u32::try_from(number).ok()),

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 
-use crate::check::{self, MAX_BODY_BYTES, MAX_CONCURRENCY, MAX_ROUTES, MAX_TIMEOUT_MS};
+use crate::check::{
+    self, MAX_BODY_BYTES, MAX_CONCURRENCY, MAX_QUEUE, MAX_RESPONSE_BYTES, MAX_ROUTES, MAX_TIMEOUT_MS,
+};
 use crate::entry;
 use crate::isolation::{
     Isolation, MAX_MEMORY_BYTES, MAX_PORTS, MAX_WORKER_CONCURRENCY, MIN_MEMORY_BYTES, Sandbox, Workers,
@@ -81,6 +83,19 @@ pub struct Manifest {
     /// up twice, such as one that locks a database. Default: `start-first`.
     #[schemars(default)]
     pub swap: Swap,
+
+    /// The maximum number of calls that wait until one of `max_concurrency` ends; further ones are refused with 503.
+    /// Default: the host's setting, or eight times `max_concurrency`.
+    #[schemars(range(min = 0, max = MAX_QUEUE))]
+    pub max_queue: Option<u32>,
+
+    /// How long a call waits there, in milliseconds, before it is refused with 503. Default: the host's setting.
+    #[schemars(range(min = 0, max = MAX_TIMEOUT_MS))]
+    pub queue_ms: Option<u64>,
+
+    /// The largest response that comes in one piece, in bytes; streams have no limit. Default: the host's setting.
+    #[schemars(range(min = 0, max = MAX_RESPONSE_BYTES))]
+    pub max_response_bytes: Option<u64>,
 
     /// Where the function runs: `none`, in the host's process, or `process`, in its own worker processes. Default: the
     /// host's setting.

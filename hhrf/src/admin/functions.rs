@@ -29,6 +29,8 @@ struct Function {
     library: Library,
     routes: Vec<Route>,
     in_flight: i64,
+    /// Calls that wait for others to end.
+    queued: i64,
     calls: u64,
     errors: u64,
     panics: u64,
@@ -164,6 +166,7 @@ fn function(name: &str, deployment: &Deployment, cache: &Cache) -> Function {
         library: if loaded { Library::Loaded } else { Library::Idle },
         routes: function.map_or_else(Vec::new, |function| function.routes.routes().map(route).collect()),
         in_flight: stats.in_flight.get(),
+        queued: stats.queued.get(),
         calls: stats.calls.get(),
         errors: stats.errors.get(),
         panics: stats.panics.get(),

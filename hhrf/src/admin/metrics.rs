@@ -3,16 +3,19 @@
 use std::fmt;
 use std::sync::Arc;
 
+use fezz_isolation::host::Budget;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry as Metrics, Unit};
 
 use crate::catalog::{Deployment, Registry};
 use crate::function::{RouteStats, Stats};
 use crate::load::Cache;
+use crate::logging;
 
 /// Gathers all figures.
 #[derive(Clone, Debug)]
@@ -23,16 +26,20 @@ pub(crate) struct MetricsExporter {
     unmatched: Arc<RouteStats>,
     /// Whether the present settings file is in force.
     settings_in_force: bool,
+    /// The memory of request bodies, and of unsent answers.
+    bodies: Arc<Budget>,
+    answers: Arc<Budget>,
 }
 
 impl MetricsExporter {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         registry: Arc<Registry>,
         cache: Cache,
         unmatched: Arc<RouteStats>,
         settings_in_force: bool,
+        [bodies, answers]: [Arc<Budget>; 2],
     ) -> Self {
-        Self { registry, cache, unmatched, settings_in_force }
+        Self { registry, cache, unmatched, settings_in_force, bodies, answers }
     }
 
     /// All figures as text.
@@ -64,8 +71,11 @@ impl Collector for MetricsExporter {
                 .collect(),
         );
         self.requests(&mut encoder, &functions)?;
-        functions.invocations(&mut encoder)?;
-        let counters: [Figure; 7] = [
+        let invocations = ("faas_invoke_duration", "Time inside the function.");
+        functions.durations(&mut encoder, invocations, |stats| &stats.invocations)?;
+        let waits = ("fezz_queue_wait", "Time that calls waited for others of their function to end.");
+        functions.durations(&mut encoder, waits, |stats| &stats.queue_wait)?;
+        let counters: [Figure; 8] = [
             ("faas_invocations", "Calls of the function.", |stats| stats.calls.get()),
             ("faas_coldstarts", "Loads of the function that ran its fezz_init.", |stats| {
                 stats.cold_starts.get()
@@ -77,11 +87,17 @@ impl Collector for MetricsExporter {
                 stats.slow_polls.get()
             }),
             ("faas_timeouts", "Calls that passed their deadline.", |stats| stats.timeouts.get()),
+            ("fezz_refused", "Calls that were not made since the function was full.", |stats| {
+                stats.refused.get()
+            }),
         ];
         for figure in counters {
             functions.counter(&mut encoder, figure)?;
         }
-        functions.in_flight(&mut encoder)?;
+        functions
+            .gauge(&mut encoder, ("faas_in_flight", "Calls that are running."), |stats| &stats.in_flight)?;
+        let queued = ("fezz_queue_length", "Calls that wait for others of their function to end.");
+        functions.gauge(&mut encoder, queued, |stats| &stats.queued)?;
         let loaded = deployments.iter().filter_map(|(_, deployment)| deployment.function.as_ref());
         let loaded = loaded.filter(|function| self.cache.holds(&function.key)).count();
         gauge(&mut encoder, "fezz_functions_loaded", "Functions that are loaded now.", loaded)?;
@@ -95,7 +111,15 @@ impl Collector for MetricsExporter {
         let successful = "1 if the settings file was in order when this process began, 0 if the last good one \
                           stands in for it.";
         let in_force = usize::from(self.settings_in_force);
-        gauge(&mut encoder, "fezz_config_last_reload_successful", successful, in_force)
+        gauge(&mut encoder, "fezz_config_last_reload_successful", successful, in_force)?;
+        let bytes = |budget: &Budget| usize::try_from(budget.used()).unwrap_or(usize::MAX);
+        let help = "Memory of the request bodies that the host holds.";
+        gauge(&mut encoder, "fezz_request_memory_bytes", help, bytes(&self.bodies))?;
+        let help = "Memory of the answers that clients have not taken yet.";
+        gauge(&mut encoder, "fezz_response_memory_bytes", help, bytes(&self.answers))?;
+        let help = "Lines of the log that were dropped, since standard error was not read.";
+        let family = encoder.encode_descriptor("fezz_log_dropped", help, None, MetricType::Counter)?;
+        ConstCounter::new(logging::dropped()).encode(family)
     }
 }
 
@@ -127,14 +151,17 @@ impl MetricsExporter {
 }
 
 impl Functions {
-    fn invocations(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Time inside the function.";
-        let name = "faas_invoke_duration";
+    fn durations(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        (name, help): (&str, &str),
+        get: fn(&Stats) -> &Histogram,
+    ) -> fmt::Result {
         let mut family =
             encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
         self.0.iter().try_for_each(|(id, version, stats)| {
             let labels = [("function", id.as_str()), ("version", version.as_str())];
-            stats.invocations.encode(family.encode_family(&labels)?)
+            get(stats).encode(family.encode_family(&labels)?)
         })
     }
 
@@ -146,12 +173,16 @@ impl Functions {
         })
     }
 
-    fn in_flight(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Calls that are running.";
-        let mut family = encoder.encode_descriptor("faas_in_flight", help, None, MetricType::Gauge)?;
+    fn gauge(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        (name, help): (&str, &str),
+        get: fn(&Stats) -> &Gauge,
+    ) -> fmt::Result {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         self.0.iter().try_for_each(|(id, version, stats)| {
             let labels = [("function", id.as_str()), ("version", version.as_str())];
-            ConstGauge::new(stats.in_flight.get()).encode(family.encode_family(&labels)?)
+            ConstGauge::new(get(stats).get()).encode(family.encode_family(&labels)?)
         })
     }
 }

@@ -7,13 +7,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
+use fezz_isolation::host::Budget;
 use fezz_runtime::ffi::{Call, Reply, ReplyBody, ReplyError, RequestSource};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::timeout_at;
 
+use super::answer::check_length;
 use super::concurrency::Permit;
 use super::reply_pacer::ReplyPacer;
 use super::stream::streamed;
 use super::{Admitted, BlockingPool, CallError, CallRequest, deadline_passed};
+use crate::function::Function;
 use crate::load::LoadedLibrary;
 
 type Answer = Result<(Reply<ReplyBody>, Option<Permit>), ReplyError>;
@@ -23,10 +28,11 @@ pub(super) async fn run(
     admitted: Admitted,
     pool: &BlockingPool,
     pacer: &ReplyPacer<Delivery>,
+    memory: &Arc<Budget>,
 ) -> Result<Reply<Body>, CallError> {
     let Admitted { call, loaded, permit, deadline, .. } = admitted;
     let (answer, wait) = oneshot::channel();
-    let mut waiter = Waiter { call: call.clone(), wait };
+    let mut waiter = Waiter { call: call.clone(), wait: Some(wait), deadline };
     let blocks = call.source().function.calls.block();
     let job = Job { call, loaded, permit, deadline, answer };
     if blocks {
@@ -35,45 +41,76 @@ pub(super) async fn run(
     } else {
         pool.submit(blocks, move || job.run().map_or((), Delivery::finish));
     }
-    match tokio::time::timeout_at(deadline.into(), &mut waiter.wait).await {
-        Ok(Ok(answer)) => {
-            let (reply, permit) = answer?;
-            Ok(reply.map(|body| streamed(body, &waiter.call, permit, pool)))
+    let answered = match &mut waiter.wait {
+        Some(wait) => timeout_at(deadline.into(), wait).await,
+        None => return Err(CallError::Lost),
+    };
+    match answered {
+        Ok(answer) => {
+            waiter.wait = None;
+            let (reply, permit) = answer.map_err(|_| CallError::Lost)??;
+            let body_of = |body| streamed(body, &waiter.call, permit, pool);
+            Ok(check_length(reply, &waiter.call.source().function, memory)?.map(body_of))
         }
-        Ok(Err(_)) => Err(CallError::Lost),
         Err(_) => {
-            let abandoned = waiter.abandon();
-            Err(deadline_passed(&waiter.call.source().function, abandoned))
+            let function = Arc::clone(&waiter.call.source().function);
+            drop(waiter);
+            let abandoned = function.calls.abandoned();
+            Err(deadline_passed(&function, abandoned))
         }
     }
 }
 
-/// The waiting side. Dropped before the answer has come, it abandons the call: cancels it, and counts it.
+/// The waiting side. Dropped before the answer has come, it cancels the call, and leaves it to a task that counts it as
+/// abandoned from its deadline on.
 struct Waiter {
     call: Call<CallRequest>,
-    wait: oneshot::Receiver<Answer>,
-}
-
-impl Waiter {
-    fn abandon(&mut self) -> usize {
-        let request = self.call.source();
-        let abandoned = request.function.calls.abandon();
-        self.wait.close();
-        if self.wait.try_recv().is_ok() {
-            // It was answered at this very moment, so that the job has not counted its own end.
-            request.function.calls.abandoned_ended();
-        }
-        request.cancel();
-        abandoned
-    }
+    /// None once the answer has come.
+    wait: Option<oneshot::Receiver<Answer>>,
+    deadline: Instant,
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        // Terminated: the answer was received, or `abandon` has closed the channel.
-        if !self.wait.is_terminated() {
-            self.abandon();
+        let Some(wait) = self.wait.take() else { return };
+        let request = self.call.source();
+        request.cancel();
+        let function = Arc::clone(&request.function);
+        let late = (self.deadline <= Instant::now()).then(|| Abandoned::new(Arc::clone(&function)));
+        // Without a runtime the host is ending.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(see_off(wait, function, late, self.deadline));
         }
+    }
+}
+
+/// Waits for the end of a call whose client has gone. Until its deadline that is nobody's fault.
+async fn see_off(
+    mut wait: oneshot::Receiver<Answer>,
+    function: Arc<Function>,
+    late: Option<Abandoned>,
+    deadline: Instant,
+) {
+    if late.is_none() && timeout_at(deadline.into(), &mut wait).await.is_ok() {
+        return;
+    }
+    let _late = late.unwrap_or_else(|| Abandoned::new(function));
+    let _ = wait.await;
+}
+
+/// A call that runs beyond its deadline, counted as long as it does.
+struct Abandoned(Arc<Function>);
+
+impl Abandoned {
+    fn new(function: Arc<Function>) -> Self {
+        function.calls.abandon();
+        Self(function)
+    }
+}
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        self.0.calls.abandoned_ended();
     }
 }
 
@@ -91,8 +128,7 @@ impl Job {
     fn run(self) -> Option<Delivery> {
         let Self { call, loaded, permit, deadline, answer } = self;
         let function = &call.source().function;
-        if answer.is_closed() {
-            function.calls.abandoned_ended();
+        if call.source().is_cancelled() {
             return None;
         }
         let begin = Instant::now();
@@ -117,11 +153,10 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    /// Hands the answer over. A call whose client has left meanwhile ends here.
+    /// Hands the answer over, or drops it if nobody waits for it.
     pub(super) fn finish(self) {
         let Self { call, reply, answer } = self;
-        if answer.send(reply).is_err() {
-            call.source().function.calls.abandoned_ended();
-        }
+        let _ = answer.send(reply);
+        drop(call);
     }
 }

@@ -1,20 +1,24 @@
-//! Reading a request's body within its size limit and minimum rate: whole, or in pieces.
+//! Reading a request's body within its limits of size, rate, time and memory: whole, or in pieces.
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
+use fezz_isolation::host::{Budget, Reservation};
 use fezz_runtime::ffi::Pieces;
+use futures_util::task::AtomicWaker;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use hyper::body::Body as _;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The minimum rate: a body gets the grace time and a second more for each of these many bytes. Only time in which the
-/// reader waits for the client counts.
+/// The minimum rate: in each window of `body_timeout` a body has to come at this rate. Only time in which the reader waits
+/// for the client counts.
 const BYTES_PER_SECOND: u64 = 1024;
 /// How much memory a body gets at once because its head says so: a client need not send what it announces.
 const AT_ONCE: u64 = 1 << 20;
@@ -26,8 +30,21 @@ pub(crate) enum BodyError {
     TooLarge { limit: u64 },
     #[error("the request body did not arrive in time; {received} bytes came")]
     Timeout { received: u64 },
+    #[error("the request bodies that the host holds take all the memory that they may; try again later")]
+    NoMemory,
+    #[error("the call has ended before its request body")]
+    Stopped,
     #[error("the request body broke off: {0}")]
     Broken(#[source] axum::Error),
+}
+
+/// How long a body may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyTimes {
+    /// The window in which the minimum rate is measured.
+    pub(crate) window: Duration,
+    /// The time for a whole body that the host reads.
+    pub(crate) whole: Duration,
 }
 
 /// A body that is read piece by piece.
@@ -39,13 +56,38 @@ pub(super) struct BodyReader {
     announced: Option<u64>,
     received: u64,
     pace: Pace,
+    times: BodyTimes,
+    stop: Option<Arc<Stop>>,
+}
+
+/// Ends a streamed body from outside, wherever its reader waits.
+#[derive(Debug, Default)]
+pub(super) struct Stop {
+    stopped: AtomicBool,
+    reader: AtomicWaker,
+}
+
+impl Stop {
+    /// Has the reader fail, now or when it reads again.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.reader.wake();
+    }
+
+    fn poll_stopped(&self, cx: &Context<'_>) -> bool {
+        self.reader.register(cx.waker());
+        self.stopped.load(Ordering::Acquire)
+    }
 }
 
 /// How long the client has kept its reader waiting.
 #[derive(Debug)]
 struct Pace {
-    grace: Duration,
+    window: Duration,
+    /// Within the present window.
     waited: Duration,
+    /// How much had been received at its beginning.
+    received: u64,
     waiting_since: Option<Instant>,
     /// Made when there is first something to wait for: a body that is there already never touches a timer.
     timer: Option<Pin<Box<Sleep>>>,
@@ -57,39 +99,67 @@ impl BodyReader {
         body: Body,
         headers: &HeaderMap,
         limit: u64,
-        grace: Duration,
+        times: BodyTimes,
     ) -> Result<Self, BodyError> {
         let announced =
             headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|length| length > limit) {
             return Err(BodyError::TooLarge { limit });
         }
-        let pace = Pace { grace, waited: Duration::ZERO, waiting_since: None, timer: None };
-        Ok(Self { body, limit, announced, received: 0, pace })
+        let pace = Pace {
+            window: times.window,
+            waited: Duration::ZERO,
+            received: 0,
+            waiting_since: None,
+            timer: None,
+        };
+        Ok(Self { body, limit, announced, received: 0, pace, times, stop: None })
     }
 
-    /// Creates the timer now: it belongs to this runtime, also if another thread polls.
-    pub(super) fn with_timer(mut self) -> Self {
-        self.pace.timer = Some(Box::pin(sleep_until(Instant::now() + self.pace.grace)));
+    /// For a function that reads the body itself, on any thread: the timer is made now, since it belongs to this runtime.
+    pub(super) fn streamed(mut self, stop: Arc<Stop>) -> Self {
+        self.pace.timer = Some(Box::pin(sleep_until(Instant::now() + self.pace.window)));
+        self.stop = Some(stop);
         self
     }
 
-    /// The whole body.
-    pub(crate) async fn read(mut self) -> Result<Bytes, BodyError> {
-        let mut whole = Gathered::Nothing;
-        let expected = usize::try_from(self.announced.unwrap_or_default().min(AT_ONCE)).unwrap_or_default();
+    /// The whole body, and the memory that it was given of what all bodies may take.
+    pub(crate) async fn read(self, memory: &Arc<Budget>) -> Result<(Bytes, Option<Reservation>), BodyError> {
         if self.body.is_end_stream() {
-            return Ok(Bytes::new());
+            return Ok((Bytes::new(), None));
         }
+        let deadline = Instant::now() + self.times.whole;
+        let mut received = 0;
+        let read = self.gather(memory, &mut received);
+        let read = tokio::time::timeout_at(deadline, read).await;
+        read.unwrap_or(Err(BodyError::Timeout { received }))
+    }
+
+    async fn gather(
+        mut self,
+        memory: &Arc<Budget>,
+        received: &mut u64,
+    ) -> Result<(Bytes, Option<Reservation>), BodyError> {
+        let mut whole = Gathered::Nothing;
+        let mut reserved = memory.reserve(0).ok_or(BodyError::NoMemory)?;
+        let expected = usize::try_from(self.announced.unwrap_or_default().min(AT_ONCE)).unwrap_or_default();
         while let Some(piece) = poll_fn(|cx| self.poll_next(cx)).await {
-            whole = whole.and(piece?, expected);
+            let piece = piece?;
+            if !reserved.grow(piece.len() as u64) {
+                return Err(BodyError::NoMemory);
+            }
+            *received = self.received;
+            whole = whole.and(piece, expected);
         }
-        Ok(whole.into_bytes())
+        Ok((whole.into_bytes(), Some(reserved)))
     }
 
     /// The next piece. Not called again after an end or an error.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         loop {
+            if self.stop.as_ref().is_some_and(|stop| stop.poll_stopped(cx)) {
+                return Poll::Ready(Some(Err(BodyError::Stopped)));
+            }
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
                 ready!(self.pace.poll_over(self.received, cx));
                 return Poll::Ready(Some(Err(BodyError::Timeout { received: self.received })));
@@ -125,16 +195,31 @@ impl Pace {
         }
     }
 
-    /// Ready when the client's time is over.
+    /// Ready when a window is over in which too little came. What came before earns no time: a client that has sent much
+    /// may not be silent for longer.
     fn poll_over(&mut self, received: u64, cx: &mut Context<'_>) -> Poll<()> {
-        let earned = Duration::from_secs(received / BYTES_PER_SECOND);
-        let since = *self.waiting_since.get_or_insert_with(Instant::now);
-        let over = since + (self.grace + earned).saturating_sub(self.waited);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(over)));
-        if timer.deadline() != over {
-            timer.as_mut().reset(over);
+        loop {
+            let since = *self.waiting_since.get_or_insert_with(Instant::now);
+            let over = since + self.window.saturating_sub(self.waited);
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(over)));
+            if timer.deadline() != over {
+                timer.as_mut().reset(over);
+            }
+            ready!(timer.as_mut().poll(cx));
+            if received - self.received < self.minimum() {
+                return Poll::Ready(());
+            }
+            // The next window.
+            self.received = received;
+            self.waited = Duration::ZERO;
+            self.waiting_since = Some(Instant::now());
         }
-        timer.as_mut().poll(cx)
+    }
+
+    /// The bytes that a window needs; at least one.
+    fn minimum(&self) -> u64 {
+        let millis = u64::try_from(self.window.as_millis()).unwrap_or(u64::MAX);
+        (millis.saturating_mul(BYTES_PER_SECOND) / 1000).max(1)
     }
 }
 
@@ -175,7 +260,58 @@ impl Gathered {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
+
     use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const TIMES: BodyTimes = BodyTimes { window: Duration::from_secs(5), whole: Duration::from_secs(60) };
+
+    /// A body of pieces, each after a pause, that then never ends; and what reading it comes to, and when.
+    async fn read(
+        pieces: &[(Duration, usize)],
+        limit: u64,
+        memory: &Arc<Budget>,
+    ) -> (Result<usize, BodyError>, Duration) {
+        let pieces = pieces.to_owned();
+        let body = stream::unfold(pieces.into_iter(), |mut pieces| async {
+            let Some((pause, length)) = pieces.next() else { std::future::pending().await };
+            tokio::time::sleep(pause).await;
+            Some((Ok::<_, Infallible>(Bytes::from(vec![b'x'; length])), pieces))
+        });
+        let begin = Instant::now();
+        let reader = BodyReader::new(Body::from_stream(body), &HeaderMap::new(), limit, TIMES);
+        let read = reader.expect("nothing is announced").read(memory).await;
+        (read.map(|(bytes, _)| bytes.len()), begin.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_over_after_a_window_or_two_however_much_came_before() {
+        for first in [0, 9_900_000] {
+            let (end, took) = read(&[(SECOND, first)], 10_000_000, &Budget::new(1 << 30)).await;
+            assert!(matches!(end, Err(BodyError::Timeout { .. })), "{end:?}");
+            assert!(took <= 11 * SECOND, "{took:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_keeps_the_rate_is_waited_for_until_the_deadline() {
+        let (end, took) = read(&[(SECOND, 1500); 100], 1 << 20, &Budget::new(1 << 30)).await;
+        assert!(matches!(end, Err(BodyError::Timeout { received }) if received > 80_000), "{end:?}");
+        assert!(took >= 59 * SECOND && took <= 61 * SECOND, "{took:?}");
+        let (end, took) = read(&[(SECOND, 500); 100], 1 << 20, &Budget::new(1 << 30)).await;
+        assert!(matches!(end, Err(BodyError::Timeout { .. })) && took <= 6 * SECOND, "{end:?} {took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_share_their_memory() {
+        let memory = Budget::new(100_000);
+        let _other = memory.reserve(1).expect("room");
+        let (end, _) = read(&[(SECOND, 60_000), (SECOND, 60_000)], 1 << 20, &memory).await;
+        assert!(matches!(end, Err(BodyError::NoMemory)), "{end:?}");
+    }
 
     #[test]
     fn pieces_come_to_the_whole_whatever_was_announced() {

@@ -19,15 +19,16 @@ pub(super) async fn run(
     body: CallBody,
 ) -> Result<Reply<Body>, CallError> {
     let function = Arc::clone(&request.function);
-    request.permit = Some(Permit::acquire(&function)?);
+    let deadline = Instant::now() + function.limits.timeout;
+    request.permit = Some(Permit::acquire(&function, deadline).await?);
     let begin = Instant::now();
-    let deadline = begin + function.limits.timeout;
     let handle = Arc::new(CallHandle::default());
     let mut waiter = Waiter(Some(Arc::clone(&handle)));
     let (answer, mut wait) = oneshot::channel();
     let request_id = request.head.id.clone();
     let source = Box::new(request);
-    pool.submit(PendingCall { source, request_id, body, handle, begin, deadline, answer });
+    let max_response = function.limits.max_response_bytes;
+    pool.submit(PendingCall { source, request_id, body, handle, begin, deadline, max_response, answer });
     let answer = match tokio::time::timeout_at(deadline.into(), &mut wait).await {
         Ok(answer) => answer,
         Err(_) => {
@@ -41,7 +42,7 @@ pub(super) async fn run(
     match answer {
         Ok(Ok(reply)) => Ok(reply.map(into_body)),
         Ok(Err(error)) => {
-            if !matches!(error, WorkerError::Reply(_) | WorkerError::Deadline) {
+            if !matches!(error, WorkerError::Reply(_) | WorkerError::Deadline | WorkerError::NotBegun) {
                 function.stats.errors.inc();
             }
             Err(call_error(error, &function))
@@ -66,6 +67,7 @@ pub(super) fn call_error(error: WorkerError, function: &Function) -> CallError {
         WorkerError::Crashed(what) => CallError::Crashed(what),
         WorkerError::Reply(error) => CallError::Reply(error),
         WorkerError::Deadline => deadline_passed(function, 0),
+        WorkerError::NotBegun => CallError::NoWorker,
         // The caller has gone, and does not see this.
         WorkerError::Abandoned => CallError::Lost,
     }

@@ -3,6 +3,7 @@
 //! Knows how to run a function, not how it was found. A plain `fn` runs on a thread that may block ([`blocking`]), an
 //! `async fn` is polled in place ([`polled`]), an isolated function runs in a worker process ([`isolated`]).
 
+mod answer;
 mod blocking;
 mod blocking_pool;
 mod body;
@@ -21,19 +22,19 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
-use fezz_isolation::host::Pool;
+use fezz_isolation::host::{Budget, Pool};
 use fezz_runtime::ffi::{Call, CallBody, Reply, ReplyError};
 use http_body::Body as _;
 
 pub(crate) use blocking_pool::BlockingPool;
-pub(crate) use body::BodyError;
+pub(crate) use body::{BodyError, BodyTimes};
 pub(crate) use concurrency::Permit;
 pub(crate) use request::{CallRequest, Head, REQUEST_ID};
 
 use crate::function::Function;
 use crate::load::{CallMode, Loaded, LoadedLibrary};
 use blocking::Delivery;
-use body::BodyReader;
+use body::{BodyReader, Stop};
 use concurrency::check_overload;
 use polled::Polled;
 use reply_pacer::ReplyPacer;
@@ -43,8 +44,15 @@ use reply_pacer::ReplyPacer;
 pub(crate) enum CallError {
     #[error(transparent)]
     Body(#[from] BodyError),
-    #[error("all {limit} calls that the function may run at once are taken")]
-    Full { limit: usize },
+    #[error(
+        "the function runs as many calls as it may, and {queued} more wait for them to end: this one was not made"
+    )]
+    Full { queued: usize, again: Duration },
+    #[error(
+        "the function runs as many calls as it may: this one was not made, after it waited {} ms for another to end",
+        .waited.as_millis()
+    )]
+    QueuedTooLong { waited: Duration, again: Duration },
     #[error("the function did not answer within {} ms; calls of it that nobody waits for: {abandoned}", .timeout.as_millis())]
     Deadline { timeout: Duration, abandoned: usize },
     #[error(transparent)]
@@ -59,6 +67,10 @@ pub(crate) enum CallError {
         "{abandoned} calls of the function are still running that nobody waits for: no more are made until some of them have ended"
     )]
     Overloaded { abandoned: usize },
+    #[error("no worker of the function was free before the deadline: this call was not made")]
+    NoWorker,
+    #[error("the answers that the host has not sent yet take all the memory that they may; try again later")]
+    NoMemory,
     #[error("the call was lost inside the host; this is a defect of the host")]
     Lost,
 }
@@ -70,8 +82,12 @@ pub(crate) struct Options {
     pub(crate) blocking_threads: usize,
     /// With this many abandoned calls a function is overloaded.
     pub(crate) abandoned_max: usize,
-    /// How long a client may keep its body waiting.
-    pub(crate) body_timeout: Duration,
+    /// How long a client may take for its body.
+    pub(crate) body_times: BodyTimes,
+    /// The memory of all request bodies that the host holds, in bytes.
+    pub(crate) request_memory: u64,
+    /// The memory of all answers that are not sent yet.
+    pub(crate) response_memory: Arc<Budget>,
     /// A poll that takes this long is reported as blocking.
     pub(crate) slow_poll: Duration,
 }
@@ -82,6 +98,7 @@ pub(crate) struct Caller {
     options: Arc<Options>,
     pool: BlockingPool,
     pacer: ReplyPacer<Delivery>,
+    bodies: Arc<Budget>,
 }
 
 /// A call that has its permit and can be run.
@@ -96,16 +113,15 @@ struct Admitted {
 }
 
 impl Admitted {
-    /// Takes a permit; from then on the function's time runs.
-    fn new(
+    /// Waits in the function's queue, if it has to. The wait is a part of the function's time.
+    async fn queued(
         request: CallRequest,
         body: CallBody,
         loaded: Arc<LoadedLibrary>,
-        begin: Instant,
     ) -> Result<Self, CallError> {
-        let permit = Permit::acquire(&request.function)?;
-        let deadline = begin + request.function.limits.timeout;
-        Ok(Self { loaded, permit, call: Call::new(request, body), begin, deadline })
+        let deadline = Instant::now() + request.function.limits.timeout;
+        let permit = Permit::acquire(&request.function, deadline).await?;
+        Ok(Self { loaded, permit, call: Call::new(request, body), begin: Instant::now(), deadline })
     }
 }
 
@@ -113,7 +129,13 @@ impl Caller {
     /// Must be called within a runtime, on which the pool's watcher and the pacer run.
     pub(crate) fn new(options: Options) -> Self {
         let pool = BlockingPool::start(options.blocking_threads);
-        Self { options: Arc::new(options), pool, pacer: ReplyPacer::start(Delivery::finish) }
+        let bodies = Budget::new(options.request_memory);
+        Self { options: Arc::new(options), pool, pacer: ReplyPacer::start(Delivery::finish), bodies }
+    }
+
+    /// The memory of request bodies, and of answers that are not sent yet.
+    pub(crate) fn budgets(&self) -> [Arc<Budget>; 2] {
+        [Arc::clone(&self.bodies), Arc::clone(&self.options.response_memory)]
     }
 
     /// Begins a call of a loaded function.
@@ -122,34 +144,50 @@ impl Caller {
             return Calling::Refused(Some(error));
         }
         match loaded {
-            Loaded::Library(library) if body.is_end_stream() && !library.streams_bodies() => {
-                self.start(request, library).unwrap_or_else(|error| Calling::Refused(Some(error)))
+            Loaded::Library(library)
+                if body.is_end_stream()
+                    && !library.streams_bodies()
+                    && let Some(permit) = Permit::try_acquire(&request.function) =>
+            {
+                self.start(request, library, permit).unwrap_or_else(|error| Calling::Refused(Some(error)))
             }
             loaded => Calling::Boxed(Box::pin(self.clone().run(request, body, loaded))),
         }
     }
 
-    /// A request without a body waits for nothing before its call.
-    fn start(&self, request: CallRequest, library: Arc<LoadedLibrary>) -> Result<Calling, CallError> {
-        let (begin, mode) = (request.head.since, library.call_mode());
-        let admitted = Admitted::new(request, CallBody::Whole(Bytes::new()), library, begin)?;
+    /// A request without a body waits for nothing before its call, if there is room for it.
+    fn start(
+        &self,
+        request: CallRequest,
+        loaded: Arc<LoadedLibrary>,
+        permit: Permit,
+    ) -> Result<Calling, CallError> {
+        let (begin, mode) = (request.head.since, loaded.call_mode());
+        let deadline = begin + request.function.limits.timeout;
+        let call = Call::new(request, CallBody::Whole(Bytes::new()));
+        let admitted = Admitted { loaded, permit, call, begin, deadline };
         Ok(match mode {
             CallMode::Polled => Calling::Polled(self.polled(admitted)?),
             CallMode::Blocking => {
-                let (pool, pacer) = (self.pool.clone(), self.pacer.clone());
-                Calling::Boxed(Box::pin(async move { blocking::run(admitted, &pool, &pacer).await }))
+                let this = self.clone();
+                Calling::Boxed(Box::pin(async move { this.blocking(admitted).await }))
             }
         })
     }
 
-    async fn run(self, request: CallRequest, body: Body, loaded: Loaded) -> Result<Reply<Body>, CallError> {
+    async fn run(
+        self,
+        mut request: CallRequest,
+        body: Body,
+        loaded: Loaded,
+    ) -> Result<Reply<Body>, CallError> {
         match loaded {
             Loaded::Library(library) => {
-                let body = self.read(&request, body, library.streams_bodies()).await?;
+                let body = self.read(&mut request, body, library.streams_bodies()).await?;
                 let mode = library.call_mode();
-                let admitted = Admitted::new(request, body, library, Instant::now())?;
+                let admitted = Admitted::queued(request, body, library).await?;
                 match mode {
-                    CallMode::Blocking => blocking::run(admitted, &self.pool, &self.pacer).await,
+                    CallMode::Blocking => self.blocking(admitted).await,
                     CallMode::Polled => self.polled(admitted)?.await,
                 }
             }
@@ -157,37 +195,45 @@ impl Caller {
         }
     }
 
+    async fn blocking(&self, admitted: Admitted) -> Result<Reply<Body>, CallError> {
+        blocking::run(admitted, &self.pool, &self.pacer, &self.options.response_memory).await
+    }
+
     fn polled(&self, admitted: Admitted) -> Result<Polled, CallError> {
-        Polled::start(admitted, self.options.slow_poll, self.pool.clone()).ok_or(CallError::Lost)
+        let memory = Arc::clone(&self.options.response_memory);
+        Polled::start(admitted, self.options.slow_poll, self.pool.clone(), memory).ok_or(CallError::Lost)
     }
 
     async fn isolated(
         &self,
-        request: CallRequest,
+        mut request: CallRequest,
         body: Body,
         pool: Arc<Pool>,
     ) -> Result<Reply<Body>, CallError> {
         let function = Arc::clone(&request.function);
         let streams = pool.streams_bodies(Instant::now() + function.limits.timeout).await;
         let streams = streams.map_err(|error| isolated::call_error(error, &function))?;
-        let body = self.read(&request, body, streams).await?;
+        let body = self.read(&mut request, body, streams).await?;
         isolated::run(&pool, request, body).await
     }
 
     /// Reads the body, unless the function does. Before the permit is taken, so that a slow client does not hold one.
     async fn read(
         &self,
-        request: &CallRequest,
+        request: &mut CallRequest,
         body: Body,
         streams_bodies: bool,
     ) -> Result<CallBody, CallError> {
         let limit = request.function.limits.max_body_bytes;
-        let body = BodyReader::new(body, &request.head.parts.headers, limit, self.options.body_timeout)?;
-        Ok(if streams_bodies {
-            CallBody::Stream(Box::new(body.with_timer()))
-        } else {
-            CallBody::Whole(body.read().await?)
-        })
+        let body = BodyReader::new(body, &request.head.parts.headers, limit, self.options.body_times)?;
+        if streams_bodies {
+            let stop = Arc::<Stop>::default();
+            request.body_stop = Some(Arc::clone(&stop));
+            return Ok(CallBody::Stream(Box::new(body.streamed(stop))));
+        }
+        let (body, memory) = body.read(&self.bodies).await?;
+        request.body_memory = memory;
+        Ok(CallBody::Whole(body))
     }
 }
 

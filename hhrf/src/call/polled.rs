@@ -10,9 +10,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
+use fezz_isolation::host::Budget;
 use fezz_runtime::ffi::{Call, Reply, Task};
 use tokio::time::{Sleep, sleep_until};
 
+use super::answer::check_length;
 use super::concurrency::Permit;
 use super::stream::streamed;
 use super::{Admitted, BlockingPool, CallError, CallRequest, deadline_passed};
@@ -24,6 +26,7 @@ pub(crate) struct Polled {
     permit: Option<Permit>,
     loaded: Arc<LoadedLibrary>,
     pool: BlockingPool,
+    memory: Arc<Budget>,
     slow_poll: Duration,
     begin: Instant,
     /// Not polled yet: `begin` serves as the beginning of the first poll, which saves a clock read.
@@ -35,11 +38,16 @@ pub(crate) struct Polled {
 
 impl Polled {
     /// None if the function cannot be polled.
-    pub(super) fn start(admitted: Admitted, slow_poll: Duration, pool: BlockingPool) -> Option<Self> {
+    pub(super) fn start(
+        admitted: Admitted,
+        slow_poll: Duration,
+        pool: BlockingPool,
+        memory: Arc<Budget>,
+    ) -> Option<Self> {
         let Admitted { loaded, call, permit, begin, deadline } = admitted;
-        let task = loaded.start(call, deadline - begin)?;
+        let task = loaded.start(call, time_left(begin, deadline))?;
         let (permit, timer, fresh) = (Some(permit), None, true);
-        Some(Self { task, permit, loaded, pool, slow_poll, begin, fresh, deadline, timer })
+        Some(Self { task, permit, loaded, pool, memory, slow_poll, begin, fresh, deadline, timer })
     }
 
     /// Ready when the function's time is over.
@@ -73,8 +81,14 @@ impl Future for Polled {
             .stats
             .call_ended(if is_first { took } else { end - this.begin }, reply.as_ref().err());
         let permit = this.permit.take();
-        Poll::Ready(Ok(reply?.map(|body| streamed(body, call, permit, &this.pool))))
+        let reply = check_length(reply?, &call.source().function, &this.memory)?;
+        Poll::Ready(Ok(reply.map(|body| streamed(body, call, permit, &this.pool))))
     }
+}
+
+/// At least a nanosecond, since 0 means no deadline.
+fn time_left(now: Instant, deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(now).max(Duration::from_nanos(1))
 }
 
 /// A poll that blocks holds up all other work of its thread; the function's author has to know.
@@ -82,6 +96,7 @@ fn report_slow_poll(call: &Call<CallRequest>, took: Duration) {
     let CallRequest { function, head, .. } = call.source();
     function.stats.slow_polls.inc();
     tracing::warn!(
+        kind = "polls blocked a thread of the host",
         function = function.name(),
         request_id = head.id(),
         millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),

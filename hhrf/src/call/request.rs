@@ -1,13 +1,16 @@
 //! The request of a call: an HTTP request whose function and route are known.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use fezz_runtime::ffi::RequestSource;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 
+use fezz_isolation::host::Reservation;
+
+use super::body::Stop;
 use super::concurrency::Permit;
 use crate::function::Function;
 
@@ -51,6 +54,10 @@ pub(crate) struct CallRequest {
     cancelled: AtomicU32,
     /// Only of an isolated call: given back with the request, which the pool drops before it sends the answer.
     pub(super) permit: Option<Permit>,
+    /// The memory of a whole body.
+    pub(super) body_memory: Option<Reservation>,
+    /// Ends a streamed body.
+    pub(super) body_stop: Option<Arc<Stop>>,
 }
 
 impl CallRequest {
@@ -61,7 +68,14 @@ impl CallRequest {
         route: usize,
         params: Vec<(String, String)>,
     ) -> Self {
-        Self { head, function, path_start, route, params, cancelled: AtomicU32::new(0), permit: None }
+        let cancelled = AtomicU32::new(0);
+        let (permit, body_memory, body_stop) = (None, None, None);
+        Self { head, function, path_start, route, params, cancelled, permit, body_memory, body_stop }
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed) != 0
     }
 
     fn pattern(&self) -> &str {
@@ -122,6 +136,14 @@ impl RequestSource for CallRequest {
 
     fn cancelled(&self) -> &AtomicU32 {
         &self.cancelled
+    }
+
+    /// A function that waits for its body hears of it there.
+    fn cancel(&self) {
+        self.cancelled.store(1, Ordering::Relaxed);
+        if let Some(stop) = &self.body_stop {
+            stop.stop();
+        }
     }
 
     fn function_number(&self) -> u32 {

@@ -155,6 +155,7 @@ impl http_body::Body for StreamBody {
             let request_id = head.id();
             function.stats.errors.inc();
             tracing::error!(
+                kind = "streamed responses broke off",
                 function = function.name(),
                 request_id,
                 "{error}; the client's connection is cut"

@@ -1,6 +1,8 @@
 //! The settings of isolation and of the pools of workers.
 
-use fezz_isolation::host::{Defaults, HealthOptions, Plan, PoolOptions};
+use std::sync::Arc;
+
+use fezz_isolation::host::{Budget, Defaults, HealthOptions, Plan, PoolOptions};
 use fezz_isolation::sandbox::{ProcessLimits, Profile};
 pub(super) use fezz_manifest::MAX_MEMORY_BYTES;
 use fezz_manifest::{MAX_WORKER_CONCURRENCY, MAX_WORKERS, MIN_MEMORY_BYTES};
@@ -45,8 +47,9 @@ pub(super) fn defaults(judge: &mut Judge<'_>) -> Defaults {
 }
 
 /// What holds for every pool.
-pub(super) fn pool(judge: &mut Judge<'_>) -> PoolOptions {
+pub(super) fn pool(judge: &mut Judge<'_>, response_memory: Arc<Budget>) -> PoolOptions {
     PoolOptions {
+        response_memory,
         start: judge.millis("worker_start_ms", 1..=HOUR_MS, 5_000),
         idle: judge.millis("worker_idle_ms", 1..=24 * HOUR_MS, 300_000),
         max_calls: judge.number("worker_max_calls", 1..=1_000_000_000, 10_000),

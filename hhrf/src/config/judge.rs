@@ -68,6 +68,13 @@ impl Judge<'_> {
         })
     }
 
+    /// A size that has no default of its own.
+    pub(super) fn optional_size(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<usize> {
+        let is_set = self.raw.contains_key(key);
+        let value = self.size(key, range, 0);
+        is_set.then_some(value)
+    }
+
     pub(super) fn size(&mut self, key: &'static str, range: RangeInclusive<u64>, default: u64) -> usize {
         usize::try_from(self.number(key, range, default)).unwrap_or(usize::MAX)
     }

@@ -1,8 +1,11 @@
 //! From settings to the options of each module: names, ranges and defaults.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use fezz_guard::Limits as GuardLimits;
+use fezz_isolation::host::Budget;
 
 use super::Settings;
 use super::isolation;
@@ -25,6 +28,8 @@ pub(super) fn settings(judge: &mut Judge<'_>) -> Settings {
     let drain = drain(judge);
     let connections = connections(judge);
     let catalog = catalog(judge, quarantine_isolates);
+    let response_memory =
+        Budget::new(judge.number("response_memory_bytes", 0..=isolation::MAX_MEMORY_BYTES, 256 << 20));
     Settings {
         log: logging::Options { filter: judge.log_filter(), format: judge.log_format() },
         supervise: supervision(judge, quarantine_isolates, &drain, &catalog.state_dir),
@@ -33,9 +38,9 @@ pub(super) fn settings(judge: &mut Judge<'_>) -> Settings {
             addresses,
             catalog,
             load: load(judge),
-            call: call(judge),
+            call: call(judge, Arc::clone(&response_memory)),
             http: http(judge, &connections.limits),
-            pool: isolation::pool(judge),
+            pool: isolation::pool(judge, response_memory),
             connections,
             drain,
         },
@@ -68,6 +73,9 @@ fn catalog(judge: &mut Judge<'_>, quarantine_isolates: bool) -> catalog::Options
             timeout: judge.millis("timeout_ms", 1..=HOUR_MS, 30_000),
             max_body_bytes: judge.number("max_body_bytes", 0..=4 * GIB, 10 << 20),
             max_concurrency: judge.size("max_concurrency", 1..=65_536, 256),
+            max_queue: judge.optional_size("max_queue", 0..=1_048_576),
+            queue_wait: judge.millis("queue_ms", 0..=HOUR_MS, 1_000),
+            max_response_bytes: judge.number("max_response_bytes", 0..=4 * GIB, 256 << 20),
         },
         isolation: isolation::defaults(judge),
         quarantine_isolates,
@@ -88,11 +96,16 @@ fn load(judge: &mut Judge<'_>) -> load::Options {
     }
 }
 
-fn call(judge: &mut Judge<'_>) -> call::Options {
+fn call(judge: &mut Judge<'_>, response_memory: Arc<Budget>) -> call::Options {
     call::Options {
         blocking_threads: judge.size("blocking_threads", 1..=8192, 512),
         abandoned_max: judge.size("abandoned_max", 1..=65_536, 64),
-        body_timeout: judge.millis("body_timeout_ms", 1..=HOUR_MS, 5_000),
+        body_times: call::BodyTimes {
+            window: judge.millis("body_timeout_ms", 1..=HOUR_MS, 5_000),
+            whole: judge.millis("body_deadline_ms", 1..=24 * HOUR_MS, 300_000),
+        },
+        request_memory: judge.number("request_memory_bytes", 0..=isolation::MAX_MEMORY_BYTES, 512 << 20),
+        response_memory,
         slow_poll: judge.millis("slow_poll_ms", 1..=HOUR_MS, 100),
     }
 }

@@ -1,7 +1,10 @@
-//! The calls of one function that are running: how many, how many of them were abandoned, and whether they block.
+//! The calls of one function that are running or wait for room: how many, how many of them were abandoned, and whether
+//! they block.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 /// A call that takes this long counts as blocking.
 const BLOCKING_CALL: Duration = Duration::from_millis(1);
@@ -12,9 +15,11 @@ const QUICK_CALL: Duration = Duration::from_micros(250);
 const CALLS_TO_CHANGE: u8 = 3;
 
 /// Counters of one function. Each is exact alone; together they are no snapshot.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Calls {
-    running: AtomicUsize,
+    /// A permit for each call that may run; those who wait for one get it in their order.
+    permits: Semaphore,
+    waiting: AtomicUsize,
     abandoned: AtomicUsize,
     overloaded: AtomicBool,
     block: AtomicBool,
@@ -23,17 +28,50 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// Counts one more running call, unless there are `limit` already.
-    pub(crate) fn begin(&self, limit: usize) -> bool {
-        // Never above the limit, not even for a moment: that would refuse a call for which there is room. Acquire: what
-        // the last call left behind is seen.
-        let one_more = |running| (running < limit).then_some(running + 1);
-        self.running.fetch_update(Ordering::Acquire, Ordering::Relaxed, one_more).is_ok()
+    /// No calls yet, and at most `limit` at once.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            permits: Semaphore::new(limit),
+            waiting: AtomicUsize::new(0),
+            abandoned: AtomicUsize::new(0),
+            overloaded: AtomicBool::new(false),
+            block: AtomicBool::new(false),
+            blocking_lead: AtomicU8::new(0),
+        }
     }
 
-    /// Counts the end of a running call.
+    /// Begins a call, if there is room and nobody waits for it.
+    pub(crate) fn try_begin(&self) -> bool {
+        self.permits.try_acquire().map(|permit| permit.forget()).is_ok()
+    }
+
+    /// Begins a call once there is room.
+    pub(crate) async fn begin(&self) {
+        // Fails only where the semaphore is closed, which nobody does.
+        if let Ok(permit) = self.permits.acquire().await {
+            permit.forget();
+        }
+    }
+
+    /// Ends a running call.
     pub(crate) fn end(&self) {
-        self.running.fetch_sub(1, Ordering::Release);
+        self.permits.add_permits(1);
+    }
+
+    /// Counts one more waiting call, unless there are `limit` already.
+    pub(crate) fn queue(&self, limit: usize) -> bool {
+        let one_more = |waiting| (waiting < limit).then_some(waiting + 1);
+        self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    /// Counts the end of a wait.
+    pub(crate) fn leave_queue(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many calls wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// How many running calls have lost their caller.
@@ -94,19 +132,45 @@ impl Calls {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Waker};
+
     use super::*;
 
     #[test]
     fn no_more_calls_begin_than_the_limit() {
-        let calls = Calls::default();
-        assert!(calls.begin(2) && calls.begin(2) && !calls.begin(2));
+        let calls = Calls::new(2);
+        assert!(calls.try_begin() && calls.try_begin() && !calls.try_begin());
         calls.end();
-        assert!(calls.begin(2) && !calls.begin(2));
+        assert!(calls.try_begin() && !calls.try_begin());
+    }
+
+    #[tokio::test]
+    async fn the_oldest_call_that_still_waits_is_next_and_nobody_overtakes_it() {
+        let calls = Calls::new(1);
+        assert!(calls.try_begin());
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut first = Box::pin(calls.begin());
+        let mut second = Box::pin(calls.begin());
+        assert!(first.as_mut().poll(cx).is_pending() && second.as_mut().poll(cx).is_pending());
+        drop(first);
+        calls.end();
+        assert!(!calls.try_begin(), "the permit is the second one's");
+        second.await;
+        calls.end();
+        assert!(calls.try_begin());
+    }
+
+    #[test]
+    fn the_queue_has_a_limit() {
+        let calls = Calls::new(1);
+        assert!(calls.queue(2) && calls.queue(2) && !calls.queue(2));
+        calls.leave_queue();
+        assert!(calls.queue(2) && !calls.queue(0));
     }
 
     #[test]
     fn overload_ends_when_half_of_the_abandoned_calls_have_ended() {
-        let calls = Calls::default();
+        let calls = Calls::new(9);
         (0..4).for_each(|_| _ = calls.abandon());
         assert_eq!((calls.overload(5), calls.overload(4)), (None, Some(4)));
         calls.abandoned_ended();
@@ -117,7 +181,7 @@ mod tests {
 
     #[test]
     fn three_calls_change_the_classification() {
-        let calls = Calls::default();
+        let calls = Calls::new(9);
         let learned = |all: &[Duration]| {
             all.iter().for_each(|&took| calls.learn(took));
             calls.block()

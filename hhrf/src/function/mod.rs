@@ -21,12 +21,28 @@ pub(crate) use fezz_manifest::Swap;
 use fezz_manifest::{RouteTable, Version};
 use fezz_runtime::Variables;
 
+/// The calls that may wait for each one that may run, unless it is set.
+const QUEUE_PER_CALL: usize = 8;
+
 /// What a function may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) timeout: Duration,
     pub(crate) max_body_bytes: u64,
     pub(crate) max_concurrency: usize,
+    /// How many calls may wait for others to end; by default, in proportion to those that may run.
+    pub(crate) max_queue: Option<usize>,
+    /// How long a call may wait.
+    pub(crate) queue_wait: Duration,
+    /// The largest response in one piece, in bytes.
+    pub(crate) max_response_bytes: u64,
+}
+
+impl Limits {
+    /// How many calls may wait.
+    pub(crate) fn max_queue(&self) -> usize {
+        self.max_queue.unwrap_or(self.max_concurrency.saturating_mul(QUEUE_PER_CALL))
+    }
 }
 
 /// One build of a function, with its settings: an entry of the catalog.

@@ -4,6 +4,7 @@
 //! counting an answer looks up nothing but that series.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -43,6 +44,14 @@ pub(crate) struct Stats {
     /// Calls that hold a permit.
     pub(crate) in_flight: Gauge,
     pub(crate) invocations: Histogram,
+    /// Calls that wait for others to end.
+    pub(crate) queued: Gauge,
+    /// How long they waited, also those that were refused or given up then.
+    pub(crate) queue_wait: Histogram,
+    /// Calls that were refused since the function was full.
+    pub(crate) refused: Counter,
+    /// A moving average of the time that calls take, in microseconds; 0 before the first.
+    mean_micros: AtomicU64,
     routes: Mutex<BTreeMap<String, Arc<RouteStats>>>,
 }
 
@@ -58,6 +67,10 @@ impl Default for Stats {
             cold_starts: Counter::default(),
             in_flight: Gauge::default(),
             invocations: durations(),
+            queued: Gauge::default(),
+            queue_wait: durations(),
+            refused: Counter::default(),
+            mean_micros: AtomicU64::new(0),
             routes: Mutex::default(),
         }
     }
@@ -68,12 +81,26 @@ impl Stats {
     pub(crate) fn call_ended(&self, took: Duration, error: Option<&ReplyError>) {
         self.calls.inc();
         self.invocations.observe(took.as_secs_f64());
+        self.learn(took);
         if let Some(error) = error {
             self.errors.inc();
             if matches!(error, ReplyError::Panicked(_)) {
                 self.panics.inc();
             }
         }
+    }
+
+    /// How long calls have taken lately.
+    pub(crate) fn mean_call(&self) -> Duration {
+        Duration::from_micros(self.mean_micros.load(Ordering::Relaxed))
+    }
+
+    fn learn(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        // Calls that end together may lose one: it is an estimate.
+        let mean = self.mean_micros.load(Ordering::Relaxed);
+        let new = if mean == 0 { took } else { mean - mean / 8 + took / 8 };
+        self.mean_micros.store(new, Ordering::Relaxed);
     }
 
     /// The statistics of each pattern of a table. A pattern that was there before keeps its counts.

@@ -1,4 +1,5 @@
-//! Head limits: refuses what the guard found at fault, and heads that are too large in HTTP/2 as the guard does in HTTP/1.
+//! Head limits: refuses what the guard found at fault, and heads that are too large in HTTP/2 as the guard does in HTTP/1;
+//! the others are [normalised](super::normalise).
 
 use std::task::{Context, Poll};
 
@@ -9,6 +10,7 @@ use http::request::Parts;
 use tower::{Layer, Service};
 
 use super::error::Error;
+use super::normalise::normalise;
 use super::request::Received;
 use super::respond::Answer;
 use super::route::WithRoute;
@@ -22,6 +24,10 @@ pub(crate) enum HeadError {
     TooManyHeaders { found: usize, limit: usize },
     #[error("the request's target and headers are longer than the {limit} bytes that are taken")]
     TooLarge { limit: usize },
+    #[error(
+        "the request does not say clearly which host it is for; send it in :authority or in one Host header"
+    )]
+    AmbiguousHost,
 }
 
 /// Puts the check before a stage.
@@ -49,16 +55,15 @@ pub(crate) struct HeadLimits<S> {
 }
 
 impl<S> HeadLimits<S> {
-    fn check(&self, request: &Received) -> Result<(), HeadError> {
+    fn check(&self, request: &mut Received) -> Result<(), HeadError> {
         if let Some(violation) = request.peer.rejection(&request.head.parts.method) {
             return Err(HeadError::Violation(violation));
         }
         // The guard has counted for HTTP/1.
         if request.head.parts.version == Version::HTTP_2 {
-            self.limits.check_size(&request.head.parts)
-        } else {
-            Ok(())
+            self.limits.check_size(&request.head.parts)?;
         }
+        normalise(&mut request.head.parts)
     }
 }
 
@@ -90,8 +95,8 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Received) -> Self::Future {
-        match self.check(&request) {
+    fn call(&mut self, mut request: Received) -> Self::Future {
+        match self.check(&mut request) {
             Ok(()) => Either::Right(self.inner.call(request)),
             Err(error) => Either::Left(ready(Err(Error::from(error).into()))),
         }

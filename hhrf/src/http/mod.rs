@@ -5,6 +5,7 @@ mod error;
 mod handler;
 mod head_limits;
 mod hop_by_hop;
+mod normalise;
 mod peer;
 mod request;
 mod resolve;

@@ -77,8 +77,9 @@ where
 
 /// Waits for a load as a call does: within the function's limit of calls and until the request's deadline, and counted.
 async fn load(cache: &Cache, function: &Arc<Function>, since: Instant) -> Result<Loaded, Error> {
-    let _permit = Permit::acquire(function)?;
-    let loaded = cache.get(function, since + function.limits.timeout).await;
+    let deadline = since + function.limits.timeout;
+    let _permit = Permit::acquire(function, deadline).await?;
+    let loaded = cache.get(function, deadline).await;
     Ok(loaded.inspect_err(|error| match error {
         LoadError::Deadline { .. } => _ = function.stats.timeouts.inc(),
         _ => _ = function.stats.errors.inc(),

@@ -240,13 +240,18 @@ fn problem(failed: &WithRoute<Error>, request_id: &str, expose_panics: bool) -> 
         Error::Load(LoadError::Failed { again, .. }) => {
             set(&mut response, RETRY_AFTER, &seconds(*again).to_string());
         }
-        Error::Call(CallError::Full { .. } | CallError::NotStarted(_)) => {
-            set(&mut response, RETRY_AFTER, "1")
-        }
-        Error::Call(CallError::Resting { again }) => {
-            set(&mut response, RETRY_AFTER, &again.as_secs().max(1).to_string());
-        }
+        Error::Call(CallError::NotStarted(_)) => set(&mut response, RETRY_AFTER, "1"),
+        Error::Call(
+            CallError::Full { again, .. }
+            | CallError::QueuedTooLong { again, .. }
+            | CallError::Resting { again },
+        ) => set(&mut response, RETRY_AFTER, &seconds(*again).to_string()),
         Error::Call(CallError::Overloaded { .. }) => set(&mut response, RETRY_AFTER, "10"),
+        Error::Call(CallError::NoWorker | CallError::NoMemory) => set(&mut response, RETRY_AFTER, "1"),
+        Error::Call(CallError::Body(BodyError::NoMemory)) => {
+            set(&mut response, RETRY_AFTER, "1");
+            set(&mut response, CONNECTION, "close");
+        }
         // What is left of these bodies must not be taken for the next request.
         Error::Call(CallError::Body(_)) => set(&mut response, CONNECTION, "close"),
         _ => {}
@@ -280,6 +285,7 @@ fn status(error: &Error) -> StatusCode {
         Error::Head(HeadError::TooManyHeaders { .. } | HeadError::TooLarge { .. }) => {
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
         }
+        Error::Head(HeadError::AmbiguousHost) => StatusCode::BAD_REQUEST,
         Error::Route(RouteError::BadPath(_) | RouteError::BadParameter { .. }) => StatusCode::BAD_REQUEST,
         Error::Route(RouteError::MethodNotAllowed { .. }) => StatusCode::METHOD_NOT_ALLOWED,
         Error::Route(_) => StatusCode::NOT_FOUND,
@@ -289,8 +295,12 @@ fn status(error: &Error) -> StatusCode {
         Error::Call(error) => match error {
             CallError::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             CallError::Body(BodyError::Timeout { .. }) => StatusCode::REQUEST_TIMEOUT,
-            CallError::Body(BodyError::Broken(_)) => StatusCode::BAD_REQUEST,
+            CallError::Body(BodyError::Broken(_) | BodyError::Stopped) => StatusCode::BAD_REQUEST,
+            CallError::Body(BodyError::NoMemory) | CallError::NoWorker | CallError::NoMemory => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             CallError::Full { .. }
+            | CallError::QueuedTooLong { .. }
             | CallError::Resting { .. }
             | CallError::Overloaded { .. }
             | CallError::NotStarted(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -313,6 +323,10 @@ fn detail(error: &Error, status: StatusCode, expose_panics: bool) -> String {
         }
         Error::Call(
             CallError::Full { .. }
+            | CallError::QueuedTooLong { .. }
+            | CallError::NoWorker
+            | CallError::NoMemory
+            | CallError::Body(BodyError::NoMemory)
             | CallError::Deadline { .. }
             | CallError::Resting { .. }
             | CallError::Overloaded { .. },
@@ -330,11 +344,35 @@ fn log(failed: &WithRoute<Error>, request_id: &str) {
     let (error, function) = (&failed.value, failed.function_name());
     let status = status(error);
     if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::GATEWAY_TIMEOUT {
-        tracing::warn!(status = status.as_u16(), request_id, function, "{error}");
+        tracing::warn!(kind = kind(error), status = status.as_u16(), request_id, function, "{error}");
     } else if status.is_server_error() {
-        tracing::error!(status = status.as_u16(), request_id, function, "{error}");
+        tracing::error!(kind = kind(error), status = status.as_u16(), request_id, function, "{error}");
     } else {
         tracing::debug!(status = status.as_u16(), request_id, function, "{error}");
+    }
+}
+
+/// What errors have in common that are summed up in the log.
+const fn kind(error: &Error) -> &'static str {
+    match error {
+        Error::Quarantined(_) => "calls refused: the function is in quarantine",
+        Error::Load(_) => "calls failed: the function cannot be loaded",
+        Error::Head(_) | Error::Route(_) => "requests refused",
+        Error::Call(error) => match error {
+            CallError::Body(_) => "requests refused: their bodies cannot be read",
+            CallError::Full { .. } => "calls refused: the function's queue is full",
+            CallError::QueuedTooLong { .. } => "calls refused: they waited too long in the function's queue",
+            CallError::Deadline { .. } => "calls passed their deadline",
+            CallError::Reply(ReplyError::Panicked(_)) => "calls panicked",
+            CallError::Reply(_) => "calls failed: the function's answer cannot be sent",
+            CallError::Crashed(_) => "calls failed: the function crashed",
+            CallError::NotStarted(_) => "calls failed: no worker could be started",
+            CallError::Resting { .. } => "calls refused: the function crashed too often",
+            CallError::Overloaded { .. } => "calls refused: too many calls run that nobody waits for",
+            CallError::NoWorker => "calls refused: no worker was free before their deadline",
+            CallError::NoMemory => "calls failed: unsent answers take all the memory that they may",
+            CallError::Lost => "calls lost",
+        },
     }
 }
 

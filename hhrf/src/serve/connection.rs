@@ -13,6 +13,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use fezz_guard::{InFlight, Limits, decline_upgrade, guard};
+use fezz_runtime::sys::unsent;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, Version};
 use http_body::Frame;
@@ -26,11 +27,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{BoxError, Service};
 
+use super::stalled::Stallable;
 use crate::http::Peer;
 
 /// An HTTP/2 client that does not answer a ping for this long is gone.
 const PING_TIMEOUT: Duration = Duration::from_secs(4);
 const MAX_STREAMS: u32 = 256;
+/// What an HTTP/2 client may send of a body that is not read yet. The connection has room for so much of each stream, so that
+/// bodies that are not read never hold up one that is.
+const STREAM_WINDOW: u32 = 128 << 10;
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS;
 /// The most that an HTTP/1 connection reads, or holds back to write, at once. A body that comes in one piece crosses to
 /// its function as it is, and needs no memory to be gathered in: so much holds a head and a body of a mebibyte.
 const BUFFER: usize = (1 << 20) + (1 << 16);
@@ -80,11 +86,13 @@ where
             tracing::debug!(%address, "TCP_NODELAY: {error}");
         }
         let (io, state) = guard(stream, Arc::clone(&self.limits), reset);
+        let io = io.observed_by(unsent, |stream| !matches!(stream.take_error(), Ok(None)));
         let peer = Arc::new(Peer::new(address, state));
         // hyper calls a connection's service from its task alone, and the application is always ready: no clone of it
         // is needed for a request.
         let app = RefCell::new((self.make_app)(Arc::clone(&peer)));
         let retiring = Arc::clone(&self.retiring);
+        let patience = self.limits.write_timeout;
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             decline_upgrade(&mut request);
             let in_flight = Arc::clone(peer.state()).begin();
@@ -92,7 +100,7 @@ where
             let is_last = (version < Version::HTTP_2).then(|| Arc::clone(&retiring));
             let answer = app.borrow_mut().call(request.map(into_body));
             async move {
-                let mut answer = answer.await?.map(|body| Held::new(body, in_flight, version));
+                let mut answer = answer.await?.map(|body| Held::new(body, in_flight, version, patience));
                 // HTTP/2 has a message of its own for that.
                 if is_last.is_some_and(|is_last| is_last.load(Ordering::Relaxed)) {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -152,44 +160,62 @@ fn into_body(body: Incoming) -> Body {
     if body.is_end_stream() { Body::empty() } else { Body::new(body) }
 }
 
-/// A body that keeps its call in flight until it has been produced. A whole one does not: it is only written.
+/// A body that keeps its call in flight until hyper has taken all of it.
 struct Held<B> {
-    body: B,
-    in_flight: Option<InFlight>,
-    version: Version,
+    body: HeldBody<B>,
+    in_flight: InFlight,
 }
 
-impl<B: HttpBody> Held<B> {
-    fn new(body: B, in_flight: InFlight, version: Version) -> Self {
-        let in_flight = body.size_hint().exact().is_none().then_some(in_flight);
-        Self { body, in_flight, version }
+enum HeldBody<B> {
+    /// Of HTTP/1, or taken at once.
+    Plain(B),
+    /// Of HTTP/2.
+    Stream(Stallable<B>),
+}
+
+impl<B: HttpBody<Data = Bytes> + Send + 'static> Held<B> {
+    fn new(body: B, in_flight: InFlight, version: Version, patience: Duration) -> Self {
+        let body = if version == Version::HTTP_2 {
+            Stallable::new(body, patience).map_or_else(HeldBody::Plain, HeldBody::Stream)
+        } else {
+            HeldBody::Plain(body)
+        };
+        Self { body, in_flight }
     }
 }
 
-impl<B: HttpBody + Unpin> HttpBody for Held<B> {
-    type Data = B::Data;
-    type Error = B::Error;
+impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin> HttpBody for Held<B> {
+    type Data = Bytes;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        // HTTP/2 resets the stream, and other streams of the connection go on.
-        if let (Some(Err(_)), Some(in_flight)) = (&frame, &self.in_flight)
-            && self.version != Version::HTTP_2
-        {
-            in_flight.break_off();
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let body = match &mut self.body {
+            // HTTP/2 resets the stream, and other streams of the connection go on.
+            HeldBody::Stream(body) => return Pin::new(body).poll_frame(cx),
+            HeldBody::Plain(body) => body,
+        };
+        let frame = ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Into::into));
+        if matches!(frame, Some(Err(_))) {
+            self.in_flight.break_off();
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.body {
+            HeldBody::Plain(body) => body.is_end_stream(),
+            HeldBody::Stream(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.body {
+            HeldBody::Plain(body) => body.size_hint(),
+            HeldBody::Stream(body) => body.size_hint(),
+        }
     }
 }
 
@@ -208,6 +234,8 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
         .keep_alive_interval(limits.header_timeout)
         .keep_alive_timeout(PING_TIMEOUT)
         .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         // Twice the limit, which counts otherwise there (RFC 9113, section 6.5.2), so that it is HeadLimits that answers.
         .max_header_list_size(u32::try_from(limits.max_head_bytes.saturating_mul(2)).unwrap_or(u32::MAX));
     http

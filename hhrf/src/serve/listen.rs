@@ -2,13 +2,19 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
-use fezz_runtime::sys::adopt;
+use fezz_runtime::sys::{adopt, detect_dead_peers};
 
 use crate::supervise::Sockets;
 
 /// systemd's name for the admin listener (`FileDescriptorName=`); any other is that of functions.
 const ADMIN: &str = "admin";
+/// A connection on which nothing is sent is probed after this time, so that a client whose machine is gone holds nothing
+/// for long.
+const PROBE_AFTER: Duration = Duration::from_secs(15);
+/// The least time that a client has to acknowledge what was sent to it.
+const MIN_ACKNOWLEDGE: Duration = Duration::from_secs(5);
 /// Helps where the admin listener's address is taken.
 const ADMIN_HINT: &str = " This is the admin listener's address; --admin gives it another, or turns it off.";
 
@@ -50,6 +56,14 @@ pub(crate) fn bind(addresses: &Addresses) -> Result<Sockets, ListenError> {
 
 fn listen(address: SocketAddr, hint: &'static str) -> Result<TcpListener, ListenError> {
     TcpListener::bind(address).map_err(|source| ListenError { address, source, hint })
+}
+
+/// Has the kernel end the connections of this listener whose clients are gone without a word: those that do not acknowledge
+/// what was sent within `patience`, be it data or a probe.
+pub(super) fn end_dead_connections(listener: &TcpListener, patience: Duration) {
+    if let Err(error) = detect_dead_peers(listener, PROBE_AFTER, patience.max(MIN_ACKNOWLEDGE)) {
+        tracing::warn!("clients that are gone without a word will not be noticed: {error}");
+    }
 }
 
 /// What systemd has bound for this process, with its names.

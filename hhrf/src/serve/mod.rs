@@ -3,6 +3,7 @@
 mod connection;
 mod drain;
 mod listen;
+mod stalled;
 
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ use crate::load::{self, Cache, retire};
 use crate::supervise::{HandOver, Inherited, Sockets, SupervisorHandle};
 use connection::Connections;
 use drain::Signals;
+use listen::end_dead_connections;
 
 /// How long accepting pauses after an error, such as a lack of file descriptors.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
@@ -116,6 +118,7 @@ pub(crate) async fn serve(options: Options, inherited: Option<Inherited>) -> Res
     let registry = Registry::open(&options.catalog, quarantined, Arc::clone(&catalog), loader, sender)?;
     let registry = Arc::new(registry);
     let unmatched = Arc::default();
+    let caller = Caller::new(options.call);
     let readiness = Readiness::default();
     let state = Admin {
         readiness: readiness.clone(),
@@ -124,6 +127,7 @@ pub(crate) async fn serve(options: Options, inherited: Option<Inherited>) -> Res
             cache.clone(),
             Arc::clone(&unmatched),
             options.settings.rejected.is_none(),
+            caller.budgets(),
         ),
         registry: Arc::clone(&registry),
         cache: cache.clone(),
@@ -138,12 +142,7 @@ pub(crate) async fn serve(options: Options, inherited: Option<Inherited>) -> Res
     let watching = tokio::spawn(watcher.run());
     tokio::spawn(retire(dropped, Arc::clone(&catalog), cache.clone()));
     let warming = tokio::spawn(keep_warm(Arc::clone(&catalog), cache.clone()));
-    let functions = Functions {
-        catalog: Arc::clone(&catalog),
-        cache: cache.clone(),
-        caller: Caller::new(options.call),
-        unmatched,
-    };
+    let functions = Functions { catalog: Arc::clone(&catalog), cache: cache.clone(), caller, unmatched };
     let app = app(&options.http, functions);
     let connections = Connections::new(move |peer| app.of_connection(peer), &options.connections);
     keep_settings(&options.settings, &options.catalog.state_dir);
@@ -197,6 +196,10 @@ fn sources(options: &Options, inherited: Option<Inherited>) -> Result<Sources, S
             (sockets, Some(supervisor), quarantined)
         }
     };
+    let patience = options.connections.limits.write_timeout;
+    for listener in std::iter::once(&listener).chain(&admin) {
+        end_dead_connections(listener, patience);
+    }
     let listener = from_std(listener).map_err(ServeError::Sockets)?;
     let admin = admin.map(from_std).transpose().map_err(ServeError::Sockets)?;
     Ok(Sources { listener, admin, supervisor, quarantined })

@@ -31,7 +31,7 @@ fn an_async_function_is_polled_in_place() {
 fn a_deadline_cancels_the_call_for_real() {
     // A worker that was killed needs a moment to be replaced, which counts as the next call's.
     let timeout_ms = if ISOLATED { 2_000 } else { 100 };
-    let host = async_host(json!({ "timeout_ms": timeout_ms, "max_concurrency": 1 })).start();
+    let host = async_host(json!({ "timeout_ms": timeout_ms, "max_concurrency": 1, "max_queue": 0 })).start();
     // A future that never wakes is one like any other.
     for _ in 0..3 {
         host.get("/rpc/async@1.0.0/forever").assert_problem(504);
@@ -49,7 +49,7 @@ fn a_deadline_cancels_the_call_for_real() {
 
 #[test]
 fn a_client_that_leaves_cancels_the_call_for_real() {
-    let host = async_host(json!({ "max_concurrency": 1 })).start();
+    let host = async_host(json!({ "max_concurrency": 1, "max_queue": 0 })).start();
     for count in 1..=200 {
         let client = send(&host, "/rpc/async@1.0.0/forever");
         wait_until(|| in_flight(&host) == 1);
@@ -63,7 +63,7 @@ fn a_client_that_leaves_cancels_the_call_for_real() {
 
 #[test]
 fn panics_of_a_future_stay_in_it() {
-    let host = async_host(json!({ "timeout_ms": 300, "max_concurrency": 1 })).start();
+    let host = async_host(json!({ "timeout_ms": 300, "max_concurrency": 1, "max_queue": 0 })).start();
     let answer = host.request("GET", "/rpc/async@1.0.0/panic", &[("x-request-id", "poll")], b"");
     assert!(!answer.assert_problem(500).text().contains("secret"), "{answer:?}");
     let line = host.wait_for_log(|line| line.field("request_id") == "poll");

@@ -75,6 +75,38 @@ fn a_request_arrives_whole() {
 }
 
 #[test]
+fn the_host_is_that_of_the_target_and_cookies_are_one_header() {
+    let host = running();
+    let answer = host.raw(
+        b"GET http://target:1/rpc/fix/describe HTTP/1.1\r\nhost: other\r\ncookie: a=1\r\ncookie: b=2\r\nconnection: close\r\n\r\n",
+    );
+    assert!(answer.contains(r#"["host","target:1"]"#) && !answer.contains("other"), "{answer}");
+    assert!(answer.contains(r#"["cookie","a=1; b=2"]"#), "{answer}");
+}
+
+/// A proxy's rule for `/rpc/fix` would not see it.
+#[test]
+fn a_functions_name_is_written_in_one_way() {
+    let host = running();
+    for path in ["/rpc/%66ix/ping", "/rpc/fi%78/ping", "/rpc/fix@%6Catest/ping", "/rpc/%66%69%78"] {
+        host.get(path).assert_problem(400);
+    }
+    host.get("/rpc/fix%40latest/ping").assert_status(200);
+}
+
+#[test]
+fn queries_are_taken_as_clients_send_them() {
+    let host = running();
+    let query = r#"f={"a":[1,{}]}&b=|^`[]\'"#;
+    let request = format!("GET /rpc/fix/describe?{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let answer = host.raw(request.as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let body = answer.split_once("\r\n\r\n").expect("a head").1;
+    let seen: serde_json::Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(seen["query"], json!([["f", r#"{"a":[1,{}]}"#], ["b", r"|^`[]\'"]]));
+}
+
+#[test]
 fn header_values_may_be_any_bytes() {
     let host = running();
     let answer = host.raw(

@@ -9,7 +9,7 @@ use hyper::client::conn::http2::{self, Connection, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-use crate::{async_host, host, running};
+use crate::{ROUTES, async_host, bare, fixture, host, running};
 
 type Client = (SendRequest<Full<Bytes>>, Connection<TokioIo<TcpStream>, Full<Bytes>, TokioExecutor>);
 
@@ -104,6 +104,111 @@ fn streams_end_or_break_off_each_on_its_own() {
         endless.frame().await.expect("it streams").expect("a frame");
         drop(endless);
         while text("alive").await != "0" {}
+    });
+}
+
+/// Also in worker processes.
+#[test]
+fn requests_arrive_as_those_of_http_1() {
+    let host = &bare()
+        .function("fix@latest", &fixture(), ROUTES)
+        .function_with("iso@latest", &fixture(), ROUTES, serde_json::json!({ "isolation": "process" }))
+        .start();
+    run(async {
+        let (mut sender, connection) = connect(host).await;
+        tokio::spawn(connection);
+        for id in ["fix", "iso"] {
+            let mut request = request_to(host, "GET", &format!("{id}/describe"), String::new());
+            for cookie in ["a=1", "b=2", "c=3"] {
+                request.headers_mut().append("cookie", cookie.parse().expect("a value"));
+            }
+            let answer = sender.send_request(request).await.expect("an answer");
+            let body = answer.into_body().collect().await.expect("a body").to_bytes();
+            let seen: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+            let headers = seen["headers"].as_array().expect("headers");
+            let all = |name: &str| -> Vec<_> {
+                headers.iter().filter(|pair| pair[0] == name).map(|pair| pair[1].clone()).collect()
+            };
+            assert_eq!(all("host"), [host.address().to_string()], "{id}");
+            assert_eq!(all("cookie"), ["a=1; b=2; c=3"], "{id}");
+        }
+        let mut request = request(host, "GET", "ping", String::new());
+        request.headers_mut().insert("host", "elsewhere".parse().expect("a value"));
+        assert_eq!(sender.send_request(request).await.expect("an answer").status(), 400);
+    });
+}
+
+/// A body that its function does not read holds up no other of the connection.
+#[test]
+fn uploads_do_not_wait_for_each_other() {
+    let host = &async_host(serde_json::json!({ "max_body_bytes": 4 << 20 }))
+        .env("HHRF_BODY_TIMEOUT_MS", "400")
+        .start();
+    run(async {
+        let (sender, connection) = connect(host).await;
+        tokio::spawn(connection);
+        let post = |path: &str, length: usize| {
+            let request = request_to(host, "POST", &format!("async@1.0.0/{path}"), "x".repeat(length));
+            let mut sender = sender.clone();
+            async move { sender.send_request(request).await.expect("an answer").status().as_u16() }
+        };
+        let slow: Vec<_> = (0..20).map(|_| tokio::spawn(post("upload-late/3000", 2 << 20))).collect();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        for _ in 0..5 {
+            assert_eq!(post("upload", 1024).await, 200);
+        }
+        for slow in slow {
+            assert_eq!(slow.await.expect("no panic"), 200);
+        }
+    });
+}
+
+/// Such a client answers pings, and its connection is alive.
+#[test]
+fn a_stream_of_which_nothing_is_taken_ends() {
+    let host = &async_host(serde_json::json!({})).env("HHRF_WRITE_TIMEOUT_MS", "500").start();
+    run(async {
+        let (mut sender, connection) = connect(host).await;
+        tokio::spawn(connection);
+        let mut endless = Vec::new();
+        for path in ["async@1.0.0/stream-forever", "fix/stream/1000"] {
+            let answer = sender.send_request(request_to(host, "GET", path, String::new())).await;
+            endless.push(answer.expect("an answer").into_body());
+        }
+        loop {
+            let request = request_to(host, "GET", "async@1.0.0/alive", String::new());
+            let answer = sender.send_request(request).await.expect("the connection lives");
+            let alive = answer.into_body().collect().await.expect("a body").to_bytes();
+            let in_flight = host.status("fix@latest")["in_flight"].clone();
+            if alive == "0" && in_flight == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        for body in endless {
+            assert!(body.collect().await.is_err(), "it ended as if it were whole");
+        }
+    });
+}
+
+#[test]
+fn a_slow_download_is_not_idle() {
+    let host = &host().env("HHRF_IDLE_TIMEOUT_MS", "300").start();
+    run(async {
+        let stream = TcpStream::connect(host.address()).await.expect("connected");
+        let mut client = http2::Builder::new(TokioExecutor::new());
+        client.initial_stream_window_size(16_384).initial_connection_window_size(16_384);
+        let (mut sender, connection): Client =
+            client.handshake(TokioIo::new(stream)).await.expect("an HTTP/2 connection");
+        tokio::spawn(connection);
+        let request = request(host, "POST", "echo", "x".repeat(400_000));
+        let mut body = sender.send_request(request).await.expect("an answer").into_body();
+        let mut received = 0;
+        while let Some(frame) = body.frame().await {
+            received += frame.expect("it is not cut").into_data().map_or(0, |data| data.len());
+            tokio::time::sleep(Duration::from_millis(60)).await;
+        }
+        assert_eq!(received, 400_000);
     });
 }
 

@@ -105,7 +105,7 @@ fn a_deadline_is_504() {
 
 #[test]
 fn a_full_function_is_503_and_harms_no_other() {
-    let host = limited(json!({ "max_concurrency": 2 })).start();
+    let host = limited(json!({ "max_concurrency": 2, "max_queue": 0 })).start();
     thread::scope(|scope| {
         let busy: Vec<_> = (0..2).map(|_| wait_for_cancel(&host)).collect();
         scope.spawn(|| {

@@ -62,7 +62,7 @@ fn a_stream_that_breaks_off_resets_the_connection() {
 
 #[test]
 fn a_client_that_leaves_ends_the_stream() {
-    let host = async_host(json!({ "max_concurrency": 1 })).start();
+    let host = async_host(json!({ "max_concurrency": 1, "max_queue": 0 })).start();
     for _ in 0..50 {
         let mut client = send(&host, "/rpc/async@1.0.0/stream-forever");
         let mut piece = [0; 65_536];

@@ -27,7 +27,7 @@ fn workers_are_started_on_demand_replaced_and_ended() {
 
 #[test]
 fn calls_wait_for_a_worker_and_too_many_are_503() {
-    let host = isolated(&json!({ "workers": { "max": 2 }, "max_concurrency": 6 })).start();
+    let host = isolated(&json!({ "workers": { "max": 2 }, "max_concurrency": 6, "max_queue": 0 })).start();
     thread::scope(|scope| {
         let calls: Vec<_> = (0..6).map(|_| scope.spawn(|| host.get("/rpc/bad@1.0.0/sleep/700"))).collect();
         host.until(|host| host.status("bad@1.0.0")["in_flight"].clone(), |calls| *calls == 6);

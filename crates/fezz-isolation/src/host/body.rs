@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use fezz_runtime::ffi::{Piece, StreamError};
-use http_body::Frame;
+use http_body::{Frame, SizeHint};
 use tokio::sync::mpsc;
 
 /// The body of an answer.
@@ -22,11 +22,13 @@ pub enum WorkerBody {
 pub struct StreamBody {
     pieces: mpsc::Receiver<Piece>,
     ended: bool,
+    /// What is left of a body of known length.
+    left: Option<u64>,
 }
 
 impl StreamBody {
-    pub(super) const fn new(pieces: mpsc::Receiver<Piece>) -> Self {
-        Self { pieces, ended: false }
+    pub(super) const fn new(pieces: mpsc::Receiver<Piece>, length: Option<u64>) -> Self {
+        Self { pieces, ended: false, left: length }
     }
 }
 
@@ -41,11 +43,19 @@ impl http_body::Body for StreamBody {
         if self.ended {
             return Poll::Ready(None);
         }
-        self.pieces.poll_recv(cx).map(|piece| {
+        let this = &mut *self;
+        this.pieces.poll_recv(cx).map(|piece| {
             // A channel that closes without an end means a truncated body.
             let piece = piece.unwrap_or(Some(Err(StreamError::Lost)));
-            self.ended = !matches!(piece, Some(Ok(_)));
+            this.ended = !matches!(piece, Some(Ok(_)));
+            if let (Some(left), Some(Ok(piece))) = (&mut this.left, &piece) {
+                *left = left.saturating_sub(piece.len() as u64);
+            }
             piece.map(|piece| piece.map(Frame::data))
         })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

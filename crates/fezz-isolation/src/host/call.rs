@@ -26,6 +26,9 @@ pub enum CallError {
     /// No worker could be started; the reason.
     #[error("the function's worker could not be started: {0}")]
     NotStarted(String),
+    /// The call's deadline has passed before a worker was free.
+    #[error("no worker was free before the deadline")]
+    NotBegun,
     /// The call's deadline has passed.
     #[error("the deadline has passed")]
     Deadline,
@@ -90,6 +93,8 @@ pub struct PendingCall {
     pub begin: Instant,
     /// When the call fails with [`CallError::Deadline`].
     pub deadline: Instant,
+    /// The longest answer in one piece, in bytes.
+    pub max_response: u64,
     /// Receives the answer.
     pub answer: oneshot::Sender<Result<Reply<WorkerBody>, CallError>>,
 }

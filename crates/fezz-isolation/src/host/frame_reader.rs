@@ -1,6 +1,7 @@
 //! Reads frames of the protocol from a worker's socket.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use fezz_runtime::ffi::{Reply, ReplyError};
@@ -11,6 +12,8 @@ use crate::protocol::{
     FrameHeader, FrameKind, HEADER_LEN, Outcome, ProtocolError, STREAMED, WireResponse, decode_reply,
     reply_error,
 };
+
+use super::budget::{Budget, Reservation};
 
 /// Most memory that is allocated for a body before it arrives, in bytes.
 const INITIAL_BODY_CAPACITY: u64 = 1 << 20;
@@ -71,20 +74,38 @@ impl FrameReader {
     }
 }
 
+/// A body and its part of the budget.
+struct Counted {
+    body: Bytes,
+    _reserved: Reservation,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
 /// A worker's answer to a call.
 #[derive(Debug)]
 pub(super) enum Response {
     /// The whole reply, and how long the function worked on it, in nanoseconds.
     Whole(Reply<Bytes>, u64),
-    /// The head of a reply; the body follows in frames.
-    Streams(Reply<()>),
+    /// The head of a reply; the body follows in frames. Its length, if it is known.
+    Streams(Reply<()>, Option<u64>),
     /// The call was withdrawn, and the worker did not make it.
     Withdrawn,
 }
 
 impl FrameReader {
-    /// The answer to the call with this number; of a streamed reply, the head.
-    pub(super) async fn read_response(&mut self, id: u32) -> Result<Response, ExchangeError> {
+    /// The answer to the call with this number; of a streamed reply, the head. A body of more than `limit` bytes is an
+    /// error. One that finds no room in `memory` is left in the socket, so that its worker waits for the client.
+    pub(super) async fn read_response(
+        &mut self,
+        id: u32,
+        limit: u64,
+        memory: &Arc<Budget>,
+    ) -> Result<Response, ExchangeError> {
         let (header, payload) = self.next_of_call(id).await?;
         if header.kind != FrameKind::Response {
             return Err(ProtocolError::Unexpected { found: header.kind, expected: "a response" }.into());
@@ -92,10 +113,24 @@ impl FrameReader {
         let mut response = WireResponse::decode(payload)?;
         let (length, mut body) = (response.body_length, std::mem::take(&mut response.body));
         if length == STREAMED {
-            return Ok(Response::Streams(decode_reply(response, ())?));
+            return Ok(Response::Streams(decode_reply(response, ())?, None));
+        }
+        if length > limit {
+            if body.len() as u64 != length {
+                self.discard_body(id).await?;
+            }
+            return Err(ReplyError::TooLarge { length, limit }.into());
         }
         if body.len() as u64 != length {
-            body = self.read_body(id, length).await?;
+            let Some(reserved) = memory.reserve(length) else {
+                if response.outcome != Outcome::Answered {
+                    self.discard_body(id).await?;
+                    return Err(reply_error(response.outcome, b"").into());
+                }
+                return Ok(Response::Streams(decode_reply(response, ())?, Some(length)));
+            };
+            let read = self.read_body(id, length).await?;
+            body = Bytes::from_owner(Counted { body: read, _reserved: reserved });
         }
         match response.outcome {
             Outcome::Answered => {
@@ -104,6 +139,16 @@ impl FrameReader {
             }
             Outcome::Withdrawn => Ok(Response::Withdrawn),
             outcome => Err(reply_error(outcome, &body).into()),
+        }
+    }
+
+    /// Reads the rest of a body, which nobody wants.
+    pub(super) async fn discard_body(&mut self, id: u32) -> Result<(), ExchangeError> {
+        loop {
+            let (header, _) = self.next_of_call(id).await?;
+            if matches!(header.kind, FrameKind::End | FrameKind::Broken) {
+                return Ok(());
+            }
         }
     }
 

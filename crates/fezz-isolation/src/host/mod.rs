@@ -1,6 +1,7 @@
 //! The host's side of process isolation: a pool of worker processes for each isolated function.
 
 mod body;
+mod budget;
 mod call;
 mod connection;
 mod driver;
@@ -21,6 +22,7 @@ mod timer;
 mod worker;
 
 pub use body::{StreamBody, WorkerBody};
+pub use budget::{Budget, Reservation};
 pub use call::{CallError, CallHandle, PendingCall};
 pub use limits::{kill_orphans_of_host, remove_groups_of_dead_hosts};
 pub use plan::{Defaults, HealthOptions, Plan, PoolOptions};

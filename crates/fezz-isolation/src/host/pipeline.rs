@@ -46,6 +46,11 @@ impl Pipeline {
         self.sent.front()
     }
 
+    /// Takes the oldest call out of its entry, which stays until the worker has ended it.
+    pub(super) fn take_first(&mut self) -> Option<PendingCall> {
+        self.sent.front_mut().and_then(|first| first.call.take())
+    }
+
     /// Bytes in flight that the worker may not have read.
     pub(super) fn bytes(&self) -> usize {
         self.sent.iter().map(|sent| sent.bytes).sum()

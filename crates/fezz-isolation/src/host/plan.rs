@@ -1,10 +1,12 @@
 //! The plan of an isolated function: its `fezz.json`, with the host's settings as defaults.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fezz_manifest::{Isolation, Manifest, Sandbox, Workers};
 
+use super::budget::Budget;
 use crate::sandbox::{Confinement, ProcessLimits, Profile};
 
 /// Number, sandbox and limits of a function's workers, as its author or the host's operator has set them.
@@ -48,6 +50,8 @@ pub struct PoolOptions {
     pub max_calls: u64,
     /// Backoff and circuit breaker.
     pub health: HealthOptions,
+    /// The memory of all answers that are not sent yet.
+    pub response_memory: Arc<Budget>,
 }
 
 /// Backoff and circuit breaker for workers that crash.

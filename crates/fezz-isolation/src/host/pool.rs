@@ -240,7 +240,8 @@ impl PoolInner {
             Some(KillReason::Protocol(what)) => Some(format!("ended by the host: it sent {what}")),
             Some(KillReason::Deadline) => {
                 let (function, worker) = (self.spec.name.as_str(), worker.id());
-                tracing::warn!(function, worker, "a worker was ended at its call's deadline");
+                let kind = "workers were ended at their call's deadline";
+                tracing::warn!(kind, function, worker, "a worker was ended at its call's deadline");
                 None
             }
             Some(KillReason::Retired) => None,
@@ -280,6 +281,7 @@ impl PoolInner {
         self.spec.observer.worker_crashed();
         let Crash { what, requests, last_lines, .. } = &crash;
         tracing::error!(
+            kind = "workers crashed",
             function = self.spec.name,
             digest = %self.spec.digest,
             worker,

@@ -80,7 +80,7 @@ impl PoolState {
         accept: impl Fn(&PendingCall) -> bool,
     ) -> Option<PendingCall> {
         while let Some(call) = self.waiting.pop_front_if(|call| call.is_over(now)) {
-            call.finish(Err(CallError::Deadline));
+            call.finish(Err(self.waited_in_vain()));
         }
         let next = self.waiting.pop_front_if(|call| accept(call))?;
         self.in_flight += 1;
@@ -92,7 +92,12 @@ impl PoolState {
         let (over, waiting) =
             std::mem::take(&mut self.waiting).into_iter().partition(|call| call.is_over(now));
         self.waiting = waiting;
-        VecDeque::into_iter(over).for_each(|call| call.finish(Err(CallError::Deadline)));
+        VecDeque::into_iter(over).for_each(|call| call.finish(Err(self.waited_in_vain())));
+    }
+
+    /// Why a call whose deadline has passed was not made: other calls hold all workers, or none has started in time.
+    fn waited_in_vain(&self) -> CallError {
+        if self.live() > 0 { CallError::NotBegun } else { CallError::Deadline }
     }
 
     /// Adds an idle connection.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fezz_runtime::ffi::{Reply, ReplyError, RequestSource};
+use fezz_runtime::ffi::{HOST_HEADERS, Reply, ReplyError, RequestSource};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::frame::{FrameKind, INLINE_BODY, ProtocolError, STREAMED};
@@ -55,7 +55,9 @@ pub(crate) fn decode_reply<B>(response: WireResponse, body: B) -> Result<Reply<B
         .and_then(|code| StatusCode::from_u16(code).ok())
         .ok_or_else(|| ReplyError::Status(u32::try_from(status).unwrap_or(u32::MAX)))?;
     let too_many = ReplyError::TooManyHeaders(headers.len());
-    let Ok(mut map) = HeaderMap::try_with_capacity(headers.len()) else { return Err(too_many) };
+    let Ok(mut map) = HeaderMap::try_with_capacity(headers.len() + HOST_HEADERS) else {
+        return Err(too_many);
+    };
     for (index, (name, value)) in headers.into_iter().enumerate() {
         match (HeaderName::from_bytes(&name), HeaderValue::from_bytes(&value)) {
             (Ok(name), Ok(value)) => {

@@ -98,7 +98,9 @@ fn both_know_the_same_keys() {
 #[test]
 fn both_have_the_same_limits() {
     let schema = schema();
-    for key in ["timeout_ms", "max_body_bytes", "max_concurrency"] {
+    for key in
+        ["timeout_ms", "max_body_bytes", "max_concurrency", "max_queue", "queue_ms", "max_response_bytes"]
+    {
         let property = &schema["properties"][key];
         assert_eq!(property["type"], "integer", "{key}");
         let limit = |name: &str| property[name].as_u64().expect("a limit");

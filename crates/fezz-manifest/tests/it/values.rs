@@ -16,7 +16,9 @@ fn wrong_types_are_reported_at_their_place() {
         expect_problems(&with(&format!("/{key}"), Value::Null), &[(&at, "not null")]);
         expect_problems(&with(&format!("/{key}"), json!([])), &[(&at, "must be a string, not a list")]);
     }
-    for key in ["timeout_ms", "max_body_bytes", "max_concurrency"] {
+    for key in
+        ["timeout_ms", "max_body_bytes", "max_concurrency", "max_queue", "queue_ms", "max_response_bytes"]
+    {
         let at = format!("$.{key}");
         for (value, shown) in [
             (json!("5"), "a string"),
@@ -48,9 +50,14 @@ fn ids() {
 
 #[test]
 fn limits_are_inclusive() {
-    for (key, low, high) in
-        [("timeout_ms", 1u64, 3_600_000u64), ("max_body_bytes", 0, 4 << 30), ("max_concurrency", 1, 65_536)]
-    {
+    for (key, low, high) in [
+        ("timeout_ms", 1u64, 3_600_000u64),
+        ("max_body_bytes", 0, 4 << 30),
+        ("max_concurrency", 1, 65_536),
+        ("max_queue", 0, 1 << 20),
+        ("queue_ms", 0, 3_600_000),
+        ("max_response_bytes", 0, 4 << 30),
+    ] {
         let at = format!("$.{key}");
         let expected = format!("from {low} to {high}");
         for good in [low, high] {

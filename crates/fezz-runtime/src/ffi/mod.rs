@@ -24,7 +24,7 @@ pub use call::Call;
 pub use host::{HostTable, Identity, TARGET, log_level};
 pub use library::{Library, OpenError};
 pub use raw_reply::{Keep, RawReply};
-pub use reply::{Reply, ReplyBody, ReplyError};
+pub use reply::{HOST_HEADERS, Reply, ReplyBody, ReplyError};
 pub use source::{CallBody, Pieces, RequestSource};
 pub use stream::{Piece, ReplyStream, StreamError};
 pub use task::Task;

@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::raw_reply::{Keep, RawReply};
 use super::stream::ReplyStream;
 
-/// Extra capacity for the headers that the host adds, so that the map need not grow.
-const HOST_HEADERS: usize = 4;
+/// Extra capacity of an answer's headers for those that the host adds: the map must not grow, which it may refuse.
+pub const HOST_HEADERS: usize = 8;
 
 /// An answer that can be sent.
 #[derive(Debug)]
@@ -58,6 +58,16 @@ pub enum ReplyError {
     /// More headers than a message can have; their number.
     #[error("the function answered with {0} headers, which are more than a message can have")]
     TooManyHeaders(usize),
+    /// A body in one piece that is longer than it may be.
+    #[error(
+        "the function answered with a body of {length} bytes, and {limit} are the most in one piece; stream it"
+    )]
+    TooLarge {
+        /// Its length in bytes.
+        length: u64,
+        /// The most that it may have.
+        limit: u64,
+    },
     /// A header that is not valid in HTTP.
     #[error("the function answered with a header that cannot be sent, number {index}: `{name}`")]
     Header {

@@ -2,11 +2,12 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::{Child, Command};
+use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvFlags, SendFlags, sockopt};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, set_parent_process_death_signal};
 use rustix::thread::{disable_transparent_huge_pages, transparent_huge_pages_are_disabled};
 
@@ -67,4 +68,27 @@ pub fn spawn_without_huge_pages(command: &mut Command) -> io::Result<Child> {
 pub fn set_process_name(name: &CStr) {
     // If this fails, the name is that of the program's file.
     let _ = rustix::thread::set_name(name);
+}
+
+/// Has the kernel end a TCP connection whose peer does not acknowledge what was sent for `patience`; one on which nothing is
+/// sent is probed after `idle`. The connections that a listener accepts inherit both.
+///
+/// # Errors
+/// Those of setsockopt(2).
+pub fn detect_dead_peers(socket: impl AsFd, idle: Duration, patience: Duration) -> io::Result<()> {
+    sockopt::set_socket_keepalive(&socket, true)?;
+    sockopt::set_tcp_keepidle(&socket, idle)?;
+    sockopt::set_tcp_keepintvl(&socket, Duration::from_secs(5))?;
+    sockopt::set_tcp_keepcnt(&socket, 3)?;
+    sockopt::set_tcp_user_timeout(&socket, u32::try_from(patience.as_millis()).unwrap_or(u32::MAX))?;
+    Ok(())
+}
+
+/// The bytes that were written to a TCP socket and that its peer has not acknowledged (`SIOCOUTQ`).
+pub fn unsent(socket: &impl AsFd) -> Option<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the descriptor is open, and the call writes an int.
+    let answer =
+        unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, std::ptr::from_mut(&mut bytes)) };
+    if answer == 0 { usize::try_from(bytes).ok() } else { None }
 }

@@ -29,7 +29,10 @@ pub use descriptor_passing::{MAX_FDS, receive_with_fds, send_with_fds};
 pub use descriptors::{adopt, wait_on};
 pub use end::end_process;
 pub use lease::{Lease, lease};
-pub use platform::{die_with_parent, pidfd, seal_writes, set_process_name, spawn_without_huge_pages};
+pub use platform::{
+    detect_dead_peers, die_with_parent, pidfd, seal_writes, set_process_name, spawn_without_huge_pages,
+    unsent,
+};
 pub use shared_memory::Shared;
 pub use static_tls::THREAD_STACK_BYTES;
 

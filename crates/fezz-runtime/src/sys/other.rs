@@ -2,8 +2,9 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command};
+use std::time::Duration;
 
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::Pid;
@@ -52,4 +53,17 @@ pub const fn set_process_name(_: &CStr) {}
 
 fn lacking(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, format!("{what}: only Linux has that"))
+}
+
+/// Refused.
+///
+/// # Errors
+/// Always.
+pub fn detect_dead_peers(_: impl AsFd, _: Duration, _: Duration) -> io::Result<()> {
+    Err(lacking("TCP_USER_TIMEOUT"))
+}
+
+/// Unknown.
+pub const fn unsent(_: &impl AsFd) -> Option<usize> {
+    None
 }

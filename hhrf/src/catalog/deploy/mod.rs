@@ -277,7 +277,7 @@ impl Deployer {
             tag,
             version: manifest.version.clone(),
             data_dir: self.data_dir(&key.id)?,
-            calls: Calls::default(),
+            calls: Calls::new(limits.max_concurrency),
             stats: Arc::clone(&known.stats),
             number: crash_record::number(&key.name, key.digest),
             _retirement: Retirement::new(Arc::clone(&key), self.dropped.clone()),
@@ -347,11 +347,17 @@ impl Deployer {
     }
 
     fn limits(&self, manifest: &Manifest) -> Limits {
-        let Limits { timeout, max_body_bytes, max_concurrency } = self.defaults.clone();
+        let defaults = &self.defaults;
+        let millis = |own: Option<u64>, default| own.map_or(default, Duration::from_millis);
         Limits {
-            timeout: manifest.timeout_ms.map_or(timeout, Duration::from_millis),
-            max_body_bytes: manifest.max_body_bytes.unwrap_or(max_body_bytes),
-            max_concurrency: manifest.max_concurrency.map_or(max_concurrency, |limit| limit as usize),
+            timeout: millis(manifest.timeout_ms, defaults.timeout),
+            max_body_bytes: manifest.max_body_bytes.unwrap_or(defaults.max_body_bytes),
+            max_concurrency: manifest
+                .max_concurrency
+                .map_or(defaults.max_concurrency, |limit| limit as usize),
+            max_queue: manifest.max_queue.map(|limit| limit as usize).or(defaults.max_queue),
+            queue_wait: millis(manifest.queue_ms, defaults.queue_wait),
+            max_response_bytes: manifest.max_response_bytes.unwrap_or(defaults.max_response_bytes),
         }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) enum PathError {
     BadEscape,
     #[error("the function's name in the path is not UTF-8")]
     NotUtf8,
+    #[error("the function's name in the path has an escape of a character that needs none; write it plainly")]
+    NeedlessEscape,
 }
 
 /// A path below `/rpc/`.
@@ -43,12 +45,24 @@ impl<'a> FunctionPath<'a> {
             return Ok(None);
         }
         let function = if memchr(b'%', name.as_bytes()).is_some() {
+            check_escapes(name)?;
             percent_decode_str(name).decode_utf8().map_err(|_| PathError::NotUtf8)?
         } else {
             Cow::Borrowed(name)
         };
         Ok(Some(Self { function, path_start: PREFIX.len() + end }))
     }
+}
+
+/// A proxy in front may have rules for a function's path, and compare them with the path as it is written: no character of
+/// a name may be written in another way. Only the `@` may, which some clients escape.
+fn check_escapes(name: &str) -> Result<(), PathError> {
+    let is_needless = |(at, _): (usize, &str)| {
+        let byte = name.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        // RFC 3986, section 2.3.
+        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'))
+    };
+    if name.match_indices('%').any(is_needless) { Err(PathError::NeedlessEscape) } else { Ok(()) }
 }
 
 /// Whether a whole path can be read in one way only.
@@ -136,6 +150,10 @@ mod tests {
             ("/rpc/todos/%4", PathError::BadEscape),
             ("/rpc/todos/%zz", PathError::BadEscape),
             ("/rpc/%ff", PathError::NotUtf8),
+            ("/rpc/%74odos", PathError::NeedlessEscape),
+            ("/rpc/todos%40%6Catest/x", PathError::NeedlessEscape),
+            ("/rpc/todos@1%2e0.0", PathError::NeedlessEscape),
+            ("/rpc/my%2Dfn", PathError::NeedlessEscape),
             ("//", PathError::EmptySegment),
             ("/a/..", PathError::DotSegment),
             ("/.", PathError::DotSegment),

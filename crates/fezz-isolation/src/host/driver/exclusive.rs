@@ -1,18 +1,25 @@
 //! A call that is not pipelined, since its body is long or streamed: it has the connection to itself.
 
-use std::time::Instant;
+use std::pin::pin;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fezz_runtime::ffi::{CallBody, RequestSource};
-use tokio::time::timeout_at;
+use fezz_runtime::ffi::{CallBody, ReplyError, RequestSource};
+use tokio::time::{timeout, timeout_at};
 
-use crate::host::call::PendingCall;
+use crate::host::call::{CallError, PendingCall};
+use crate::host::connection::Connection;
 use crate::host::frame_reader::{ExchangeError, Response};
 use crate::host::pipeline::InFlightCall;
 
 use super::failure::Failure;
 use super::upload::Upload;
 use super::{Driver, time_left};
+
+/// Time limit for a function to end a call whose deadline has passed while its body was still being sent. Its worker may
+/// have other calls, which are not to blame for a slow client.
+const LATE_UPLOAD: Duration = Duration::from_secs(2);
 
 impl Driver {
     /// Makes this call while no other is in flight on the connection.
@@ -61,8 +68,10 @@ impl Driver {
 
     /// Waits for the answer while the body is sent. With a streamed reply, the upload may go on.
     async fn receive_answer_during(&mut self, upload: Upload, id: u32) -> Result<(), Failure> {
-        let answered = self.await_answer(id).await?;
-        let upload = if matches!(answered, Ok(Response::Streams(_))) {
+        let Some(answered) = self.await_answer_during(&upload, id).await? else {
+            return self.end_late(upload).await;
+        };
+        let upload = if matches!(answered, Ok(Response::Streams(..))) {
             Some(upload)
         } else {
             // The connection needs its writer for the next call.
@@ -70,5 +79,58 @@ impl Driver {
             None
         };
         self.deliver(id, answered, upload).await
+    }
+
+    /// The answer. None if the deadline passed before it: the caller has been told then, and the function has ended its
+    /// call since its body broke off.
+    async fn await_answer_during(
+        &mut self,
+        upload: &Upload,
+        id: u32,
+    ) -> Result<Option<Result<Response, ReplyError>>, Failure> {
+        let Some(InFlightCall { deadline, call: Some(call), .. }) = self.pipeline.first() else {
+            return Err(Failure::Ended);
+        };
+        let (deadline, limit) = (*deadline, call.max_response);
+        let Self { inner, connection: Connection { reader, worker, .. }, pipeline, finished, .. } = self;
+        let late = {
+            let memory = &inner.context.options.response_memory;
+            let mut answer = pin!(reader.read_response(id, limit, memory));
+            if let Ok(answered) = timeout_at(deadline.into(), &mut answer).await {
+                return match answered {
+                    Ok(answered) => Ok(Some(Ok(answered))),
+                    Err(ExchangeError::Reply(error)) => Ok(Some(Err(error))),
+                    Err(error) => Err(error.into()),
+                };
+            }
+            if upload.is_finished() {
+                return Err(Failure::Deadline);
+            }
+            upload.stop();
+            worker.flag(id).store(1, Ordering::Relaxed);
+            if let Some(call) = pipeline.take_first() {
+                inner.spec.observer.call_ended(call.begin.elapsed(), None);
+                finished.count += 1;
+                call.finish(Err(CallError::Deadline));
+            }
+            timeout(LATE_UPLOAD, answer).await.map_err(|_| Failure::Deadline)?
+        };
+        match late {
+            Ok(Response::Streams(..)) => {
+                let rest = timeout(LATE_UPLOAD, reader.discard_body(id)).await;
+                rest.map_err(|_| Failure::Deadline)??;
+            }
+            Ok(_) | Err(ExchangeError::Reply(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(None)
+    }
+
+    /// The function has ended a call whose caller was told before.
+    async fn end_late(&mut self, upload: Upload) -> Result<(), Failure> {
+        self.pipeline.pop();
+        self.connection.worker.call_ended(self.connection.index);
+        upload.end(&mut self.connection).await?;
+        Ok(())
     }
 }

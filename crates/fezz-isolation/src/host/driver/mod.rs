@@ -159,7 +159,7 @@ impl Driver {
     ) -> Result<(), Failure> {
         let call = self.pipeline.pop().and_then(|sent| sent.call);
         let worker = &self.connection.worker;
-        if !matches!(answered, Ok(Response::Streams(_))) {
+        if !matches!(answered, Ok(Response::Streams(..))) {
             worker.call_ended(self.connection.index);
         }
         match (answered, call) {
@@ -175,10 +175,10 @@ impl Driver {
                 self.reply(call, reply);
                 Ok(())
             }
-            (Ok(Response::Streams(reply)), Some(call)) => {
+            (Ok(Response::Streams(reply, length)), Some(call)) => {
                 let others = self.pipeline.withdraw(&worker.claims, 0);
                 self.requeue(others);
-                self.stream_reply(call, id, reply, upload).await
+                self.stream_reply(call, id, (reply, length), upload).await
             }
             (Err(error), Some(call)) => {
                 self.fail(call, error);
@@ -195,7 +195,9 @@ impl Driver {
     async fn await_answer(&mut self, id: u32) -> Result<Result<Response, ReplyError>, Failure> {
         let Self { inner, connection: Connection { reader, worker, depth, .. }, pipeline, timer, finished } =
             self;
-        let mut answer = pin!(reader.read_response(id));
+        let limit =
+            pipeline.first().and_then(|sent| sent.call.as_ref()).map_or(u64::MAX, |call| call.max_response);
+        let mut answer = pin!(reader.read_response(id, limit, &inner.context.options.response_memory));
         loop {
             tokio::select! {
                 biased;

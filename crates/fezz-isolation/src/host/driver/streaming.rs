@@ -40,7 +40,7 @@ impl Driver {
         &mut self,
         call: PendingCall,
         id: u32,
-        reply: Reply<()>,
+        (reply, length): (Reply<()>, Option<u64>),
         upload: Option<Upload>,
     ) -> Result<(), Failure> {
         let begin = call.begin.elapsed();
@@ -48,8 +48,8 @@ impl Driver {
         let PendingCall { source, request_id, handle, answer, .. } = call;
         let (sender, pieces) = mpsc::channel(1);
         // If the caller has gone, the first piece notices it.
-        let _ = answer.send(Ok(reply.map(|()| WorkerBody::Stream(StreamBody::new(pieces)))));
-        let (end, failure) = self.relay(id, &sender, upload).await;
+        let _ = answer.send(Ok(reply.map(|()| WorkerBody::Stream(StreamBody::new(pieces, length)))));
+        let (end, failure) = self.relay(id, length, &sender, upload).await;
         handle.detach();
         self.finished.count += 1;
         // After a failure, the crash report still needs the call's id.
@@ -68,15 +68,16 @@ impl Driver {
     async fn relay(
         &mut self,
         id: u32,
+        length: Option<u64>,
         sender: &mpsc::Sender<Piece>,
         upload: Option<Upload>,
     ) -> (Option<Result<(), String>>, Option<Failure>) {
-        let end = match self.relay_pieces(id, sender).await {
+        let end = match self.relay_pieces(id, length, sender).await {
             BodyEnd::Complete => Some(Ok(())),
             BodyEnd::Broken(reason) => Some(Err(reason)),
             BodyEnd::Abandoned => {
                 self.connection.worker.flag(id).store(1, Ordering::Relaxed);
-                let rest = tokio::time::timeout(DRAIN_TIMEOUT, self.discard_rest(id)).await;
+                let rest = tokio::time::timeout(DRAIN_TIMEOUT, self.connection.reader.discard_body(id)).await;
                 if !matches!(rest, Ok(Ok(()))) {
                     // Not a crash: no caller is affected.
                     self.connection.worker.kill(KillReason::Retired);
@@ -110,11 +111,14 @@ impl Driver {
         let error = StreamError::Function(reason);
         let (function, request_id) = (self.inner.spec.name.as_str(), request_id.to_str().unwrap_or_default());
         self.inner.spec.observer.body_broken();
-        tracing::error!(function, request_id, "{error}; the client's connection is cut");
+        let kind = "streamed responses broke off";
+        tracing::error!(kind, function, request_id, "{error}; the client's connection is cut");
         error
     }
 
-    async fn relay_pieces(&mut self, id: u32, sender: &mpsc::Sender<Piece>) -> BodyEnd {
+    async fn relay_pieces(&mut self, id: u32, length: Option<u64>, sender: &mpsc::Sender<Piece>) -> BodyEnd {
+        let mut left = length;
+        let wrong = || BodyEnd::Failed(ProtocolError::BodyLength(length.unwrap_or_default()).into());
         loop {
             let frame = tokio::select! {
                 frame = self.connection.reader.next_of_call(id) => frame,
@@ -126,26 +130,21 @@ impl Driver {
             };
             match header.kind {
                 FrameKind::Chunk => {
+                    left = match left.map(|left| left.checked_sub(payload.len() as u64)) {
+                        Some(None) => return wrong(),
+                        left => left.flatten(),
+                    };
                     if sender.send(Some(Ok(payload))).await.is_err() {
                         return BodyEnd::Abandoned;
                     }
                 }
+                FrameKind::End if left.unwrap_or_default() > 0 => return wrong(),
                 FrameKind::End => return BodyEnd::Complete,
                 FrameKind::Broken => return BodyEnd::Broken(String::from_utf8_lossy(&payload).into_owned()),
                 found => {
                     let expected = "a piece of the body";
                     return BodyEnd::Failed(ProtocolError::Unexpected { found, expected }.into());
                 }
-            }
-        }
-    }
-
-    /// Reads the rest of the body.
-    async fn discard_rest(&mut self, id: u32) -> Result<(), ExchangeError> {
-        loop {
-            let (header, _) = self.connection.reader.next_of_call(id).await?;
-            if matches!(header.kind, FrameKind::End | FrameKind::Broken) {
-                return Ok(());
             }
         }
     }

@@ -27,9 +27,19 @@ impl Upload {
         Self { task, stop }
     }
 
+    /// Whether the body has been sent, or has broken off.
+    pub(super) fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Has it stop after the current frame; the function hears that its body has broken off.
+    pub(super) fn stop(&self) {
+        self.stop.notify_one();
+    }
+
     /// Stops after the current frame, and gives the writer back to the connection.
     pub(super) async fn end(self, connection: &mut Connection) -> Result<(), ExchangeError> {
-        self.stop.notify_one();
+        self.stop();
         let (writer, sent) = self.task.await.map_err(|error| ExchangeError::Gone(error.into()))?;
         connection.writer = Some(writer);
         sent
