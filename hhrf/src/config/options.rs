@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use fezz_guard::Limits as GuardLimits;
 use fezz_isolation::host::Budget;

@@ -50,7 +50,7 @@ pub(super) enum Change {
         took: Took,
         result: Box<Result<Arc<Function>, DeployError>>,
         /// What is to be recorded of it.
-        contents: Option<Contents>,
+        contents: Option<Box<Contents>>,
         /// What serves in its place, where nothing does yet.
         restored: Option<Restored>,
     },
@@ -124,7 +124,7 @@ impl Registry {
             Ok((function, contents)) => {
                 let function = Arc::new(function);
                 self.hold(&function);
-                let (known, result, contents) = (before.known, Box::new(Ok(function)), Some(contents));
+                let (known, result, contents) = (before.known, Box::new(Ok(function)), Some(Box::new(contents)));
                 Some(Change::Looked { name, fingerprint, known, took, result, contents, restored: None })
             }
             Err(DeployError::Changing) => Some(self.later(name, before, self.settle).await),
