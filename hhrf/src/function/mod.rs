@@ -19,6 +19,7 @@ use std::time::Duration;
 use fezz_isolation::host::Plan;
 use fezz_manifest::{RouteTable, Version};
 use fezz_runtime::Variables;
+use fezz_runtime::sys::crash_record::Entry;
 
 /// What a function may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub(crate) struct Function {
     pub(crate) isolation: Option<Plan>,
     /// Its number in the crash record.
     pub(crate) number: u32,
+    /// Keeps that number from becoming another function's.
+    pub(crate) _entry: Entry,
     /// Why it is not called, if it has crashed the serving process too often.
     pub(crate) quarantined: Option<String>,
     pub(crate) variables: Variables,
@@ -62,6 +65,9 @@ impl Function {
 
     /// Whether serving `other` instead would make no difference.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.key == other.key && self.limits == other.limits && self.routes.routes().eq(other.routes.routes())
+        self.key == other.key
+            && self.limits == other.limits
+            && self.quarantined == other.quarantined
+            && self.routes.routes().eq(other.routes.routes())
     }
 }

@@ -14,7 +14,7 @@ use fezz_isolation::host::{Plan, Pool, PoolContext, Spec};
 use fezz_runtime::ffi::{
     Call, HostTable, Identity, Keep, Library, OpenError, Reply, ReplyBody, ReplyError, RequestSource, Task,
 };
-use fezz_runtime::sys::crash_record;
+use fezz_runtime::sys::{crash_record, restore_dispositions};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -132,7 +132,9 @@ impl Loader {
         let mut state = mapping.lock();
         if !state.up {
             let table = *state.table.get_or_insert_with(|| table(function));
-            library.init(table)?;
+            let initialized = library.init(table);
+            check_dispositions(function);
+            initialized?;
             state.up = true;
             function.stats.cold_starts.inc();
         }
@@ -172,6 +174,19 @@ impl Loader {
             );
         }
         mapping
+    }
+}
+
+/// Puts back the host's signal handlers, if the library has replaced them.
+fn check_dispositions(function: &Function) {
+    let replaced = restore_dispositions();
+    if !replaced.is_empty() {
+        let signals = replaced.join(" ");
+        tracing::warn!(
+            function = function.name(),
+            signals,
+            "the function has taken over signals that are the host's; the host's handlers are back in place"
+        );
     }
 }
 

@@ -21,6 +21,7 @@ mod lifecycle;
 mod limits;
 mod postgres;
 mod probes;
+mod process_ends;
 mod processes;
 mod replies;
 mod sandbox;

@@ -26,6 +26,7 @@ fn function(name: &str) -> Arc<Function> {
         isolation: None,
         quarantined: None,
         number: 0,
+        _entry: Default::default(),
         variables: Variables::default(),
         data_dir: PathBuf::new(),
         library: PathBuf::new(),
