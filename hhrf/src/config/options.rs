@@ -170,11 +170,13 @@ fn supervision(
     supervise::Options {
         quarantine_crashes: u32::try_from(judge.number("quarantine_crashes", 1..=1_000_000, 3))
             .unwrap_or(u32::MAX),
+        quarantine_window: judge.millis("quarantine_window_ms", 1_000..=24 * HOUR_MS, HOUR_MS),
         quarantine_isolates,
         watchdog: judge.millis("watchdog_ms", 1_000..=HOUR_MS, 20_000),
         memory_bytes: judge.number("renew_memory_bytes", 0..=isolation::MAX_MEMORY_BYTES, 0),
         watch_program: judge.boolean("watch_program", true),
         drain: drain.delay + drain.grace,
+        hand_over: drain.hand_over,
         start: judge.millis("start_timeout_ms", 1_000..=HOUR_MS, 60_000),
         // Serving processes may have another working directory one day; that of a removed folder has none.
         state_dir: std::path::absolute(state_dir).unwrap_or_else(|_| state_dir.to_owned()),

@@ -20,6 +20,7 @@ use fezz_isolation::host::Plan;
 pub(crate) use fezz_manifest::Swap;
 use fezz_manifest::{RouteTable, Version};
 use fezz_runtime::Variables;
+use fezz_runtime::sys::crash_record::Entry;
 
 /// The calls that may wait for each one that may run, unless it is set.
 const QUEUE_PER_CALL: usize = 8;
@@ -58,6 +59,8 @@ pub(crate) struct Function {
     pub(crate) swap: Swap,
     /// Its number in the crash record.
     pub(crate) number: u32,
+    /// Keeps that number from becoming another function's.
+    pub(crate) _entry: Entry,
     /// Why it is not called, if it has crashed the serving process too often.
     pub(crate) quarantined: Option<String>,
     pub(crate) variables: Variables,
@@ -84,6 +87,7 @@ impl Function {
         self.key == other.key
             && self.limits == other.limits
             && self.swap == other.swap
+            && self.quarantined == other.quarantined
             && self.routes.routes().eq(other.routes.routes())
     }
 

@@ -14,6 +14,7 @@ use fezz_runtime::ffi::{
     Call, HostTable, Keep, Library, OpenError, Reply, ReplyBody, ReplyError, RequestSource, Task,
 };
 use fezz_runtime::sys::scheduling::{Policy, set_policy};
+use fezz_runtime::sys::crash_record::Entry;
 use fezz_runtime::sys::{THREAD_STACK_BYTES, crash_record};
 use tokio::sync::watch;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -37,8 +38,8 @@ pub(crate) struct LoadedLibrary {
     generation: u64,
     key: Arc<FunctionKey>,
     evicted: AtomicBool,
-    /// The function's number in the crash record.
-    number: u32,
+    /// Its place in the crash record, which may outlive the function's own.
+    entry: Entry,
     /// Counts this library, and then its shutdown, among what the end of the host waits for.
     token: TaskTrackerToken,
 }
@@ -107,7 +108,7 @@ impl LoadedLibrary {
             generation,
             key: Arc::clone(&function.key),
             evicted: AtomicBool::new(false),
-            number: function.number,
+            entry: crash_record::entry(function.name(), function.key.digest),
             token,
         })
     }
@@ -147,7 +148,7 @@ impl LoadedLibrary {
         call: &Call<S>,
         left: Duration,
     ) -> Result<Reply<ReplyBody>, ReplyError> {
-        let _inside = crash_record::enter(self.number);
+        let _inside = crash_record::enter(self.entry.number());
         let keep: Keep = Arc::<Self>::clone(self);
         self.library.fetch(call, Some(left)).into_reply(keep)
     }
@@ -157,10 +158,10 @@ impl Drop for LoadedLibrary {
     fn drop(&mut self) {
         let (library, mapping, generation) =
             (Arc::clone(&self.library), Arc::clone(&self.mapping), self.generation);
-        let (key, number, token) = (Arc::clone(&self.key), self.number, self.token.clone());
+        let (key, token, entry) = (Arc::clone(&self.key), self.token.clone(), std::mem::take(&mut self.entry));
         // Not here: this may be a thread that must not block.
         let shutdown = move || {
-            let _inside = crash_record::enter(number);
+            let _inside = crash_record::enter(entry.number());
             let state = mapping.lock();
             if mapping.is_up() && state.generation == generation {
                 library.shutdown();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fezz_isolation::host::{Plan, Pool, PoolContext, Spec};
 use fezz_runtime::ffi::{HostTable, Identity, Library};
-use fezz_runtime::sys::crash_record;
+use fezz_runtime::sys::{crash_record, restore_dispositions};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -91,9 +91,11 @@ impl Loader {
     fn load_blocking(&self, function: &Function) -> Result<LoadedLibrary, LoadFailure> {
         let token = self.token()?;
         let _inside = crash_record::enter(function.number);
-        let library = Library::open(&function.library)?;
         let mapping = self.mapping(&function.library);
-        Ok(LoadedLibrary::load(library, mapping, function, || table(function), token)?)
+        let loaded = Library::open(&function.library)
+            .and_then(|library| LoadedLibrary::load(library, mapping, function, || table(function), token));
+        check_dispositions(function);
+        Ok(loaded?)
     }
 
     fn start_pool(&self, function: &Function, plan: &Plan) -> Result<Pool, LoadFailure> {
@@ -153,6 +155,19 @@ impl Loader {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Puts back the host's signal handlers, if the library has replaced them.
+fn check_dispositions(function: &Function) {
+    let replaced = restore_dispositions();
+    if !replaced.is_empty() {
+        let signals = replaced.join(" ");
+        tracing::warn!(
+            function = function.name(),
+            signals,
+            "the function has taken over signals that are the host's; the host's handlers are back in place"
+        );
+    }
 }
 
 fn table(function: &Function) -> &'static HostTable {

@@ -3,11 +3,14 @@
 use std::io;
 use std::time::Duration;
 
+use fezz_runtime::sys::remember_dispositions;
 use tokio::signal::unix::{Signal, SignalKind, signal as listen};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::admin::Readiness;
 use crate::load::{AllShutDown, Cache};
+use crate::supervise::EndSignal;
 
 /// How serving ends.
 #[derive(Clone, Copy, Debug)]
@@ -24,12 +27,19 @@ pub(crate) struct Options {
 pub(super) struct Signals {
     term: Signal,
     int: Signal,
+    /// The same by the supervisor's word.
+    orders: mpsc::UnboundedReceiver<EndSignal>,
 }
 
 impl Signals {
     /// Must be called within a runtime.
-    pub(super) fn listen() -> io::Result<Self> {
-        Ok(Self { term: listen(SignalKind::terminate())?, int: listen(SignalKind::interrupt())? })
+    pub(super) fn listen(orders: mpsc::UnboundedReceiver<EndSignal>) -> io::Result<Self> {
+        let signals =
+            Self { term: listen(SignalKind::terminate())?, int: listen(SignalKind::interrupt())?, orders };
+        // Of no interest here, but it must not be set up later: it would look as if a function had done that.
+        drop(listen(SignalKind::child())?);
+        remember_dispositions();
+        Ok(signals)
     }
 
     /// Waits for SIGTERM or SIGINT. After a SIGTERM, serving goes on for `delay`, while a load balancer notices that the
@@ -48,6 +58,7 @@ impl Signals {
         tokio::select! {
             _ = self.term.recv() => "SIGTERM",
             _ = self.int.recv() => "SIGINT",
+            Some(signal) = self.orders.recv() => signal.name(),
         }
     }
 }

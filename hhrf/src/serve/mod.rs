@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use fezz_isolation::host::{PoolContext, PoolOptions, Spawner, remove_groups_of_dead_hosts};
 use fezz_runtime::sys::crash_record;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 pub(crate) use connection::Options as ConnectionOptions;
@@ -28,7 +28,7 @@ use crate::call::{self, Caller};
 use crate::catalog::{self, Catalog, LastGood, OpenError, Registry, Watcher, own_program};
 use crate::http::{self, Functions, Peer, app};
 use crate::load::{self, Cache, retire};
-use crate::supervise::{HandOver, Inherited, Sockets, SupervisorHandle};
+use crate::supervise::{EndSignal, Inherited, Order, Orders, Sockets, SupervisorHandle};
 use connection::Connections;
 use drain::Signals;
 use listen::end_dead_connections;
@@ -108,7 +108,8 @@ pub enum ServeError {
 /// # Errors
 /// Where it cannot begin.
 pub(crate) async fn serve(options: Options, inherited: Option<Inherited>) -> Result<(), ServeError> {
-    let signals = Signals::listen().map_err(ServeError::Signals)?;
+    let (end_sender, end_orders) = mpsc::unbounded_channel();
+    let signals = Signals::listen(end_orders).map_err(ServeError::Signals)?;
     let Sources { listener, admin, supervisor, quarantined } = sources(&options, inherited)?;
     let address = listener.local_addr().map_err(ServeError::Sockets)?;
     let catalog: Arc<ArcSwap<Catalog>> = Arc::default();
@@ -149,8 +150,10 @@ pub(crate) async fn serve(options: Options, inherited: Option<Inherited>) -> Res
     readiness.set(true);
     tracing::info!(%address, functions = catalog.load().functions().len(), "listening");
 
-    let hand_over = supervisor.map(|(supervisor, hand_over)| {
+    let hand_over = supervisor.map(|(supervisor, orders)| {
         tokio::spawn(report(supervisor, cache.wear()));
+        let (sender, hand_over) = oneshot::channel();
+        tokio::spawn(obey(orders, sender, end_sender, registry));
         hand_over
     });
     let serve = |stream, address, place| connections.serve(stream, address, place);
@@ -183,7 +186,7 @@ fn keep_settings(settings: &SettingsInForce, state_dir: &Path) {
 struct Sources {
     listener: TcpListener,
     admin: Option<TcpListener>,
-    supervisor: Option<(SupervisorHandle, HandOver)>,
+    supervisor: Option<(SupervisorHandle, Orders)>,
     quarantined: Vec<crate::function::Quarantined>,
 }
 
@@ -213,14 +216,32 @@ fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
 /// Waits for a signal that asks to end, or for the supervisor's order to hand over.
 async fn end(
     signals: Signals,
-    hand_over: Option<HandOver>,
+    hand_over: Option<oneshot::Receiver<()>>,
     readiness: Readiness,
     delay: Duration,
 ) -> &'static str {
     let Some(hand_over) = hand_over else { return signals.end(readiness, delay).await };
     tokio::select! {
         signal = signals.end(readiness, delay) => signal,
-        () = hand_over.ordered() => HAND_OVER,
+        Ok(()) = hand_over => HAND_OVER,
+    }
+}
+
+/// Does what the supervisor says.
+async fn obey(
+    mut orders: Orders,
+    hand_over: oneshot::Sender<()>,
+    end: mpsc::UnboundedSender<EndSignal>,
+    registry: Arc<Registry>,
+) {
+    let mut hand_over = Some(hand_over);
+    loop {
+        match orders.next().await {
+            // Nobody listens any more where the end has begun already.
+            Order::HandOver => _ = hand_over.take().map(|hand_over| hand_over.send(())),
+            Order::End { signal } => _ = end.send(signal),
+            Order::Quarantine { builds } => registry.quarantine(builds).await,
+        }
     }
 }
 

@@ -15,9 +15,10 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::Sockets;
-use super::message::{Begin, Order, Report, Writer, line, split};
+use super::message::{Begin, EndSignal, Order, Report, Writer, line, split};
 use super::program::PROGRAM_VARIABLE;
 use super::supervisor::Attempt;
+use crate::function::Quarantined;
 
 /// Variables that are the supervisor's own: it is what systemd has started.
 const OWN_VARIABLES: [&str; 7] = [
@@ -55,6 +56,8 @@ pub(super) struct Child {
     pub(super) attempt: Attempt,
     /// Why the supervisor has killed it, if it has.
     pub(super) killed: Option<&'static str>,
+    /// Whether it was killed since it showed no sign of life.
+    pub(super) stuck: bool,
     pid: Pid,
     record: Shared,
     orders: Writer,
@@ -90,14 +93,54 @@ impl Child {
         let orders = follow(number, child, pid, UnixStream::from_std(ours)?, events.clone())?;
         let now = Instant::now();
         let heartbeat = (0, now);
-        Ok(Self { number, ready: false, started: now, attempt, killed: None, pid, record, orders, heartbeat })
+        Ok(Self {
+            number,
+            ready: false,
+            started: now,
+            attempt,
+            killed: None,
+            stuck: false,
+            pid,
+            record,
+            orders,
+            heartbeat,
+        })
     }
 
     pub(super) fn id(&self) -> u32 {
         self.pid.as_raw_pid().unsigned_abs()
     }
 
-    /// Passes a signal on. Must not be called once its end was seen.
+    /// Its process id.
+    pub(super) const fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Tells it to end. Not by the signal itself, which a function's library may have taken for itself.
+    pub(super) async fn end(&mut self, signal: EndSignal) {
+        // One that is about to begin has no function yet, and does not listen.
+        if !self.ready || self.orders.send(&Order::End { signal }).await.is_err() {
+            self.signal(match signal {
+                EndSignal::Term => Signal::TERM,
+                EndSignal::Int => Signal::INT,
+            });
+        }
+    }
+
+    /// Tells it which builds are in quarantine from here on.
+    pub(super) async fn quarantine(&mut self, builds: Vec<Quarantined>) {
+        if let Err(error) = self.orders.send(&Order::Quarantine { builds }).await {
+            tracing::debug!(child = self.id(), "it is about to end: {error}");
+        }
+    }
+
+    /// Ends it at once, since a function seems to block all of it. Must not be called once its end was seen.
+    pub(super) fn kill_stuck(&mut self) {
+        self.stuck = true;
+        self.signal(Signal::KILL);
+    }
+
+    /// Sends a signal. Must not be called once its end was seen.
     pub(super) fn signal(&self, signal: Signal) {
         if let Err(error) = kill_process(self.pid, signal) {
             tracing::debug!(child = self.id(), "signal {signal:?}: {error}");

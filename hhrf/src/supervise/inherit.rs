@@ -75,10 +75,10 @@ impl Inherited {
     }
 
     /// The ends of the conversation, within a runtime.
-    pub(crate) fn supervisor(control: StdStream) -> io::Result<(SupervisorHandle, HandOver)> {
+    pub(crate) fn supervisor(control: StdStream) -> io::Result<(SupervisorHandle, Orders)> {
         control.set_nonblocking(true)?;
         let (reader, writer) = split(UnixStream::from_std(control)?);
-        Ok((SupervisorHandle(Arc::new(Mutex::new(writer))), HandOver(reader)))
+        Ok((SupervisorHandle(Arc::new(Mutex::new(writer))), Orders(reader)))
     }
 }
 
@@ -119,15 +119,15 @@ impl SupervisorHandle {
     }
 }
 
-/// Waits for the supervisor's word that another process serves.
+/// What the supervisor has to say.
 #[derive(Debug)]
-pub(crate) struct HandOver(Reader);
+pub(crate) struct Orders(Reader);
 
-impl HandOver {
-    pub(crate) async fn ordered(mut self) {
+impl Orders {
+    /// The next order. The supervisor's end is this process's, by a signal.
+    pub(crate) async fn next(&mut self) -> Order {
         match self.0.next::<Order>().await {
-            Some(Order::HandOver) => {}
-            // The supervisor's end is this process's, by a signal.
+            Some(order) => order,
             None => std::future::pending().await,
         }
     }

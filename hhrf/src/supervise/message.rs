@@ -42,11 +42,34 @@ pub enum SettingsChoice {
 }
 
 /// To a serving process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Order {
+pub(crate) enum Order {
     /// Another process serves from here on: finish what is there, and end.
     HandOver,
+    /// The same as this signal, which a function's library may have taken for itself.
+    End { signal: EndSignal },
+    /// Just these builds are in quarantine.
+    Quarantine { builds: Vec<Quarantined> },
+}
+
+/// The signals that end a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum EndSignal {
+    #[serde(rename = "SIGTERM")]
+    Term,
+    #[serde(rename = "SIGINT")]
+    Int,
+}
+
+impl EndSignal {
+    /// Its name.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Term => "SIGTERM",
+            Self::Int => "SIGINT",
+        }
+    }
 }
 
 /// From a serving process.

@@ -19,9 +19,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-pub(crate) use inherit::{HandOver, SupervisorHandle};
 pub use inherit::{InheritError, Inherited};
+pub(crate) use inherit::{Orders, SupervisorHandle};
 pub use message::SettingsChoice;
+pub(crate) use message::{EndSignal, Order};
 pub use program::{PROGRAM_VARIABLE, as_started};
 use supervisor::Supervisor;
 
@@ -30,6 +31,8 @@ use supervisor::Supervisor;
 pub(crate) struct Options {
     /// After how many crashes a function is put into quarantine.
     pub(crate) quarantine_crashes: u32,
+    /// How long a crash counts.
+    pub(crate) quarantine_window: Duration,
     /// Whether it moves to worker processes then, or is refused.
     pub(crate) quarantine_isolates: bool,
     /// How long a serving process may show no sign of life.
@@ -40,6 +43,8 @@ pub(crate) struct Options {
     pub(crate) watch_program: bool,
     /// How long a serving process may take to end.
     pub(crate) drain: Duration,
+    /// How much longer after a hand-over.
+    pub(crate) hand_over: Duration,
     /// How long a serving process may take until it accepts connections.
     pub(crate) start: Duration,
     /// The folder of the host's own files.

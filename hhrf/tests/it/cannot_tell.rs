@@ -103,7 +103,9 @@ fn without_descriptors_everything_serves_on() {
     let crowd: Vec<_> = (0..250).map(|_| host.connect()).collect();
     host.wait_for_log(|line| line.message().starts_with("cannot accept"));
     // As many rescans as it takes until one has met the limit.
-    host.wait_for_log(|line| line.message().contains("Too many open files") && !line.field("function").is_empty());
+    host.wait_for_log(|line| {
+        line.message().contains("Too many open files") && !line.field("function").is_empty()
+    });
     for name in &names {
         let answer = ask(&mut client, &format!("/rpc/{name}"));
         assert!(answer.starts_with("HTTP/1.1 200"), "{name}: {answer}");
@@ -260,9 +262,8 @@ fn a_secrets_file_is_not_read_while_it_is_written() {
     for round in 0..5 {
         fs::write(&file, "GREETING=new-").expect("written");
         thread::sleep(Duration::from_millis(40));
-        let text = format!("GREETING=new-{round}\n");
-        let appended = fs::OpenOptions::new().append(true).open(&file);
-        appended.expect("opened").write_all(&text.as_bytes()["GREETING=new-".len()..]).expect("written");
+        let mut appended = fs::OpenOptions::new().append(true).open(&file).expect("opened");
+        writeln!(appended, "{round}").expect("written");
         let value = host.until(
             |host| {
                 let value = secret(host);

@@ -23,6 +23,7 @@ mod limits;
 mod loading;
 mod postgres;
 mod probes;
+mod process_ends;
 mod processes;
 mod queues;
 mod replies;

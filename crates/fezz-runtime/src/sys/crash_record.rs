@@ -2,11 +2,11 @@
 //! supervisor can name the function that crashed.
 //!
 //! Each thread has a slot in the record. It writes the function's number there when it enters the function, and restores
-//! the previous value when it leaves. Handlers of the fatal signals record the slot of the crashed thread. Without a
+//! the previous value when it leaves; the upper half of the slot keeps the last number. Handlers of the fatal signals record the slot of the crashed thread. Without a
 //! supervisor there is no such memory, and all of this does nothing.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -18,6 +18,12 @@ use crate::Digest;
 /// Signals whose default action ends the process with a fault.
 const FATAL: [c_int; 7] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGTRAP, libc::SIGSYS];
+
+/// Whether a signal says that the process itself was at fault. Any other comes from outside, or was asked for.
+#[must_use]
+pub fn is_fault(signal: i32) -> bool {
+    FATAL.contains(&signal)
+}
 
 /// The layout: indices of 32-bit words.
 const HEARTBEAT: usize = 0;
@@ -33,6 +39,11 @@ const MAX_FUNCTIONS: usize = 1024;
 const ENTRY: usize = 64;
 const DIGEST: usize = 8;
 const NAME_BYTES: usize = (ENTRY - 1 - DIGEST) * 4;
+
+/// The half of a slot that holds the number of the function that runs.
+const RUNNING: u32 = 0xffff;
+/// How far above it the number of the function is that ran last.
+const LAST: u32 = 16;
 
 /// The value of `CRASHED` for a thread that was not in a function.
 const OUTSIDE: u32 = u32::MAX;
@@ -116,7 +127,7 @@ extern "C" fn on_exit() {
 fn is_inside() -> bool {
     let slot = SLOT.try_with(Cell::get).unwrap_or(0);
     record().is_some_and(|record| {
-        slot != 0 && record.word(SLOTS + slot as usize - 1).load(Ordering::Relaxed) != 0
+        slot != 0 && record.word(SLOTS + slot as usize - 1).load(Ordering::Relaxed) & RUNNING != 0
     })
 }
 
@@ -136,26 +147,95 @@ pub fn beat() {
     }
 }
 
-/// The number of this build of a function in the record; 0 without a record, or if it is full.
+/// A build's entry in the record. Its number stays the same while anybody holds one of its entries; later it may be
+/// another build's.
+#[derive(Debug, Default)]
+pub struct Entry {
+    number: u32,
+    build: Option<FunctionBuild>,
+}
+
+impl Entry {
+    /// The number; 0 without a record, or if it is full.
+    #[must_use]
+    pub const fn number(&self) -> u32 {
+        self.number
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if let Some(build) = &self.build {
+            ENTRIES.lock().unwrap_or_else(PoisonError::into_inner).release(build);
+        }
+    }
+}
+
+/// Which build has which number.
+#[derive(Debug)]
+struct Entries {
+    /// The number of each build, and how many hold it.
+    taken: BTreeMap<FunctionBuild, (u32, usize)>,
+    /// Numbers that nobody holds any more, the longest free first: a library may be shut down a little later.
+    free: VecDeque<u32>,
+    /// The highest number so far.
+    highest: u32,
+}
+
+static ENTRIES: Mutex<Entries> =
+    Mutex::new(Entries { taken: BTreeMap::new(), free: VecDeque::new(), highest: 0 });
+
+impl Entries {
+    /// The number of this build, and whether it is new to it.
+    fn take(&mut self, build: &FunctionBuild) -> Option<(u32, bool)> {
+        if let Some((number, holders)) = self.taken.get_mut(build) {
+            *holders += 1;
+            return Some((*number, false));
+        }
+        let number = if (self.highest as usize) < MAX_FUNCTIONS {
+            self.highest += 1;
+            self.highest
+        } else {
+            self.free.pop_front()?
+        };
+        self.taken.insert(build.clone(), (number, 1));
+        Some((number, true))
+    }
+
+    fn release(&mut self, build: &FunctionBuild) {
+        let Some((number, holders)) = self.taken.get_mut(build) else { return };
+        *holders -= 1;
+        if *holders == 0 {
+            self.free.push_back(*number);
+            self.taken.remove(build);
+        }
+    }
+}
+
+/// The entry of this build of a function.
 #[must_use]
-pub fn number(name: &str, digest: Digest) -> u32 {
-    static KNOWN: Mutex<Option<HashMap<FunctionBuild, u32>>> = Mutex::new(None);
-    let Some(record) = record() else { return 0 };
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = known.get_or_insert_default();
+pub fn entry(name: &str, digest: Digest) -> Entry {
+    let Some(record) = record() else { return Entry::default() };
     let build = FunctionBuild { name: name.to_owned(), digest };
-    if let Some(number) = known.get(&build) {
-        return *number;
+    let mut entries = ENTRIES.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some((number, is_new)) = entries.take(&build) else { return Entry::default() };
+    if is_new {
+        forget_last(record, number);
+        write_entry(record, number as usize - 1, name, digest);
+        record.word(FUNCTIONS).store(entries.highest, Ordering::Release);
     }
-    let index = known.len();
-    if index >= MAX_FUNCTIONS {
-        return 0;
+    Entry { number, build: Some(build) }
+}
+
+/// Makes sure that no thread is said to have run this number last, when it becomes another build's.
+fn forget_last(record: &Shared, number: u32) {
+    for slot in 0..MAX_SLOTS {
+        let slot = record.word(SLOTS + slot);
+        // Where the thread enters a function meanwhile, it writes both.
+        let _ = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |value| {
+            (value >> LAST == number).then_some(value & RUNNING)
+        });
     }
-    write_entry(record, index, name, digest);
-    let number = u32::try_from(index + 1).unwrap_or_default();
-    known.insert(build, number);
-    record.word(FUNCTIONS).store(number, Ordering::Release);
-    number
 }
 
 fn write_entry(record: &Shared, index: usize, name: &str, digest: Digest) {
@@ -181,8 +261,9 @@ pub struct Inside {
 #[must_use]
 pub fn enter(number: u32) -> Inside {
     let slot = (number != 0).then(slot).flatten().map(|slot| {
-        let former = slot.swap(number, Ordering::Relaxed);
-        (slot, former)
+        // No other thread writes here, but for `forget_last`.
+        let former = slot.swap(number | number << LAST, Ordering::Relaxed);
+        (slot, former & RUNNING | number << LAST)
     });
     Inside { slot, _not_send: std::marker::PhantomData }
 }
@@ -246,21 +327,30 @@ pub struct Crash {
     pub outside: bool,
     /// The functions that any thread was running.
     pub running: Vec<FunctionBuild>,
+    /// The functions that any thread was running or had run last: one of them may have started the thread that crashed.
+    pub recent: Vec<FunctionBuild>,
 }
 
 /// Reads a record; safe also while it is being written.
 #[must_use]
 pub fn read(record: &Shared) -> Crash {
     let crashed = record.word(CRASHED).load(Ordering::SeqCst);
-    let at = |slot: usize| {
-        let number = record.word(SLOTS + slot).load(Ordering::Relaxed);
-        (number as usize).checked_sub(1).and_then(|index| entry(record, index))
-    };
-    let mut running: Vec<_> = (0..MAX_SLOTS).filter_map(at).collect();
-    running.sort();
-    running.dedup();
-    let slot = (crashed as usize).checked_sub(1).filter(|slot| *slot < MAX_SLOTS);
-    Crash { culprit: slot.and_then(at), outside: crashed == OUTSIDE, running }
+    let slot = |slot: usize| record.word(SLOTS + slot).load(Ordering::Relaxed);
+    let build = |number: u32| (number as usize).checked_sub(1).and_then(|index| read_entry(record, index));
+    let running = builds((0..MAX_SLOTS).map(|index| slot(index) & RUNNING), build);
+    let recent = builds((0..MAX_SLOTS).map(|index| slot(index) >> LAST), build);
+    let culprit = (crashed as usize).checked_sub(1).filter(|slot| *slot < MAX_SLOTS);
+    let culprit = culprit.and_then(|index| build(slot(index) & RUNNING));
+    Crash { culprit, outside: crashed == OUTSIDE, running, recent }
+}
+
+fn builds(
+    numbers: impl Iterator<Item = u32>,
+    build: impl Fn(u32) -> Option<FunctionBuild>,
+) -> Vec<FunctionBuild> {
+    let numbers: BTreeSet<_> = numbers.collect();
+    let builds: BTreeSet<_> = numbers.into_iter().filter_map(build).collect();
+    builds.into_iter().collect()
 }
 
 /// The number of heartbeats so far.
@@ -269,7 +359,7 @@ pub fn heartbeat(record: &Shared) -> u32 {
     record.word(HEARTBEAT).load(Ordering::Relaxed)
 }
 
-fn entry(record: &Shared, index: usize) -> Option<FunctionBuild> {
+fn read_entry(record: &Shared, index: usize) -> Option<FunctionBuild> {
     if index >= record.word(FUNCTIONS).load(Ordering::Acquire) as usize {
         return None;
     }

@@ -40,6 +40,21 @@ pub fn pidfd(child: Pid) -> io::Result<OwnedFd> {
     Ok(pidfd_open(child, PidfdFlags::NONBLOCK)?)
 }
 
+/// A child that has ended and was not waited for; it stays so.
+#[must_use]
+pub fn ended_child() -> Option<Pid> {
+    // SAFETY: all zeroes is a valid value of this struct.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the struct is valid.
+    let found = unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) };
+    if found != 0 {
+        return None;
+    }
+    // SAFETY: waitid has filled in this field, or left it at zero.
+    Pid::from_raw(unsafe { info.si_pid() })
+}
+
 /// Has the kernel kill this process when the thread that spawned it ends.
 ///
 /// # Errors

@@ -8,6 +8,7 @@
 pub mod crash_record;
 mod descriptor_passing;
 mod descriptors;
+mod dispositions;
 mod end;
 mod lease;
 #[cfg(target_os = "linux")]
@@ -27,10 +28,11 @@ use other as platform;
 
 pub use descriptor_passing::{MAX_FDS, receive_with_fds, send_with_fds};
 pub use descriptors::{adopt, wait_on};
+pub use dispositions::{remember_dispositions, restore_dispositions};
 pub use end::end_process;
 pub use lease::{Lease, lease};
 pub use platform::{
-    detect_dead_peers, die_with_parent, pidfd, seal_writes, set_process_name, spawn_without_huge_pages,
+    detect_dead_peers, die_with_parent, ended_child, pidfd, seal_writes, set_process_name, spawn_without_huge_pages,
     unsent,
 };
 pub use shared_memory::Shared;

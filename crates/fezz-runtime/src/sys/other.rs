@@ -32,6 +32,12 @@ pub fn pidfd(_: Pid) -> io::Result<OwnedFd> {
     Err(lacking("descriptors of processes"))
 }
 
+/// None: there is no supervisor that would ask.
+#[must_use]
+pub const fn ended_child() -> Option<Pid> {
+    None
+}
+
 /// Refused.
 ///
 /// # Errors

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use fezz_isolation::host::{Defaults, Plan};
 use fezz_manifest::{Manifest, Problem, Problems};
 use fezz_runtime::sys::crash_record;
@@ -135,7 +136,7 @@ pub(crate) struct Deployer {
     data: PathBuf,
     defaults: Limits,
     isolation: Defaults,
-    quarantined: Vec<Quarantined>,
+    quarantined: ArcSwap<Vec<Quarantined>>,
     quarantine_isolates: bool,
     secrets: SecretsSource,
     store: Store,
@@ -163,7 +164,7 @@ impl Deployer {
             data: std::path::absolute(options.state_dir.join("data")).map_err(state)?,
             defaults: options.limits.clone(),
             isolation: options.isolation.clone(),
-            quarantined,
+            quarantined: ArcSwap::from_pointee(quarantined),
             quarantine_isolates: options.quarantine_isolates,
             secrets: SecretsSource { file: options.secrets_file.clone(), settle: options.timing.settle },
             prober: Prober::new(options.probe_timeout, &options.state_dir).map_err(state)?,
@@ -259,9 +260,30 @@ impl Deployer {
         contents: &Contents,
         known: &mut Known,
     ) -> Result<Function, DeployError> {
+        let quarantined = self.quarantined(name, contents.digest);
+        if quarantined.is_some() && self.quarantine_isolates {
+            match self.build_with(name, contents, quarantined.clone(), true, known).await {
+                Ok(function) => return Ok(function),
+                Err(error) => {
+                    let reason = quarantined.unwrap_or_default();
+                    let reason = format!("{reason}; it cannot run in worker processes: {error}");
+                    return self.build_with(name, contents, Some(reason), false, known).await;
+                }
+            }
+        }
+        self.build_with(name, contents, quarantined, false, known).await
+    }
+
+    async fn build_with(
+        &self,
+        name: &str,
+        contents: &Contents,
+        quarantined: Option<String>,
+        isolates: bool,
+        known: &mut Known,
+    ) -> Result<Function, DeployError> {
         let Contents { manifest, routes, variables, library, digest, .. } = contents;
-        let quarantined = self.quarantined(name, *digest);
-        let isolation = self.isolation.plan(manifest, quarantined.is_some() && self.quarantine_isolates);
+        let isolation = self.isolation.plan(manifest, isolates);
         let key = FunctionKey {
             name: name.to_owned(),
             id: manifest.id.clone(),
@@ -271,6 +293,7 @@ impl Deployer {
         };
         let library = self.admit(&key, variables, isolation.as_ref(), library, known).await?;
         let limits = self.limits(manifest);
+        let entry = crash_record::entry(&key.name, key.digest);
         let (tag, key) = (Tag::of(&key), Arc::new(key));
         Ok(Function {
             route_stats: known.stats.of_routes(routes),
@@ -279,7 +302,8 @@ impl Deployer {
             data_dir: self.data_dir(&key.id)?,
             calls: Calls::new(limits.max_concurrency),
             stats: Arc::clone(&known.stats),
-            number: crash_record::number(&key.name, key.digest),
+            number: entry.number(),
+            _entry: entry,
             _retirement: Retirement::new(Arc::clone(&key), self.dropped.clone()),
             key,
             routes: routes.clone(),
@@ -333,11 +357,21 @@ impl Deployer {
         staged.admit().map_err(DeployError::Store)
     }
 
+    /// Replaces the list of builds in quarantine; answers with the functions that this concerns.
+    pub(crate) fn set_quarantined(&self, quarantined: Vec<Quarantined>) -> Vec<String> {
+        let before = self.quarantined.swap(Arc::new(quarantined));
+        let now = self.quarantined.load();
+        let changed = before.iter().filter(|one| !now.contains(one));
+        let changed = changed.chain(now.iter().filter(|one| !before.contains(one)));
+        changed.map(|one| one.name.clone()).collect()
+    }
+
     /// Why this build is in quarantine, if it is.
     fn quarantined(&self, name: &str, digest: Digest) -> Option<String> {
         let digest = digest.to_string();
-        let is_it = |found: &&Quarantined| found.name == name && found.digest == digest;
-        self.quarantined.iter().find(is_it).map(|found| found.reason.clone())
+        let quarantined = self.quarantined.load();
+        let found = quarantined.iter().find(|found| found.name == name && found.digest == digest);
+        found.map(|found| found.reason.clone())
     }
 
     fn data_dir(&self, id: &str) -> Result<PathBuf, DeployError> {

@@ -114,6 +114,34 @@ impl Registry {
         })
     }
 
+    /// Has these builds not be called in this process from here on, and all others.
+    pub(crate) async fn quarantine(self: &Arc<Self>, quarantined: Vec<Quarantined>) {
+        let names = self.deployer.set_quarantined(quarantined);
+        for name in &names {
+            if let Some(deployment) = self.lock().deployments.get_mut(name) {
+                // As if it had changed.
+                deployment.fingerprint = None;
+            }
+        }
+        self.update(names.clone()).await;
+        for name in names {
+            self.quarantine_previous(&name).await;
+        }
+    }
+
+    /// The same where a folder cannot be deployed as it is, so that the last good build of it serves.
+    async fn quarantine_previous(&self, name: &str) {
+        let _guard = self.folder_locks.acquire(name).await;
+        let before = self.lock().deployments.get(name).cloned();
+        let Some(mut before) = before.filter(|before| before.last_error.is_some()) else { return };
+        let Some(restored) = self.restore(name, &mut before.known).await else { return };
+        let mut state = self.lock();
+        if let Some(deployment) = state.deployments.get_mut(name) {
+            deployment.function = Some(restored.function);
+        }
+        self.publish(&state);
+    }
+
     /// The functions folder, by the name that it was given.
     pub(crate) fn folder(&self) -> &Path {
         self.deployer.folder()

@@ -34,6 +34,7 @@ fn function(name: &str) -> Arc<Function> {
         swap: Swap::default(),
         quarantined: None,
         number: 0,
+        _entry: Default::default(),
         variables: Variables::default(),
         data_dir: PathBuf::new(),
         library: PathBuf::new(),

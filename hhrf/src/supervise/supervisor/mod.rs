@@ -10,14 +10,15 @@ use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 use fezz_isolation::host::describe;
-use rustix::process::Signal;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::child::{Child, Event, What};
 use super::crashes::Crashes;
+use super::message::EndSignal;
 use super::program::Program;
 use super::{Options, Sockets, systemd};
+use crate::function::Quarantined;
 pub(super) use start::Attempt;
 use start::Reason;
 
@@ -28,6 +29,8 @@ const SETTLED: Duration = Duration::from_secs(5);
 /// The first delay before another start, where the last one did not come to anything, and the longest.
 const FIRST_DELAY: Duration = Duration::from_millis(10);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
+/// The longest after one that did serve for a while.
+const LONGEST_DELAY_READY: Duration = Duration::from_secs(1);
 /// How much longer than it should a process may take to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -38,6 +41,8 @@ pub(super) struct Supervisor {
     sockets: Sockets,
     program: Program,
     crashes: Crashes,
+    /// The builds in quarantine, as serving processes know them.
+    quarantined: Vec<Quarantined>,
     /// Takes the traffic; none while a new one waits for its start.
     serving: Option<Child>,
     /// Will take it as soon as it is ready.
@@ -70,7 +75,8 @@ impl Supervisor {
             last_wait: options.drain + PATIENCE,
             sockets,
             program: Program::started()?,
-            crashes: Crashes::new(options.quarantine_crashes),
+            crashes: Crashes::new(options.quarantine_crashes, options.quarantine_window),
+            quarantined: Vec::new(),
             serving: None,
             next: None,
             old: Vec::new(),
@@ -114,6 +120,7 @@ impl Supervisor {
             if self.ending.is_some() && self.serving.is_none() && self.next.is_none() && self.old.is_empty() {
                 return self.code;
             }
+            self.tell_quarantined().await;
             let start_at = self.start_at.map(tokio::time::Instant::from_std);
             tokio::select! {
                 Some(event) = self.inbox.recv() => {
@@ -122,16 +129,20 @@ impl Supervisor {
                         self.ending.get_or_insert_with(Instant::now);
                     }
                 }
-                _ = term.recv() => self.end(Signal::TERM),
-                _ = int.recv() => self.end(Signal::INT),
+                _ = term.recv() => self.end(EndSignal::Term).await,
+                _ = int.recv() => self.end(EndSignal::Int).await,
                 _ = hup.recv() => self.renew(Reason::Operator, "SIGHUP"),
-                _ = child.recv() => self.wake(),
+                _ = child.recv() => {
+                    self.wake();
+                    self.reap();
+                }
                 () = tokio::time::sleep_until(start_at.unwrap_or_else(tokio::time::Instant::now)), if start_at.is_some() => {
                     self.start_at = None;
                     self.replace();
                 }
                 _ = poll.tick() => {
                     self.poll();
+                    self.reap();
                     if watchdog.is_some_and(|often| told_alive.elapsed() >= often) && self.is_alive() {
                         told_alive = Instant::now();
                         systemd::alive();
@@ -150,7 +161,7 @@ impl Supervisor {
                     self.renew(Reason::Need, &reason);
                 }
             }
-            What::Ended(status) => return self.ended(child, status),
+            What::Ended(status) => return self.ended(child, &status),
         }
         None
     }
@@ -160,27 +171,29 @@ impl Supervisor {
         self.failed = 0;
         if let Some(serving) = self.serving.as_mut().filter(|serving| serving.number == number) {
             serving.ready = true;
+            serving.quarantine(self.quarantined.clone()).await;
             systemd::ready(serving.id());
             return;
         }
         let Some(mut next) = self.next.take_if(|next| next.number == number) else { return };
         next.ready = true;
+        next.quarantine(self.quarantined.clone()).await;
         systemd::ready(next.id());
         tracing::info!(child = next.id(), took_ms = millis(next.started.elapsed()), "handed over");
         if let Some(mut before) = self.serving.replace(next) {
             before.hand_over().await;
-            self.old.push((before, Instant::now() + self.last_wait));
+            self.old.push((before, Instant::now() + self.options.hand_over + self.last_wait));
         }
     }
 
-    fn ended(&mut self, number: u64, status: io::Result<ExitStatus>) -> Option<ExitCode> {
+    fn ended(&mut self, number: u64, status: &io::Result<ExitStatus>) -> Option<ExitCode> {
         let how = status.as_ref().map_or_else(ToString::to_string, |status| describe(*status));
         if let Some(index) = self.old.iter().position(|(old, _)| old.number == number) {
             let (old, _) = self.old.swap_remove(index);
-            if status.is_ok_and(|status| status.success()) {
+            if status.as_ref().is_ok_and(ExitStatus::success) {
                 tracing::debug!(child = old.id(), "the earlier serving process has ended");
             } else {
-                self.crashed(&old, &how);
+                self.crashed(&old, status, &how);
             }
             return None;
         }
@@ -190,18 +203,20 @@ impl Supervisor {
         }
         let serving = self.serving.take_if(|serving| serving.number == number)?;
         if self.ending.is_some() {
-            return Some(code(&status));
+            return Some(code(status));
         }
         let cannot_begin = status.as_ref().is_ok_and(|status| status.code().is_some_and(|code| code != 0));
         if !self.begun && cannot_begin {
-            return Some(code(&status));
+            return Some(code(status));
         }
         if !serving.ready {
             self.failed += 1;
         }
-        self.crashed(&serving, &how);
-        let came_to_something = serving.ready || serving.started.elapsed() >= SETTLED;
-        let rest = if came_to_something { Duration::ZERO } else { self.delay };
+        self.crashed(&serving, status, &how);
+        // One that crashes again and again as soon as it serves must not take all of the machine for its starts.
+        let came_to_something = serving.started.elapsed() >= SETTLED;
+        let longest = if serving.ready { LONGEST_DELAY_READY } else { LONGEST_DELAY };
+        let rest = if came_to_something { Duration::ZERO } else { self.delay.min(longest) };
         self.delay = if came_to_something { FIRST_DELAY } else { (self.delay * 2).min(LONGEST_DELAY) };
         if rest.is_zero() {
             self.replace();
@@ -211,14 +226,29 @@ impl Supervisor {
         None
     }
 
-    /// Passes the signal on.
-    fn end(&mut self, signal: Signal) {
+    /// Tells serving processes which builds are in quarantine, where that has changed.
+    async fn tell_quarantined(&mut self) {
+        let quarantined = self.crashes.quarantined(Instant::now());
+        if quarantined == self.quarantined {
+            return;
+        }
+        self.quarantined.clone_from(&quarantined);
+        // One that is about to begin hears of it when it is ready.
+        if let Some(serving) = self.serving.as_mut().filter(|serving| serving.ready) {
+            serving.quarantine(quarantined).await;
+        }
+    }
+
+    /// Has all serving processes end.
+    async fn end(&mut self, signal: EndSignal) {
         systemd::stopping();
         self.ending.get_or_insert(Instant::now() + self.last_wait);
         self.start_at = None;
         self.renew_at = None;
-        let others = self.next.iter().chain(self.old.iter().map(|(old, _)| old));
-        self.serving.iter().chain(others).for_each(|child| child.signal(signal));
+        let others = self.next.iter_mut().chain(self.old.iter_mut().map(|(old, _)| old));
+        for child in self.serving.iter_mut().chain(others) {
+            child.end(signal).await;
+        }
     }
 }
 

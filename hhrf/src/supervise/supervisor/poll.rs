@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use fezz_runtime::sys::ended_child;
+use rustix::process::{WaitOptions, waitpid};
 
 use super::Supervisor;
 use super::blame::name;
 use super::start::Reason;
+use crate::supervise::child::Child;
 
 /// Least time between two replacements for want of memory.
 const BETWEEN_RENEWALS: Duration = Duration::from_secs(30);
@@ -19,6 +21,21 @@ impl Supervisor {
                 let running: Vec<_> = child.crash().running.iter().map(name).collect();
                 let running = running.join(" ");
                 tracing::warn!(child = child.id(), running, "the serving process was stopped; it goes on");
+            }
+        }
+    }
+
+    /// Waits for the processes that somebody has left behind, where this is the first process of a container: they are its
+    /// children then, and would stay as zombies.
+    pub(super) fn reap(&self) {
+        while let Some(pid) = ended_child() {
+            let own = self.serving.iter().chain(&self.next).chain(self.old.iter().map(|(old, _)| old));
+            if own.map(Child::pid).any(|own| own == pid) {
+                // Its own task waits for it in a moment, and this is tried again then.
+                return;
+            }
+            if waitpid(Some(pid), WaitOptions::NOHANG).is_err() {
+                return;
             }
         }
     }
@@ -48,7 +65,7 @@ impl Supervisor {
             && serving.silent_since().elapsed() >= patience
         {
             tracing::error!(child = serving.id(), "the serving process shows no sign of life");
-            serving.signal(Signal::KILL);
+            serving.kill_stuck();
             return;
         }
         if self.options.watch_program && self.program.was_replaced() {

@@ -75,7 +75,7 @@ impl Supervisor {
         let begin = Begin {
             version: VERSION,
             parent: std::process::id(),
-            quarantined: self.crashes.quarantined(),
+            quarantined: self.crashes.quarantined(Instant::now()),
             settings: attempt.settings(),
             state_dir: Some(self.options.state_dir.clone()),
         };
@@ -140,15 +140,15 @@ impl Supervisor {
     }
 
     /// What becomes of a hand-over whose new process has ended before it was ready.
-    pub(super) fn next_ended(&mut self, next: &Child, status: io::Result<ExitStatus>, how: &str) {
+    pub(super) fn next_ended(&mut self, next: &Child, status: &io::Result<ExitStatus>, how: &str) {
         let took_ms = millis(next.started.elapsed());
         tracing::error!(
             child = next.id(),
             took_ms,
             "the new serving process ended before it was ready: {how}"
         );
-        if status.is_ok_and(|status| status.signal().is_some()) {
-            self.crashed(next, how);
+        if status.as_ref().is_ok_and(|status| status.signal().is_some()) {
+            self.crashed(next, status, how);
         }
         self.try_again(next.attempt);
     }
