@@ -106,11 +106,14 @@ fn a_load_that_hangs_has_the_deadline_of_its_calls_and_one_thread() {
     assert_eq!(threads(&host, "load"), 1, "one load, whoever asks for it");
     let status = host.status("hang@1.0.0");
     assert!(status["timeouts"].as_u64() >= Some(16), "{status}");
+    let error = status["last_error"]["message"].as_str().expect("it is told");
+    assert!(status["state"] == "failed" && error.contains("fezz_init has not returned"), "{status}");
     host.until(|host| host.status("hang@1.0.0"), |status| status["in_flight"] == 0);
     // The very load that they have left ends.
     fs::remove_file(hang).expect("removed");
     host.until(|host| host.get("/rpc/hang@1.0.0").status.as_u16(), |status| *status == 200);
-    assert_eq!(host.status("hang@1.0.0")["cold_starts"], 1);
+    let status = host.status("hang@1.0.0");
+    assert!(status["cold_starts"] == 1 && status["state"] == "serving", "{status}");
 }
 
 #[test]
