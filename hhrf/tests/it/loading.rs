@@ -88,6 +88,7 @@ fn a_load_that_hangs_has_the_deadline_of_its_calls_and_one_thread() {
     let host = host
         .function_with("hang@1.0.0", &library, &[("ANY", "/")], json!({ "timeout_ms": 300 }))
         .function("fix@latest", &fixture(), ROUTES)
+        .function("late@1.0.0", &fixture(), ROUTES)
         .env("HHRF_BLOCKING_THREADS", "2")
         .start();
     // It leaves a thread that the next load uses.
@@ -104,6 +105,8 @@ fn a_load_that_hangs_has_the_deadline_of_its_calls_and_one_thread() {
     });
     host.get("/rpc/fix/ping").assert_status(200);
     assert_eq!(threads(&host, "load"), 1, "one load, whoever asks for it");
+    // Neither calls nor loads of others wait for it.
+    host.get("/rpc/late@1.0.0/ping").assert_status(200);
     let status = host.status("hang@1.0.0");
     assert!(status["timeouts"].as_u64() >= Some(16), "{status}");
     let error = status["last_error"]["message"].as_str().expect("it is told");
