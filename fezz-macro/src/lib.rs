@@ -24,7 +24,7 @@ use proc_macro2::TokenStream as TokenStream2;
 ///
 /// Its arguments are `FromRequest` and its result is `IntoFezzResponse`, see `fezz_sdk`. A plain `fn` is called on a
 /// thread that may block; an `async fn` must not block. A function without arguments may return a router, or any other
-/// tower service, which is made once.
+/// tower service, or a `Result` of one. It is made once, at the load.
 ///
 /// # Keys
 ///

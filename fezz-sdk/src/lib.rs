@@ -58,8 +58,8 @@
 //!
 //! # Routers
 //!
-//! A function without arguments, async or not, may return a tower service, such as an axum router (feature `axum`). The
-//! service is made once.
+//! A function without arguments, async or not, may return a tower service, such as an axum router (feature `axum`), or a
+//! `Result` of one. The service is made once, when the function is loaded; an error or a panic fails the load.
 //!
 //! ```
 //! # #[cfg(feature = "axum")]

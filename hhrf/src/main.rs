@@ -138,9 +138,13 @@ fn serve(settings: Settings, inherited: Option<Inherited>) -> ExitCode {
     // Threads that hang in a function are left behind: the process ends without them.
     runtime.shutdown_timeout(Duration::ZERO);
     match ended {
-        Ok(()) => hhrf::end_process(SUCCESS),
+        Ok(()) => {
+            hhrf::flush_log();
+            hhrf::end_process(SUCCESS)
+        }
         Err(error) => {
             tracing::error!("{error}");
+            hhrf::flush_log();
             hhrf::end_process(FAILURE)
         }
     }

@@ -148,9 +148,9 @@ fn function(name: &str, deployment: &Deployment, cache: &Cache) -> Function {
     let function = deployment.function.as_deref();
     let stats = deployment.stats();
     let loaded = function.is_some_and(|function| cache.holds(&function.key));
-    let unloadable = function.and_then(|function| cache.failure(&function.key)).map(|failure| LastError {
+    let unloadable = function.and_then(|function| cache.not_loaded(function)).map(|failure| LastError {
         at: timestamp(failure.at),
-        message: format!("it cannot be loaded: {}", failure.cause),
+        message: format!("it cannot be loaded: {}", failure.reason),
     });
     Function {
         id: id.to_owned(),

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::error::{LoadError, LoadFailure};
-use super::flights::{Failure, Flight, Flights, Gate, Outcome};
+use super::flights::{Flight, Flights, Gate, NotLoaded, Outcome};
 use super::loader::{Loaded, Loader};
 use super::recent::Recent;
 use super::wear::Wear;
@@ -201,9 +201,9 @@ impl Cache {
         self.0.loaded.contains_key(key)
     }
 
-    /// Why a function was not loaded the last time, if it was not.
-    pub(crate) fn failure(&self, key: &Arc<FunctionKey>) -> Option<Failure> {
-        self.0.flights.failure(key)
+    /// Why a function is not loaded, if its latest load has failed or does not end.
+    pub(crate) fn not_loaded(&self, function: &Function) -> Option<NotLoaded> {
+        self.0.flights.not_loaded(function)
     }
 
     /// The status of an isolated function's pool, if it is loaded.

@@ -23,11 +23,18 @@ pub(super) type Outcome = Result<Loaded, LoadError>;
 /// Told the outcome of a load.
 pub(super) type Flight = watch::Receiver<Option<Outcome>>;
 
-/// A function whose latest load has failed.
+/// Why a function is not loaded, for an operator to see.
 #[derive(Clone, Debug)]
-pub(crate) struct Failure {
+pub(crate) struct NotLoaded {
     pub(crate) at: SystemTime,
-    pub(crate) cause: Arc<LoadFailure>,
+    pub(crate) reason: String,
+}
+
+/// A function whose latest load has failed.
+#[derive(Debug)]
+struct Failure {
+    at: SystemTime,
+    cause: Arc<LoadFailure>,
     attempts: u32,
     again: Instant,
 }
@@ -49,7 +56,7 @@ pub(super) struct Flights(Mutex<State>);
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    flights: HashMap<Arc<FunctionKey>, Flight>,
+    flights: HashMap<Arc<FunctionKey>, (Flight, SystemTime)>,
     failures: HashMap<Arc<FunctionKey>, Failure>,
     pub(super) gates: HashMap<Arc<FunctionKey>, watch::Receiver<Gate>>,
 }
@@ -73,22 +80,31 @@ impl Flights {
         }
     }
 
-    /// The latest failure of this function, if it has not been loaded since.
-    pub(super) fn failure(&self, key: &Arc<FunctionKey>) -> Option<Failure> {
-        self.lock().failures.get(key).cloned()
+    /// Why this function is not loaded: a load takes longer than its calls may, or the latest one has failed.
+    pub(super) fn not_loaded(&self, function: &Function) -> Option<NotLoaded> {
+        let state = self.lock();
+        if let Some((_, since)) = state.flights.get(&function.key)
+            && let Ok(waited) = since.elapsed()
+            && waited > function.limits.timeout
+        {
+            let reason = LoadFailure::Hangs(waited).to_string();
+            return Some(NotLoaded { at: *since, reason });
+        }
+        let failure = state.failures.get(&function.key)?;
+        Some(NotLoaded { at: failure.at, reason: failure.cause.to_string() })
     }
 }
 
 impl State {
     /// The load that is under way, if one is.
     pub(super) fn flight(&self, key: &Arc<FunctionKey>) -> Option<Flight> {
-        self.flights.get(key).cloned()
+        self.flights.get(key).map(|(flight, _)| flight.clone())
     }
 
     /// Registers a load; its task sends the outcome.
     pub(super) fn begin(&mut self, key: &Arc<FunctionKey>) -> (watch::Sender<Option<Outcome>>, Flight) {
         let (sender, flight) = watch::channel(None);
-        self.flights.insert(Arc::clone(key), flight.clone());
+        self.flights.insert(Arc::clone(key), (flight.clone(), SystemTime::now()));
         (sender, flight)
     }
 

@@ -4,21 +4,19 @@
 //! own statics. It is *up* between `fezz_init` and `fezz_shutdown`. The shutdown follows the last call; if a request loads
 //! the function again before the shutdown has begun, it stays up.
 
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use fezz_runtime::ffi::{
     Call, HostTable, Keep, Library, OpenError, Reply, ReplyBody, ReplyError, RequestSource, Task,
 };
-use fezz_runtime::sys::scheduling::{Policy, set_policy};
+use fezz_runtime::sys::crash_record;
 use fezz_runtime::sys::crash_record::Entry;
-use fezz_runtime::sys::{THREAD_STACK_BYTES, crash_record};
 use tokio::sync::watch;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::threads;
 use crate::function::{Function, FunctionKey};
 
 /// How a function's calls are run.
@@ -170,23 +168,11 @@ impl Drop for LoadedLibrary {
             }
             drop(token);
         };
-        if let Err(error) = on_own_thread("shutdown", shutdown) {
+        if let Err(error) = threads::start("shutdown", shutdown) {
             tracing::warn!(
                 function = self.key.name,
                 "the function is not shut down, no thread can be started for it: {error}"
             );
         }
     }
-}
-
-/// Runs code of a function that may never return, on a thread of its own: one of the pool's would be missing there.
-pub(super) fn on_own_thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let thread = thread::Builder::new().name(name.to_owned()).stack_size(THREAD_STACK_BYTES);
-    thread
-        .spawn(|| {
-            // As the pool's threads, whose policy the function's own threads inherit.
-            set_policy(Policy::Batch);
-            run();
-        })
-        .map(drop)
 }

@@ -4,16 +4,19 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use fezz_isolation::host::{Plan, Pool, PoolContext, Spec};
 use fezz_runtime::ffi::{HostTable, Identity, Library};
 use fezz_runtime::sys::{crash_record, restore_dispositions};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::error::LoadFailure;
-use super::library::{LoadedLibrary, Mapping, on_own_thread};
+use super::library::{LoadedLibrary, Mapping};
+use super::threads::on_load_thread;
 use super::wear::Wear;
 use crate::function::{Function, Stats};
 
@@ -46,13 +49,21 @@ pub(super) struct Loader {
     /// Set at the end of the host: nothing more is loaded.
     ending: AtomicBool,
     wear: Wear,
+    /// Bounds the loads that make progress, and so their threads.
+    places: Semaphore,
     context: Arc<PoolContext>,
 }
+
+/// Loads at once: the dynamic loader has one lock, and most of the rest is waiting.
+const PLACES: usize = 16;
+/// A load that takes longer than this leaves its place to another: it may never end.
+const HOLDS_PLACE: Duration = Duration::from_millis(500);
 
 impl Loader {
     pub(super) fn new(tracker: TaskTracker, wear: Wear, context: PoolContext) -> Self {
         let (ending, context) = (AtomicBool::new(false), Arc::new(context));
-        Self { mappings: Mutex::default(), pools: Mutex::default(), tracker, ending, wear, context }
+        let (mappings, pools, places) = (Mutex::default(), Mutex::default(), Semaphore::new(PLACES));
+        Self { mappings, pools, tracker, ending, wear, places, context }
     }
 
     /// Loads nothing from here on.
@@ -73,19 +84,26 @@ impl Loader {
         if self.is_ending() { Err(LoadFailure::Ending) } else { Ok(token) }
     }
 
-    /// Loads the function, on a thread of its own: constructors and `fezz_init` may never return. An isolated one is
-    /// loaded by its workers.
+    /// Loads the function, on a thread for that: constructors and `fezz_init` may never return. An isolated one is loaded by
+    /// its workers.
     pub(super) async fn load(self: &Arc<Self>, function: &Arc<Function>) -> Result<Loaded, LoadFailure> {
         if let Some(plan) = &function.isolation {
             return Ok(Loaded::Workers(Arc::new(self.start_pool(function, plan)?)));
         }
         let (this, function) = (Arc::clone(self), Arc::clone(function));
-        let (done, wait) = oneshot::channel();
+        let place = self.places.acquire().await.map_err(|_| LoadFailure::Ending)?;
+        let (done, mut wait) = oneshot::channel();
         // Without a receiver the host is ending.
         let load = move || _ = done.send(this.load_blocking(&function));
-        on_own_thread("load", load).map_err(LoadFailure::Thread)?;
-        let library = wait.await.unwrap_or(Err(LoadFailure::Lost))?;
-        Ok(Loaded::Library(Arc::new(library)))
+        on_load_thread(load).map_err(LoadFailure::Thread)?;
+        let loaded = match timeout(HOLDS_PLACE, &mut wait).await {
+            Ok(loaded) => loaded,
+            Err(_) => {
+                drop(place);
+                wait.await
+            }
+        };
+        Ok(Loaded::Library(Arc::new(loaded.unwrap_or(Err(LoadFailure::Lost))?)))
     }
 
     fn load_blocking(&self, function: &Function) -> Result<LoadedLibrary, LoadFailure> {
@@ -146,9 +164,10 @@ impl Loader {
         }
         let mapping = Arc::new(Mapping::new());
         mappings.insert(library.to_owned(), Arc::clone(&mapping));
+        let old = mappings.values().filter(|mapping| !mapping.is_up()).count();
         let mapped = mappings.len();
         drop(mappings);
-        self.wear.mapped(mapped);
+        self.wear.mapped(mapped, old);
         mapping
     }
 }

@@ -8,6 +8,7 @@ mod loader;
 mod recent;
 mod retire;
 mod swap;
+mod threads;
 mod wear;
 
 pub(crate) use cache::{AllShutDown, Cache, Options};

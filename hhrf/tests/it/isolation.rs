@@ -206,7 +206,8 @@ fn a_constructor_that_aborts_or_hangs_is_an_answer() {
         // A worker's working directory is its data directory; a probe's is the host's.
         let marker = host.host().root().join(".fezz/data/begin/marker");
         std::fs::write(&marker, "").expect("written");
-        host.get("/rpc/begin@1.0.0").assert_problem(500);
+        let answer = host.get("/rpc/begin@1.0.0");
+        assert_eq!(answer.assert_problem(503).header("retry-after"), Some("1"));
         let line = host.wait_for_log(|line| line.message().contains("could not be started"));
         assert!(line.message().contains(part), "{line:?}");
         host.get("/rpc/fix/ping").assert_status(200);

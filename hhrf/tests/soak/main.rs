@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fezz_testkit::{Folder, LogLine, Numbered, Running, Stage, digest, library};
+use fezz_testkit::{Folder, LogLine, Numbered, Running, Stage, c_library, digest, library, manifest};
 use serde_json::{Value, json};
 
 /// How often something is done: `short` in the suite, `full` in `just soak`.
@@ -183,4 +183,62 @@ fn damaged_libraries_by_the_thousand_are_refused_and_the_host_lives() {
         named.refused,
         spread(named.beyond_probe_ms)
     ));
+}
+
+/// Takes what no library gives back, and what only one of them can have: thread-locals, a thread-specific key, a lock.
+const GREEDY: &str = r#"
+#define _GNU_SOURCE
+#include "fezz.h"
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
+static const volatile struct { char head[16]; char tail[16]; } MARK = {"<head-00000000>", "<tail-00000000>"};
+static __thread volatile char local[3000] __attribute__((tls_model("initial-exec"))) = {1};
+static char answer[17], path[4200];
+static pthread_key_t key;
+static int lock = -1;
+FEZZ_EXPORT uint32_t fezz_abi_version(void) { return FEZZ_ABI_VERSION; }
+FEZZ_EXPORT int32_t fezz_init(const FezzHost *host) {
+    for (int i = 0; i < 8; i++) {
+        answer[i] = MARK.head[6 + i];
+        answer[9 + i] = MARK.tail[6 + i];
+    }
+    answer[8] = '-';
+    snprintf(path, sizeof path, "%.*s/lock", (int)host->data_dir.len, (const char *)host->data_dir.ptr);
+    if (pthread_key_create(&key, 0) != 0) return 1;
+    lock = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0) { close(lock); return 2; }
+    return 0;
+}
+FEZZ_EXPORT void fezz_shutdown(void) { close(lock); }
+FEZZ_EXPORT void fezz_fetch(const FezzRequest *request, FezzResponse *response) {
+    (void)request;
+    local[0] = 2;
+    pthread_setspecific(key, answer);
+    response->status = 200;
+    response->body = fezz_slice((const uint8_t *)answer, sizeof answer);
+}
+"#;
+
+/// One process has room for the thread-locals of some 85 of them: at full length, several hand over.
+#[test]
+fn ordered_changes_of_greedy_libraries_fail_no_request() {
+    let changes = length(6, 300);
+    let folder = tempfile::tempdir().expect("a folder");
+    let builds = Numbered::from_library(&c_library(folder.path(), "greedy", GREEDY));
+    let stage = Stage::start_with_builds(builds, |host| host.env("HHRF_HAND_OVER_MS", "300"));
+    stage.f.write_manifest(&manifest("f@1.0.0", &json!({ "swap": "stop-first" })));
+    let load = stage.load(16);
+    for number in 2..changes + 2 {
+        stage.f.rename_over(&stage.builds.build(number));
+        // On new connections: a process that hands over finishes those that it has.
+        let build = |host: &Running| Numbered::number(&host.get_anew("/rpc/f@1.0.0").body);
+        stage.host.until(build, |build| *build == Some(number));
+        load.wait_for_answers(16);
+    }
+    let answers = load.stop().assert_flawless();
+    let hand_overs = stage.host.log().iter().filter(|line| line.message() == "handed over").count();
+    say(&format!("{changes} ordered changes, {hand_overs} hand-overs: 0 of {answers} requests failed"));
 }

@@ -19,6 +19,7 @@ use super::serve::CallServer;
 /// Runs the worker until the host closes its sockets; false if it could not start or the protocol was violated.
 #[must_use]
 pub fn run() -> bool {
+    static_tls::forget();
     // Without its socket the worker cannot report an error.
     let Ok(control) = control() else { return false };
     let worker = match WorkerProcess::start(&control) {
@@ -77,7 +78,6 @@ impl WorkerProcess {
         log::start(records, setup.log_level);
         let library = Library::open(&setup.library).map_err(|error| error.to_string())?;
         let variables = std::env::vars_os()
-            .filter(|(name, _)| !name.to_str().is_some_and(static_tls::is_variable))
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let table = HostTable::leak(Identity {
             id: setup.id,

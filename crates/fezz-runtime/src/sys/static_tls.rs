@@ -29,10 +29,14 @@ pub fn is_reserved() -> bool {
     variable().is_none_or(|(name, wanted)| env::var(name).is_ok_and(|found| found == wanted))
 }
 
-/// Whether a variable of this name is the host's own, and not a function's.
-#[must_use]
-pub fn is_variable(name: &str) -> bool {
-    name == VARIABLE
+/// Removes the variable from the environment of a process that was started for one function: it has had its effect, and
+/// the function is to see its own variables only. Does nothing where other threads may read the environment meanwhile.
+pub fn forget() {
+    let is_alone = std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1);
+    if is_alone {
+        // SAFETY: the name ends in NUL, and there is no other thread.
+        unsafe { libc::unsetenv(c"GLIBC_TUNABLES".as_ptr()) };
+    }
 }
 
 /// Tunables with ours; an operator's own value of it stays.

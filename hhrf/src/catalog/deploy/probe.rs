@@ -247,6 +247,7 @@ pub fn run(subject: impl io::Read, scratch: &Path) -> (String, bool) {
     // A host that was killed cannot kill its probes, and a constructor may hang for ever. (The signal comes when the
     // thread ends that started the probe; that one waits for it.) Without it the probe works as well.
     let _ = die_with_parent();
+    static_tls::forget();
     probe_log::start();
     match load(subject, scratch) {
         Ok(()) => (format!("\n{VERDICT}ok"), true),
