@@ -8,6 +8,7 @@
 pub mod crash_record;
 mod descriptor_passing;
 mod descriptors;
+mod environment;
 mod lease;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -22,9 +23,10 @@ use linux as platform;
 use other as platform;
 
 pub use descriptor_passing::{MAX_FDS, receive_with_fds, send_with_fds};
-pub use descriptors::{adopt, wait_on};
+pub use descriptors::{adopt, close_inherited, wait_on};
+pub use environment::set_environment;
 pub use lease::{Lease, lease};
-pub use platform::{die_with_parent, pidfd, seal_writes, set_process_name, spawn_without_huge_pages};
+pub use platform::{die_with_parent, pidfd, seal, seal_writes, set_process_name, spawn_without_huge_pages};
 pub use shared_memory::Shared;
 
 /// Whether this system has what the supervisor and worker processes need.
