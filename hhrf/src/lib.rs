@@ -20,8 +20,8 @@ use std::process::ExitCode;
 
 pub use catalog::{own_program, probe};
 pub use fezz_isolation::process::run as worker;
-pub use fezz_runtime::sys::SUPERVISES;
 pub use fezz_runtime::sys::scheduling::runtime_thread_started;
+pub use fezz_runtime::sys::{SUPERVISES, close_inherited};
 pub use serve::{ListenError, ServeError};
 pub use supervise::{InheritError, Inherited};
 

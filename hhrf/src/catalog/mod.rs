@@ -6,6 +6,7 @@
 mod aliases;
 mod deploy;
 mod keyed_mutex;
+mod ownership;
 mod registry;
 mod snapshot;
 mod store;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use fezz_isolation::host::Defaults;
 
+pub(crate) use deploy::{Policy, SecretRules};
 pub use deploy::{own_program, probe};
 pub(crate) use registry::{Deployment, Registry};
 pub(crate) use snapshot::Catalog;
@@ -37,6 +39,8 @@ pub(crate) struct Options {
     pub(crate) limits: Limits,
     /// How functions are isolated.
     pub(crate) isolation: Defaults,
+    /// What a `fezz.json` may ask for.
+    pub(crate) policy: Policy,
     /// Whether a function in quarantine moves to worker processes, or is refused.
     pub(crate) quarantine_isolates: bool,
     /// How long a probe may take.
@@ -58,6 +62,9 @@ pub enum OpenError {
         /// The cause.
         source: io::Error,
     },
+    /// Another user could write to the folder of the host's own files.
+    #[error("the state folder is not safe to use: {0}")]
+    Untrusted(#[source] io::Error),
     /// The folder of the host's own files cannot be written.
     #[error("cannot open the store in `{folder}`: {source}; is it writable? --state-dir names another")]
     State {

@@ -6,6 +6,7 @@
 mod dropped;
 mod fingerprint;
 mod library_headers;
+mod policy;
 mod probe;
 mod variables;
 
@@ -21,6 +22,7 @@ use fezz_runtime::sys::crash_record;
 use fezz_runtime::{Digest, Variables};
 use tokio::sync::mpsc;
 
+use super::ownership;
 use super::store::{self, Store};
 use super::{OpenError, Options};
 use crate::function::{Calls, Function, FunctionKey, Limits, Quarantined, Retirement, Stats, Tag};
@@ -30,6 +32,7 @@ use variables::VariablesError;
 
 pub(super) use dropped::read as read_dropped;
 pub(super) use fingerprint::Fingerprint;
+pub(crate) use policy::{Policy, SecretRules};
 pub use probe::{own_program, run as probe};
 
 const MANIFEST: &str = "fezz.json";
@@ -121,6 +124,7 @@ pub(crate) struct Deployer {
     data: PathBuf,
     defaults: Limits,
     isolation: Defaults,
+    policy: Policy,
     quarantined: Vec<Quarantined>,
     quarantine_isolates: bool,
     secrets_file: Option<PathBuf>,
@@ -141,6 +145,10 @@ impl Deployer {
         let functions =
             |source| OpenError::Functions { folder: options.functions.display().to_string(), source };
         let state = |source| OpenError::State { folder: options.state_dir.display().to_string(), source };
+        ownership::check(&options.state_dir).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => OpenError::Untrusted(error),
+            _ => state(error),
+        })?;
         Ok(Self {
             // As the watcher reports it.
             folder: std::fs::canonicalize(&options.functions).map_err(functions)?,
@@ -148,6 +156,7 @@ impl Deployer {
             data: std::path::absolute(options.state_dir.join("data")).map_err(state)?,
             defaults: options.limits.clone(),
             isolation: options.isolation.clone(),
+            policy: options.policy.clone(),
             quarantined,
             quarantine_isolates: options.quarantine_isolates,
             secrets_file: options.secrets_file.clone(),
@@ -188,6 +197,7 @@ impl Deployer {
         let text = dropped::read(&folder, MANIFEST).map_err(DeployError::ReadManifest)?;
         let manifest = Manifest::parse(&text)?;
         Problems::check(manifest.check_folder(name))?;
+        self.policy.check(&manifest)?;
         let routes = RouteTable::new(&manifest.routes)?;
         let variables = variables::gather(&manifest, &folder, self.secrets_file.as_ref())?;
         let file = manifest.library_file_name();

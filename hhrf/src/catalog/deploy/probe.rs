@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
-use fezz_isolation::host::Plan;
+use fezz_isolation::host::{Plan, TemporaryFolders};
 use fezz_isolation::sandbox::{self, Confinement};
 use fezz_runtime::Variables;
 use fezz_runtime::ffi::{HostTable, Identity, Library};
@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
-use crate::catalog::store;
 use crate::function::FunctionKey;
 
 /// Prefix of the probe process's verdict line; all other lines are the library's own output.
@@ -46,8 +45,8 @@ pub(crate) enum ProbeError {
 #[derive(Clone, Debug)]
 pub(crate) struct Prober {
     program: PathBuf,
-    /// Holds a folder for each probe that runs.
-    scratch: PathBuf,
+    /// Makes a data directory for each probe that runs.
+    scratch: Arc<TemporaryFolders>,
     timeout: Duration,
 }
 
@@ -60,7 +59,8 @@ pub fn own_program() -> PathBuf {
 
 impl Prober {
     pub(crate) fn new(timeout: Duration, state: &Path) -> io::Result<Self> {
-        Ok(Self { program: own_program(), scratch: std::path::absolute(state.join("probe"))?, timeout })
+        let scratch = Arc::new(TemporaryFolders::below(std::path::absolute(state.join("probe"))?));
+        Ok(Self { program: own_program(), scratch, timeout })
     }
 
     /// Loads the library and runs its `fezz_init`, in a process with an empty environment and a time limit, and under
@@ -70,13 +70,15 @@ impl Prober {
         mut subject: Subject<'_>,
         isolation: Option<&Plan>,
     ) -> Result<(), ProbeError> {
-        let scratch = Scratch::new(&self.scratch)?;
-        subject.confinement = isolation.map(|plan| plan.confinement(&subject.library, &scratch.0));
+        let scratch = self.scratch.create()?;
+        subject.confinement = isolation.map(|plan| plan.confinement(&subject.library, scratch.path()));
         let mut child = Command::new(&self.program)
             .arg0(format!("hhrf: probe {}@{}", subject.id, subject.version))
             .arg("probe")
-            .arg(&scratch.0)
+            .arg(scratch.path())
             .env_clear()
+            // The library's only folder, as a worker has one for temporary files.
+            .env("TMPDIR", scratch.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -105,26 +107,6 @@ impl Prober {
             }),
             _ => Err(ProbeError::Crashed(status)),
         }
-    }
-}
-
-/// The data directory of a probed function, removed with its contents.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(root: &Path) -> io::Result<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = root.join(format!("{}-{number}", std::process::id()));
-        store::private_folder(&folder)?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed is only in the way of tidiness.
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
