@@ -20,12 +20,10 @@ use std::process::ExitCode;
 
 pub use catalog::{own_program, probe};
 pub use fezz_isolation::process::run as worker;
-pub use fezz_runtime::sys::SUPERVISES;
-pub use fezz_runtime::sys::end_process;
 pub use fezz_runtime::sys::scheduling::runtime_thread_started;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub use fezz_runtime::sys::thread_keys;
-pub use fezz_runtime::sys::{THREAD_STACK_BYTES, static_tls};
+pub use fezz_runtime::sys::{SUPERVISES, THREAD_STACK_BYTES, close_inherited, end_process, static_tls};
 pub use serve::{ListenError, ServeError};
 pub use supervise::{InheritError, Inherited, PROGRAM_VARIABLE, SettingsChoice, as_started};
 

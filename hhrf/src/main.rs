@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hhrf::config::{self, Arguments, Command, ConfigError, Settings};
 use hhrf::{Inherited, SettingsChoice};
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// A function that frees the host's memory, or the other way round, does not get away with it.
 #[global_allocator]
@@ -30,9 +30,14 @@ const FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
     hhrf::name_process();
+    let command = config::command(std::env::args_os());
+    if is_child(&command) {
+        // Whoever started the host may have left files open, and so may a function in the process that started this one.
+        hhrf::close_inherited();
+    }
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     hhrf::thread_keys::install();
-    match config::command(std::env::args_os()) {
+    match command {
         Command::Probe { scratch } => probe(&scratch),
         Command::Worker => hhrf::end_process(if hhrf::worker() { SUCCESS } else { FAILURE }),
         Command::Print { text, ok } => {
@@ -44,6 +49,15 @@ fn main() -> ExitCode {
             hhrf::flush_log();
             status
         }
+    }
+}
+
+/// Whether a host has started this process, which gets everything over its standard input.
+const fn is_child(command: &Command) -> bool {
+    match command {
+        Command::Probe { .. } | Command::Worker => true,
+        Command::Serve(arguments) => arguments.is_supervised(),
+        Command::Print { .. } => false,
     }
 }
 
@@ -89,6 +103,11 @@ fn start_again_as(name: &str) {
 /// Keeps a serving process, which is this program again.
 fn supervise(settings: &Settings) -> ExitCode {
     hhrf::start_log(settings);
+    if !settings.core_dumps() {
+        // The hard limit stays: a later serving process may be asked for core dumps.
+        let maximum = getrlimit(Resource::Core).maximum;
+        limit_core_dumps(Rlimit { current: Some(0), maximum });
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
         Ok(runtime) => runtime.block_on(hhrf::supervise(settings)),
@@ -120,7 +139,15 @@ fn serve(settings: Settings, inherited: Option<Inherited>) -> ExitCode {
     if !hhrf::SUPERVISES {
         tracing::warn!("serving in one process: the supervisor and isolated functions need Linux");
     }
+    if rustix::process::geteuid().is_root() {
+        tracing::warn!(
+            "the host runs as root: functions in its process may do everything, and isolated ones may read what only \
+             root may in the folders that their sandbox opens; give it a user of its own"
+        );
+    }
     raise_descriptor_limit();
+    let maximum = if settings.core_dumps() { getrlimit(Resource::Core).maximum } else { Some(0) };
+    limit_core_dumps(Rlimit { current: maximum, maximum });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .on_thread_start(hhrf::runtime_thread_started)
@@ -156,6 +183,13 @@ fn raise_descriptor_limit() {
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::warn!("the limit of open files cannot be raised: {error}");
+    }
+}
+
+/// A core dump has the secrets of all functions in it.
+fn limit_core_dumps(limit: Rlimit) {
+    if let Err(error) = setrlimit(Resource::Core, limit) {
+        tracing::warn!("the limit of core dumps cannot be set: {error}");
     }
 }
 

@@ -11,6 +11,7 @@ mod durable;
 mod history;
 mod keyed_mutex;
 mod last_good;
+mod ownership;
 mod registry;
 mod snapshot;
 mod store;
@@ -25,6 +26,7 @@ use fezz_isolation::host::Defaults;
 
 pub(crate) use activate::{Activate, NotActivated};
 pub(crate) use backoff::retry_delay;
+pub(crate) use deploy::{Policy, SecretRules};
 pub use deploy::{own_program, probe};
 pub(crate) use last_good::LastGood;
 pub(crate) use registry::{Deployment, Registry};
@@ -45,6 +47,8 @@ pub(crate) struct Options {
     pub(crate) limits: Limits,
     /// How functions are isolated.
     pub(crate) isolation: Defaults,
+    /// What a `fezz.json` may ask for.
+    pub(crate) policy: Policy,
     /// Whether a function in quarantine moves to worker processes, or is refused.
     pub(crate) quarantine_isolates: bool,
     /// How long a probe may take.
@@ -66,6 +70,9 @@ pub enum OpenError {
         /// The cause.
         source: io::Error,
     },
+    /// Another user could write to the folder of the host's own files.
+    #[error("the state folder is not safe to use: {0}")]
+    Untrusted(#[source] io::Error),
     /// The folder of the host's own files cannot be written.
     #[error("cannot open the store in `{folder}`: {source}; is it writable? --state-dir names another")]
     State {

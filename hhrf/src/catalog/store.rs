@@ -7,15 +7,16 @@
 //! `<state>/store/files/<sha256>`: what else a deployment consisted of, for the history.
 
 use std::fs::{self, DirBuilder, Permissions};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use fezz_runtime::Digest;
 use sha2::{Digest as _, Sha256};
 
-use super::durable;
+use super::{durable, ownership};
 use crate::function::FunctionKey;
 
 /// The store's folder.
@@ -48,6 +49,7 @@ impl Store {
     pub(crate) fn open(state: &Path) -> io::Result<Self> {
         let root = state.join("store");
         private_folder(&root)?;
+        sweep(&root);
         // A relative path would be searched for in the loader's own way, and break with the working directory.
         Ok(Self { root: fs::canonicalize(root)? })
     }
@@ -77,7 +79,9 @@ impl Store {
 
     /// A file that was kept.
     pub(super) fn kept(&self, expected: Digest) -> io::Result<Vec<u8>> {
-        check(fs::read(self.file(expected))?, expected)
+        let path = self.file(expected);
+        ownership::private(&path)?;
+        check(fs::read(path)?, expected)
     }
 
     /// Where a file is kept.
@@ -94,7 +98,8 @@ impl Store {
     pub(super) fn library(&self, expected: Digest) -> io::Result<Vec<u8>> {
         let mut failed = io::Error::from(io::ErrorKind::NotFound);
         for StoredLibrary { path, .. } in self.copies(expected)? {
-            match fs::read(path).and_then(|data| check(data, expected)) {
+            let private = ownership::private(&path);
+            match private.and_then(|()| fs::read(path)).and_then(|data| check(data, expected)) {
                 Ok(data) => return Ok(data),
                 Err(error) => failed = error,
             }
@@ -123,19 +128,22 @@ impl Store {
         Ok(copies)
     }
 
-    /// Whether the store holds exactly these bytes at `path`.
+    /// Whether the store holds exactly these bytes at `path`, and nobody else can change them.
     pub(crate) fn holds(path: &Path, data: &[u8]) -> bool {
         let same_length = fs::metadata(path).is_ok_and(|found| found.len() == data.len() as u64);
-        same_length && fs::read(path).is_ok_and(|found| found == data)
+        same_length && ownership::private(path).is_ok() && fs::read(path).is_ok_and(|found| found == data)
     }
 
     /// Writes the bytes beside their target, down to the disk.
     pub(crate) fn stage(target: PathBuf, data: &[u8]) -> io::Result<Staged> {
         let folder = target.parent().unwrap_or(Path::new("."));
         private_folder(folder)?;
-        let staged = Staged { path: target.with_extension(format!("{}.new", std::process::id())), target };
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged.path)?;
+        ownership::private(folder)?;
+        // Not the process id: hosts in two containers may have the same.
+        let random = RandomState::new().build_hasher().finish();
+        let path = target.with_extension(format!("{random:016x}{STAGED_SUFFIX}"));
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let staged = Staged { path, target };
         file.write_all(data)?;
         file.set_permissions(Permissions::from_mode(0o400))?;
         file.sync_all()?;
@@ -185,6 +193,24 @@ fn digests(folder: &Path) -> io::Result<Vec<Digest>> {
 /// The data, if it is what was asked for.
 fn check(data: Vec<u8>, expected: Digest) -> io::Result<Vec<u8>> {
     if digest(&data) == expected { Ok(data) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
+
+/// What the names of staged libraries end with.
+const STAGED_SUFFIX: &str = ".new";
+/// A probe takes at most an hour, so that a staged library of this age was left by a host that was killed.
+const LEFT_BEHIND: Duration = Duration::from_secs(2 * 3_600);
+
+/// Removes staged libraries that were left behind. What cannot be removed is only in the way of tidiness.
+fn sweep(root: &Path) {
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    for file in entries(root).flat_map(|folder| entries(&folder.path())) {
+        let is_staged = file.file_name().to_string_lossy().ends_with(STAGED_SUFFIX);
+        let age =
+            file.metadata().and_then(|found| found.modified()).ok().and_then(|time| time.elapsed().ok());
+        if is_staged && age.is_some_and(|age| age > LEFT_BEHIND) {
+            let _ = fs::remove_file(file.path());
+        }
+    }
 }
 
 /// Makes a folder that only this user may enter, and those above it.

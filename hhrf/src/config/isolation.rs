@@ -1,16 +1,55 @@
-//! The settings of isolation and of the pools of workers.
+//! The settings of isolation and of the pools of workers, and what a `fezz.json` may ask for.
 
 use std::sync::Arc;
 
 use fezz_isolation::host::{Budget, Defaults, HealthOptions, Plan, PoolOptions};
 use fezz_isolation::sandbox::{ProcessLimits, Profile};
 pub(super) use fezz_manifest::MAX_MEMORY_BYTES;
-use fezz_manifest::{MAX_WORKER_CONCURRENCY, MAX_WORKERS, MIN_MEMORY_BYTES};
+use fezz_manifest::{MAX_BODY_BYTES, MAX_WORKER_CONCURRENCY, MAX_WORKERS, MIN_MEMORY_BYTES};
 
 use super::judge::{HOUR_MS, Judge};
+use crate::catalog::{Policy, SecretRules};
 
-/// What holds for functions whose `fezz.json` says nothing else.
-pub(super) fn defaults(judge: &mut Judge<'_>) -> Defaults {
+/// What a `fezz.json` may ask for: by default, all that it can say.
+pub(super) fn policy(judge: &mut Judge<'_>) -> Policy {
+    let workers = u64::from(MAX_WORKERS);
+    Policy {
+        require_isolation: judge.boolean("require_isolation", false),
+        sandbox: judge.parsed("allow_sandbox", "off", |text| match text {
+            "strict" => Ok(Profile::Strict),
+            "net" => Ok(Profile::Net),
+            "off" => Ok(Profile::Off),
+            _ => Err(format!("`{text}` is no sandbox; write strict, net or off")),
+        }),
+        memory_bytes: judge.number(
+            "allow_memory_max_bytes",
+            MIN_MEMORY_BYTES..=MAX_MEMORY_BYTES,
+            MAX_MEMORY_BYTES,
+        ),
+        workers: judge.size("allow_workers_max", 1..=workers, workers),
+        body_bytes: judge.number("allow_max_body_bytes", 0..=MAX_BODY_BYTES, MAX_BODY_BYTES),
+        timeout: judge.millis("allow_timeout_ms", 1..=HOUR_MS, HOUR_MS),
+        secrets: judge.parsed("allow_secrets", "*:*", SecretRules::parse),
+    }
+}
+
+/// What holds for functions whose `fezz.json` says nothing else, within what one may ask for.
+pub(super) fn defaults(judge: &mut Judge<'_>, policy: &Policy) -> Defaults {
+    let mut defaults = stated(judge);
+    let Defaults { isolated, plan } = &mut defaults;
+    *isolated |= policy.require_isolation;
+    plan.max = plan.max.min(policy.workers);
+    plan.min = plan.min.min(plan.max);
+    plan.spare = plan.spare.min(policy.workers);
+    plan.limits.memory_bytes = plan.limits.memory_bytes.min(policy.memory_bytes);
+    if plan.profile == Profile::Off {
+        // Of the host's own, the settings have `strict` and `off` only; `net` without ports is stricter than the latter.
+        plan.profile = policy.sandbox;
+    }
+    defaults
+}
+
+fn stated(judge: &mut Judge<'_>) -> Defaults {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let workers = u64::from(MAX_WORKERS);
     Defaults {

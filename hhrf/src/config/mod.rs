@@ -29,6 +29,8 @@ pub struct Settings {
     pub(crate) supervise: supervise::Options,
     /// How a serving process serves.
     pub(crate) serve: serve::Options,
+    /// Whether the supervisor and the serving process may leave core dumps.
+    pub(crate) core_dumps: bool,
 }
 
 impl Settings {
@@ -42,6 +44,12 @@ impl Settings {
     #[must_use]
     pub fn rejected(&self) -> Option<&str> {
         self.serve.settings.rejected.as_deref()
+    }
+
+    /// Whether a crash may leave a core dump, with all secrets that were in memory.
+    #[must_use]
+    pub const fn core_dumps(&self) -> bool {
+        self.core_dumps
     }
 }
 

@@ -43,6 +43,7 @@ pub(super) fn settings(judge: &mut Judge<'_>) -> Settings {
             connections,
             drain,
         },
+        core_dumps: judge.boolean("core_dumps", false),
     }
 }
 
@@ -62,6 +63,7 @@ fn addresses(judge: &mut Judge<'_>) -> Addresses {
 }
 
 fn catalog(judge: &mut Judge<'_>, quarantine_isolates: bool) -> catalog::Options {
+    let policy = isolation::policy(judge);
     catalog::Options {
         functions: PathBuf::from(judge.text("functions", "./functions")),
         state_dir: PathBuf::from(judge.text("state_dir", DEFAULT_STATE_DIR)),
@@ -69,14 +71,15 @@ fn catalog(judge: &mut Judge<'_>, quarantine_isolates: bool) -> catalog::Options
             Ok(Some(PathBuf::from(text)).filter(|path| !path.as_os_str().is_empty()))
         }),
         limits: Limits {
-            timeout: judge.millis("timeout_ms", 1..=HOUR_MS, 30_000),
-            max_body_bytes: judge.number("max_body_bytes", 0..=4 * GIB, 10 << 20),
+            timeout: judge.millis("timeout_ms", 1..=HOUR_MS, 30_000).min(policy.timeout),
+            max_body_bytes: judge.number("max_body_bytes", 0..=4 * GIB, 10 << 20).min(policy.body_bytes),
             max_concurrency: judge.size("max_concurrency", 1..=65_536, 256),
             max_queue: judge.optional_size("max_queue", 0..=1_048_576),
             queue_wait: judge.millis("queue_ms", 0..=HOUR_MS, 1_000),
             max_response_bytes: judge.number("max_response_bytes", 0..=4 * GIB, 256 << 20),
         },
-        isolation: isolation::defaults(judge),
+        isolation: isolation::defaults(judge, &policy),
+        policy,
         quarantine_isolates,
         probe_timeout: judge.millis("probe_timeout_ms", 1..=HOUR_MS, 2_000),
         timing: catalog::Timing {

@@ -156,7 +156,8 @@ impl Drop for LoadedLibrary {
     fn drop(&mut self) {
         let (library, mapping, generation) =
             (Arc::clone(&self.library), Arc::clone(&self.mapping), self.generation);
-        let (key, token, entry) = (Arc::clone(&self.key), self.token.clone(), std::mem::take(&mut self.entry));
+        let (key, token, entry) =
+            (Arc::clone(&self.key), self.token.clone(), std::mem::take(&mut self.entry));
         // Not here: this may be a thread that must not block.
         let shutdown = move || {
             let _inside = crash_record::enter(entry.number());

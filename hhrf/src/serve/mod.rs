@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use fezz_isolation::host::{PoolContext, PoolOptions, Spawner, remove_groups_of_dead_hosts};
+use fezz_isolation::host::{
+    PoolContext, PoolOptions, Spawner, TemporaryFolders, remove_groups_of_dead_hosts,
+};
 use fezz_runtime::sys::crash_record;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -113,7 +115,7 @@ pub(crate) async fn serve(options: Options, inherited: Option<Inherited>) -> Res
     let Sources { listener, admin, supervisor, quarantined } = sources(&options, inherited)?;
     let address = listener.local_addr().map_err(ServeError::Sockets)?;
     let catalog: Arc<ArcSwap<Catalog>> = Arc::default();
-    let (cache, all_shut_down) = Cache::start(&options.load, pool_context(&options.pool));
+    let (cache, all_shut_down) = Cache::start(&options.load, pool_context(&options)?);
     let (sender, dropped) = mpsc::unbounded_channel();
     let loader = Arc::new(cache.clone());
     let registry = Registry::open(&options.catalog, quarantined, Arc::clone(&catalog), loader, sender)?;
@@ -272,9 +274,17 @@ async fn keep_warm(catalog: Arc<ArcSwap<Catalog>>, cache: Cache) {
 }
 
 /// What pools of workers share. Must be called within a runtime.
-fn pool_context(options: &PoolOptions) -> PoolContext {
+fn pool_context(options: &Options) -> Result<PoolContext, ServeError> {
     tokio::task::spawn_blocking(remove_groups_of_dead_hosts);
-    PoolContext { spawner: Spawner::start(), options: options.clone(), program: own_program() }
+    let state = &options.catalog.state_dir;
+    let temporary = std::path::absolute(state.join("tmp"))
+        .map_err(|source| OpenError::State { folder: state.display().to_string(), source })?;
+    Ok(PoolContext {
+        spawner: Spawner::start(),
+        options: options.pool.clone(),
+        program: own_program(),
+        temporary: TemporaryFolders::below(temporary),
+    })
 }
 
 /// Starts the admin listener. It answers until the process ends, or its task is aborted.

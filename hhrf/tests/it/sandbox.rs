@@ -17,7 +17,11 @@ fn its_environment_is_what_it_declares() {
         .function_with("bad@1.0.0", &faults(), FAULTS, keys)
         .env("HHRF_TIMEOUT_MS", "20000")
         .start();
-    host.get("/rpc/bad@1.0.0/env").assert_status(200).assert_text("B=2\nGREETING=hello");
+    let environment = host.get("/rpc/bad@1.0.0/env").assert_status(200).text().to_owned();
+    let lines: Vec<_> = environment.lines().collect();
+    let [_, _, temporary] = lines.as_slice() else { panic!("{environment}") };
+    assert_eq!(lines[..2], ["B=2", "GREETING=hello"]);
+    assert!(temporary.starts_with("TMPDIR=/"), "{environment}");
 }
 
 #[test]

@@ -15,12 +15,14 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::call::{CallError, PendingCall};
 use super::connection::Connection;
 use super::driver::Driver;
+use super::file_identities::FileIdentities;
 use super::health::Health;
 use super::process::describe;
 use super::spec::{PoolContext, Spec};
 use super::state::PoolState;
 use super::status::{Crash, MAX_CRASHES, PoolStatus, WorkerStatus};
 use super::worker::{self, KillReason, StartError, StartedWorker, Worker, WorkerExit};
+use crate::sandbox::Profile;
 
 /// A worker pool. Dropping it ends its workers.
 #[derive(Debug)]
@@ -88,7 +90,10 @@ impl Pool {
 
     /// Makes a call, or queues it. Callers hold permits, which bound the queue.
     pub fn submit(&self, call: PendingCall) {
+        // A worker without a network has no use for the files of name resolution, so its next look is soon enough.
+        let files = (self.0.spec.plan.profile == Profile::Net).then(|| FileIdentities::now(Profile::Net));
         let mut state = self.0.lock();
+        let outdated = files.map(|files| state.take_outdated(&files)).unwrap_or_default();
         if let Err(error) = state.admit(Instant::now()) {
             drop(state);
             return call.finish(Err(error));
@@ -96,6 +101,8 @@ impl Pool {
         state.waiting.push_back(call);
         self.0.dispatch(&mut state);
         self.0.start_missing(&mut state);
+        drop(state);
+        drop(outdated);
     }
 
     /// A snapshot for operators.
@@ -208,14 +215,18 @@ impl PoolInner {
             let connect = |(index, socket)| Connection::new(Arc::clone(&worker), index, socket);
             // In this block: if the pool was dropped meanwhile, closing the connections asks the worker to end.
             let connections: Vec<_> = (0..).zip(sockets).map(connect).collect();
+            let is_current = worker.has_files(&FileIdentities::now(self.spec.plan.profile));
             let mut state = self.lock();
             state.starting -= 1;
             state.workers.push(Arc::clone(&worker));
+            if !is_current {
+                worker.retire();
+            }
             let streams_bodies = *self.streams_bodies.get_or_init(|| worker.streams_bodies());
             for waiter in state.capability_waiters.drain(..) {
                 let _ = waiter.send(Ok(streams_bodies));
             }
-            if !state.closed {
+            if !state.closed && is_current {
                 connections.into_iter().for_each(|connection| state.park(connection));
                 self.dispatch(&mut state);
                 self.start_missing(&mut state);

@@ -10,6 +10,7 @@ use fezz_runtime::{Digest, Variables};
 
 use super::plan::{Plan, PoolOptions};
 use super::spawner::Spawner;
+use super::temporary::TemporaryFolders;
 
 /// The context that all pools of this process share.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct PoolContext {
     pub options: PoolOptions,
     /// The host's own executable, which workers run too.
     pub program: PathBuf,
+    /// Makes the workers' temporary folders.
+    pub temporary: TemporaryFolders,
 }
 
 /// Receives a pool's events, for the function's statistics.
@@ -49,7 +52,7 @@ pub struct Spec {
     pub library: PathBuf,
     /// The folder that it may write to.
     pub data_dir: PathBuf,
-    /// Its variables, which are the workers' environment.
+    /// Its variables, which become the workers' environment once they are in their sandbox.
     pub variables: Variables,
     /// Number, sandbox and limits of its workers.
     pub plan: Plan,

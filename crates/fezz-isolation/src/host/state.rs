@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::call::{CallError, PendingCall};
 use super::connection::Connection;
+use super::file_identities::FileIdentities;
 use super::health::Health;
 use super::status::Crash;
 use super::worker::Worker;
@@ -119,6 +120,18 @@ impl PoolState {
     pub(super) fn connections_of(&mut self, worker: &Arc<Worker>) -> Vec<Connection> {
         let taken = self.idle.extract_if(.., |(_, connection)| Arc::ptr_eq(&connection.worker, worker));
         taken.map(|(_, connection)| connection).collect()
+    }
+
+    /// Retires the workers that cannot read the files that have their names now, and takes out their connections.
+    pub(super) fn take_outdated(&mut self, files: &FileIdentities) -> Vec<Connection> {
+        let is_outdated = |worker: &&Arc<Worker>| worker.is_live() && !worker.has_files(files);
+        let outdated: Vec<_> = self.workers.iter().filter(is_outdated).map(Arc::clone).collect();
+        let mut connections = Vec::new();
+        for worker in outdated {
+            worker.retire();
+            connections.extend(self.connections_of(&worker));
+        }
+        connections
     }
 
     /// Answers all queued calls, and all who wait for a worker, with an error.

@@ -3,11 +3,12 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
 use fezz_runtime::ffi::{HostTable, Identity, Library};
-use fezz_runtime::sys::{Shared, THREAD_STACK_BYTES, receive_with_fds, static_tls};
+use fezz_runtime::sys::{Shared, THREAD_STACK_BYTES, receive_with_fds, set_environment, static_tls};
 use rustix::io::dup;
 
 use crate::protocol::{Claims, Decoder, Encoder, FrameHeader, FrameKind, HEADER_LEN, Ready, Setup};
@@ -71,23 +72,25 @@ impl WorkerProcess {
         let mut memory = || fds.next().ok_or("the worker's setup came without its memory");
         let (cancelled, claims) = (memory()?, memory()?);
         let unmapped = |error: io::Error| format!("the worker's memory: {error}");
-        let cancelled = Arc::new(Shared::open_read_only(&cancelled).map_err(unmapped)?);
-        let claims = Arc::new(Claims(Shared::open(&claims).map_err(unmapped)?));
+        let flags = Arc::new(Shared::open_read_only(&cancelled).map_err(unmapped)?);
+        let begun = Arc::new(Claims(Shared::open(&claims).map_err(unmapped)?));
+        // The mappings stay. The function has no use for these.
+        drop((cancelled, claims));
         let records = control.try_clone().map_err(|error| format!("the worker's log: {error}"))?;
         let enforced = sandbox::enter(&setup.confinement).map_err(|error| error.to_string())?;
+        let environment = environment(setup.temporary.as_deref(), &setup.variables);
+        set_environment(environment).map_err(|error| format!("the worker's environment: {error}"))?;
         log::start(records, setup.log_level);
         let library = Library::open(&setup.library).map_err(|error| error.to_string())?;
-        let variables = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let table = HostTable::leak(Identity {
             id: setup.id,
             version: setup.version,
             data_dir: setup.data_dir,
-            variables: variables.collect(),
+            variables: setup.variables.into_iter().collect(),
         });
         library.init(table).map_err(|error| error.to_string())?;
         let sockets = fds.map(UnixStream::from).collect();
-        Ok(Self { library: Arc::new(library), claims, cancelled, sockets, enforced })
+        Ok(Self { library: Arc::new(library), claims: begun, cancelled: flags, sockets, enforced })
     }
 
     /// Serves until the host has closed all sockets: the first on this thread, each other on its own.
@@ -111,6 +114,16 @@ impl WorkerProcess {
         // The exit status reports a protocol violation to the host.
         ended.is_ok()
     }
+}
+
+/// The environment of the function: a folder for temporary files, unless it has its own, and its variables.
+fn environment<'a>(
+    temporary: Option<&'a Path>,
+    variables: &'a [(String, String)],
+) -> impl Iterator<Item = (String, String)> + 'a {
+    let temporary = temporary.and_then(Path::to_str).map(|path| ("TMPDIR".to_owned(), path.to_owned()));
+    // The last one counts.
+    temporary.into_iter().chain(variables.iter().cloned())
 }
 
 /// Receives the setup, and the descriptors that came with its first bytes.

@@ -11,7 +11,7 @@ use crate::sandbox::{Confinement, Enforced};
 use super::frame::{FrameKind, ProtocolError};
 use super::payload::{Decoder, Encoder};
 
-/// The first message to a worker: what to load. The function's variables are the worker's environment.
+/// The first message to a worker: what to load.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Setup {
     pub(crate) library: PathBuf,
@@ -21,6 +21,11 @@ pub(crate) struct Setup {
     /// The most detailed level at which the host logs functions, numbered as in the C contract.
     pub(crate) log_level: u32,
     pub(crate) confinement: Confinement,
+    /// The function's variables. They become the worker's environment once it is in its sandbox, so that none of them has
+    /// a meaning to the loader or the allocator of the program itself.
+    pub(crate) variables: Vec<(String, String)>,
+    /// The worker's own folder for temporary files, if there is one.
+    pub(crate) temporary: Option<PathBuf>,
 }
 
 /// A worker's answer to its setup.

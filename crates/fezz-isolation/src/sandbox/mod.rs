@@ -15,9 +15,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 #[cfg(target_os = "linux")]
-pub use linux::{SandboxError, die_with, enter};
+pub use linux::{SandboxError, die_with, enter, files_by_name};
 #[cfg(not(target_os = "linux"))]
-pub use other::{SandboxError, die_with, enter};
+pub use other::{SandboxError, die_with, enter, files_by_name};
 
 /// How far a worker is restricted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Systems other than Linux: no sandbox, hence no workers. Even the profile `off` promises that no worker outlives its
 //! host.
 
-use super::{Confinement, Enforced};
+use super::{Confinement, Enforced, Profile};
 
 /// Workers are not supported on this system.
 #[derive(Debug, thiserror::Error)]
@@ -22,4 +22,9 @@ pub const fn enter(_: &Confinement) -> Result<Enforced, SandboxError> {
 /// Always.
 pub const fn die_with(_: u32) -> Result<(), SandboxError> {
     Err(SandboxError)
+}
+
+/// None.
+pub fn files_by_name(_: Profile) -> impl Iterator<Item = &'static str> {
+    std::iter::empty()
 }

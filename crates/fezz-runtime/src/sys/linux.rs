@@ -32,6 +32,14 @@ pub fn seal_writes(memory: &OwnedFd) -> io::Result<()> {
     Ok(fcntl_add_seals(memory, SealFlags::FUTURE_WRITE | SealFlags::SEAL)?)
 }
 
+/// Forbids all further sealing of this memfd.
+///
+/// # Errors
+/// Those of fcntl(2).
+pub fn seal(memory: &OwnedFd) -> io::Result<()> {
+    Ok(fcntl_add_seals(memory, SealFlags::SEAL)?)
+}
+
 /// A pidfd of this child, readable once the child has ended.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ mod descriptor_passing;
 mod descriptors;
 mod dispositions;
 mod end;
+mod environment;
 mod lease;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -27,13 +28,14 @@ use linux as platform;
 use other as platform;
 
 pub use descriptor_passing::{MAX_FDS, receive_with_fds, send_with_fds};
-pub use descriptors::{adopt, wait_on};
+pub use descriptors::{adopt, close_inherited, wait_on};
 pub use dispositions::{remember_dispositions, restore_dispositions};
 pub use end::end_process;
+pub use environment::set_environment;
 pub use lease::{Lease, lease};
 pub use platform::{
-    detect_dead_peers, die_with_parent, ended_child, pidfd, seal_writes, set_process_name, spawn_without_huge_pages,
-    unsent,
+    detect_dead_peers, die_with_parent, ended_child, pidfd, seal, seal_writes, set_process_name,
+    spawn_without_huge_pages, unsent,
 };
 pub use shared_memory::Shared;
 pub use static_tls::THREAD_STACK_BYTES;

@@ -28,6 +28,14 @@ pub fn seal_writes(_: &OwnedFd) -> io::Result<()> {
 ///
 /// # Errors
 /// Always: only Linux has it.
+pub fn seal(_: &OwnedFd) -> io::Result<()> {
+    Err(lacking("memory that is sealed"))
+}
+
+/// Refused.
+///
+/// # Errors
+/// Always: only Linux has it.
 pub fn pidfd(_: Pid) -> io::Result<OwnedFd> {
     Err(lacking("descriptors of processes"))
 }

@@ -8,6 +8,7 @@ mod dropped;
 mod failures;
 mod fingerprint;
 mod library_headers;
+mod policy;
 mod probe;
 mod probe_clock;
 mod probe_log;
@@ -27,6 +28,7 @@ use fezz_runtime::{Digest, Variables};
 use tokio::sync::mpsc;
 
 use super::history::Build;
+use super::ownership;
 use super::store::{self, Store};
 use super::{NotActivated, OpenError, Options};
 use crate::function::{Calls, Function, FunctionKey, Limits, Quarantined, Retirement, Stats, Tag};
@@ -38,6 +40,7 @@ use variables::{Secrets, SecretsSource, VariablesError};
 pub(super) use contents::Contents;
 pub(super) use dropped::read as read_dropped;
 pub(super) use fingerprint::{Fingerprint, FolderStamp};
+pub(crate) use policy::{Policy, SecretRules};
 pub use probe::{own_program, run as probe};
 
 const MANIFEST: &str = "fezz.json";
@@ -136,6 +139,7 @@ pub(crate) struct Deployer {
     data: PathBuf,
     defaults: Limits,
     isolation: Defaults,
+    policy: Policy,
     quarantined: ArcSwap<Vec<Quarantined>>,
     quarantine_isolates: bool,
     secrets: SecretsSource,
@@ -157,6 +161,10 @@ impl Deployer {
         let functions =
             |source| OpenError::Functions { folder: options.functions.display().to_string(), source };
         let state = |source| OpenError::State { folder: options.state_dir.display().to_string(), source };
+        ownership::check(&options.state_dir).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => OpenError::Untrusted(error),
+            _ => state(error),
+        })?;
         Ok(Self {
             // Links are followed each time: they may lead elsewhere later.
             folder: std::path::absolute(&options.functions).map_err(functions)?,
@@ -164,6 +172,7 @@ impl Deployer {
             data: std::path::absolute(options.state_dir.join("data")).map_err(state)?,
             defaults: options.limits.clone(),
             isolation: options.isolation.clone(),
+            policy: options.policy.clone(),
             quarantined: ArcSwap::from_pointee(quarantined),
             quarantine_isolates: options.quarantine_isolates,
             secrets: SecretsSource { file: options.secrets_file.clone(), settle: options.timing.settle },
@@ -260,6 +269,7 @@ impl Deployer {
         contents: &Contents,
         known: &mut Known,
     ) -> Result<Function, DeployError> {
+        self.policy.check(&contents.manifest)?;
         let quarantined = self.quarantined(name, contents.digest);
         if quarantined.is_some() && self.quarantine_isolates {
             match self.build_with(name, contents, quarantined.clone(), true, known).await {

@@ -6,11 +6,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use fezz_isolation::host::Plan;
+use fezz_isolation::host::{Plan, TemporaryFolders};
 use fezz_isolation::sandbox::{self, Confinement};
 use fezz_runtime::Variables;
 use fezz_runtime::ffi::{HostTable, Identity, Library, OpenError};
@@ -22,7 +21,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::probe_clock::ProbeClock;
 use super::probe_log;
-use crate::catalog::store;
 use crate::function::FunctionKey;
 
 /// Prefix of the probe process's verdict line; all other lines are the library's own output.
@@ -68,8 +66,8 @@ pub(crate) enum ProbeError {
 #[derive(Clone, Debug)]
 pub(crate) struct Prober {
     program: PathBuf,
-    /// Holds a folder for each probe that runs.
-    scratch: PathBuf,
+    /// Makes a data directory for each probe that runs.
+    scratch: Arc<TemporaryFolders>,
     timeout: Duration,
     /// A probe may compute. More of them than there are cores would only be late together.
     cores: Arc<Semaphore>,
@@ -87,7 +85,7 @@ impl Prober {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             program: own_program(),
-            scratch: std::path::absolute(state.join("probe"))?,
+            scratch: Arc::new(TemporaryFolders::below(std::path::absolute(state.join("probe"))?)),
             timeout,
             cores: Arc::new(Semaphore::new(cores)),
         })
@@ -116,9 +114,9 @@ impl Prober {
 
     async fn check_once(&self, subject: &Subject<'_>, isolation: Option<&Plan>) -> Result<(), ProbeError> {
         let core = Arc::clone(&self.cores).acquire_owned().await.map_err(io::Error::other)?;
-        let scratch = Scratch::new(&self.scratch)?;
-        let confinement = isolation.map(|plan| plan.confinement(&subject.library, &scratch.0));
-        let mut child = self.spawn(subject, &scratch.0)?;
+        let scratch = self.scratch.create()?;
+        let confinement = isolation.map(|plan| plan.confinement(&subject.library, scratch.path()));
+        let mut child = self.spawn(subject, scratch.path())?;
         let clock = ProbeClock::start(child.id(), self.timeout);
         let input = serde_json::to_vec(&subject.confined(confinement)).map_err(io::Error::from)?;
         let (status, output) = tokio::select! {
@@ -141,6 +139,8 @@ impl Prober {
             .arg(scratch)
             .env_clear()
             .envs(static_tls::variable())
+            // The library's only folder, as a worker has one for temporary files.
+            .env("TMPDIR", scratch)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -178,26 +178,6 @@ fn refused(reason: &str) -> ProbeError {
     match reason.strip_prefix(UNFIT) {
         Some(reason) => ProbeError::Unfit(reason.to_owned()),
         None => ProbeError::Refused(reason.to_owned()),
-    }
-}
-
-/// The data directory of a probed function, removed with its contents.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(root: &Path) -> io::Result<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = root.join(format!("{}-{number}", std::process::id()));
-        store::private_folder(&folder)?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed is only in the way of tidiness.
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -21,6 +21,10 @@ pub(crate) enum VariablesError {
     Parse { file: String, problems: Problems },
     #[error("the secret `{name}` is neither in the host's environment{file}; set it, and deploy again")]
     MissingSecret { name: String, file: String },
+    #[error(
+        "`{name}` is a variable of the dynamic loader or the C library, which loads code by it; name it otherwise"
+    )]
+    Reserved { name: String },
 }
 
 /// A function's secrets, by name.
@@ -46,7 +50,18 @@ pub(super) fn gather(
         values.extend(parse(ENV_FILE, text)?);
     }
     values.extend(secrets.clone());
+    if let Some(name) = values.keys().find(|name| is_reserved(name)) {
+        return Err(VariablesError::Reserved { name: name.clone() });
+    }
     Ok(values.into_iter().collect())
+}
+
+/// Whether a variable of this name makes the loader or the C library load code, or changes how they do. Workers get their
+/// variables after their start, so that such a one has no effect there; but what a function starts would have it.
+fn is_reserved(name: &str) -> bool {
+    name.starts_with("LD_")
+        || name.starts_with("DYLD_")
+        || matches!(name, "GLIBC_TUNABLES" | "GCONV_PATH" | "MALLOC_TRACE")
 }
 
 fn parse(file: &str, text: &[u8]) -> Result<BTreeMap<String, String>, VariablesError> {

@@ -124,7 +124,8 @@ impl Registry {
             Ok((function, contents)) => {
                 let function = Arc::new(function);
                 self.hold(&function);
-                let (known, result, contents) = (before.known, Box::new(Ok(function)), Some(Box::new(contents)));
+                let (known, result, contents) =
+                    (before.known, Box::new(Ok(function)), Some(Box::new(contents)));
                 Some(Change::Looked { name, fingerprint, known, took, result, contents, restored: None })
             }
             Err(DeployError::Changing) => Some(self.later(name, before, self.settle).await),

@@ -46,9 +46,7 @@ impl Group {
         fs::write(group.0.join("memory.max"), memory_bytes.to_string())?;
         // Optional: not every kernel has these two.
         let _ = fs::write(group.0.join("memory.swap.max"), "0");
-        // The host polls the number of threads and kills the worker over its limit. This only stops fork bombs that are
-        // faster than the poll.
-        let _ = fs::write(group.0.join("pids.max"), threads.saturating_mul(2).to_string());
+        let _ = fs::write(group.0.join("pids.max"), threads.to_string());
         Ok(group)
     }
 
@@ -169,7 +167,7 @@ mod tests {
         let read = |file| fs::read_to_string(group.0.join(file)).unwrap();
         assert_eq!(
             (read("memory.max"), read("pids.max"), read("cgroup.procs")),
-            ("67108864".into(), "64".into(), "7".into())
+            ("67108864".into(), "32".into(), "7".into())
         );
         assert!(!group.ran_out_of_memory());
         for (events, ran_out) in [("oom 2\noom_kill 0\n", false), ("oom 2\noom_kill 1\n", true)] {

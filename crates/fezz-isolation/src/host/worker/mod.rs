@@ -20,11 +20,13 @@ use tokio::sync::{Notify, watch};
 use crate::protocol::{Claims, FrameKind};
 use crate::sandbox::Enforced;
 
+use super::file_identities::FileIdentities;
 use super::frame_reader::FrameReader;
 use super::limits::{self, Group, Verdict};
 use super::output::Output;
 use super::process::Process;
 use super::spec::Spec;
+use super::temporary::TemporaryFolder;
 use log::log;
 pub(super) use start::start;
 
@@ -76,6 +78,8 @@ pub(super) struct Worker {
     process: Process,
     /// Restrictions in force and missing, as the worker and the host have found.
     pub(super) enforced: Mutex<Enforced>,
+    /// The files that its sandbox has opened by name.
+    files: FileIdentities,
     streams_bodies: OnceLock<bool>,
     /// Cancellation flags of the calls, which only the host writes.
     flags: Shared,
@@ -102,13 +106,14 @@ pub(super) struct StartedWorker {
     pub(super) sockets: Vec<UnixStream>,
     control: FrameReader,
     group: Option<Group>,
+    temporary: Option<TemporaryFolder>,
     output_tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl StartedWorker {
     /// Watches the worker until its end: forwards its log, checks its limits, and publishes its exit.
     pub(super) async fn watch(self, spec: &Spec, max_calls: u64) -> Option<WorkerExit> {
-        let Self { worker, sockets: _, mut control, group, output_tasks } = self;
+        let Self { worker, sockets: _, mut control, group, temporary, output_tasks } = self;
         let mut usage_poll = tokio::time::interval(USAGE_POLL_INTERVAL);
         usage_poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut control_open = true;
@@ -160,6 +165,7 @@ impl StartedWorker {
             )));
         }
         drop(group);
+        drop(temporary);
         let kill_reason = worker.kill_reason.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let exit = status.ok().map(|status| WorkerExit { status, kill_reason });
         worker.exit.send_replace(exit.clone());
@@ -268,14 +274,19 @@ impl Worker {
         }
     }
 
-    /// Kills it over a limit; near one, retires it.
+    /// Whether it can read the files that have their names now.
+    pub(super) fn has_files(&self, now: &FileIdentities) -> bool {
+        self.files == *now
+    }
+
+    /// Kills it over a limit; near one, or if files that it may read were replaced, retires it.
     fn check_limits(&self, spec: &Spec, max_calls: u64) {
         match limits::check(self.id(), &spec.plan) {
             Verdict::OverLimit(what) => return self.kill(KillReason::Limit(what)),
             Verdict::NearLimit => self.retire(),
             Verdict::WithinLimits => {}
         }
-        if self.calls() >= max_calls {
+        if self.calls() >= max_calls || !self.has_files(&FileIdentities::now(spec.plan.profile)) {
             self.retire();
         }
     }

@@ -4,23 +4,27 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use fezz_runtime::ffi::log_level;
-use fezz_runtime::sys::{Shared, seal_writes, send_with_fds, static_tls};
+use fezz_runtime::sys::{Shared, seal, seal_writes, send_with_fds, static_tls};
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::process::{ChildStderr, ChildStdout};
 use tokio::sync::{Notify, watch};
 
+use crate::host::file_identities::FileIdentities;
 use crate::host::frame_reader::FrameReader;
 use crate::host::limits::Group;
 use crate::host::output::Output;
 use crate::host::process::{Process, describe};
 use crate::host::spec::{PoolContext, Spec};
-use crate::protocol::{Claims, Encoder, FrameKind, ProtocolError, Ready, Setup, WORKER_ARGUMENT};
+use crate::host::temporary::TemporaryFolder;
+use crate::protocol::{Claims, Encoder, FrameKind, HEADER_LEN, ProtocolError, Ready, Setup, WORKER_ARGUMENT};
 use crate::sandbox::{Enforced, Profile};
 
 use super::log::log;
@@ -33,11 +37,14 @@ pub(in crate::host) async fn start(
     number: u64,
 ) -> Result<StartedWorker, StartError> {
     let begun = Instant::now();
+    // Before the worker makes its rules: seen too early, a change only ends a worker that need not end.
+    let files = FileIdentities::now(spec.plan.profile);
     let (control, theirs) = StdStream::pair()?;
     let mut child = context.spawner.spawn(command(spec, context, number, theirs)).await?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let pid = child.id();
     let mut enforced = Enforced::default();
+    let temporary = temporary(spec, context, &mut enforced);
     let group = group(spec, pid, &mut enforced);
     let may_leave_orphans = group.is_none() && spec.plan.profile == Profile::Off;
     let process = Process::new(child, may_leave_orphans)?;
@@ -54,10 +61,14 @@ pub(in crate::host) async fn start(
     let (flags, flags_fd) = Shared::create("fezz-calls", CALL_SLOTS * size_of::<u32>())?;
     seal_writes(&flags_fd)?;
     let (claims, claims_fd) = Shared::create("fezz-claims", CALL_SLOTS * size_of::<u32>())?;
-    let sockets = set_up(spec, &control, [&flags_fd, &claims_fd])?;
+    // Whoever else has it could forbid the host to map it.
+    seal(&claims_fd)?;
+    let folder = temporary.as_ref().map(TemporaryFolder::path);
+    let (sockets, setup) = set_up(spec, folder, &control, [&flags_fd, &claims_fd])?;
     let worker = Arc::new(Worker {
         process,
         enforced: Mutex::default(),
+        files,
         streams_bodies: OnceLock::new(),
         flags,
         claims: Claims(claims),
@@ -72,11 +83,16 @@ pub(in crate::host) async fn start(
         pending: Mutex::new(vec![VecDeque::new(); sockets.len()]),
     });
     control.set_nonblocking(true)?;
-    // The host sends nothing more on this socket.
-    let (control, silent) = UnixStream::from_std(control)?.into_split();
-    silent.forget();
+    let (control, mut setup_socket) = UnixStream::from_std(control)?.into_split();
     let mut control = FrameReader::new(control);
-    let ready = tokio::time::timeout(context.options.start, ready(&mut control, &spec.name, pid)).await;
+    let ready = async {
+        // If this fails, the worker has ended, which is found out by reading.
+        let _ = setup_socket.write_all(&setup).await;
+        ready(&mut control, &spec.name, pid).await
+    };
+    let ready = tokio::time::timeout(context.options.start, ready).await;
+    // The host sends nothing more on this socket, and leaves it open.
+    setup_socket.forget();
     let ready = match ready {
         Ok(Ok(ready)) => ready,
         Ok(Err(error)) => {
@@ -105,7 +121,7 @@ pub(in crate::host) async fn start(
         UnixStream::from_std(socket)
     });
     let sockets = sockets.collect::<io::Result<_>>()?;
-    Ok(StartedWorker { worker, sockets, control, group, output_tasks })
+    Ok(StartedWorker { worker, sockets, control, group, temporary, output_tasks })
 }
 
 fn command(spec: &Spec, context: &PoolContext, number: u64, socket: StdStream) -> Command {
@@ -114,8 +130,8 @@ fn command(spec: &Spec, context: &PoolContext, number: u64, socket: StdStream) -
     command
         .arg0(format!("hhrf: worker {} #{number}", spec.name))
         .arg(WORKER_ARGUMENT)
+        // The function's variables come with the setup.
         .env_clear()
-        .envs(spec.variables.iter())
         .envs(static_tls::variable())
         .current_dir(&spec.data_dir)
         .process_group(0)
@@ -130,26 +146,51 @@ fn group(spec: &Spec, pid: u32, enforced: &mut Enforced) -> Option<Group> {
         .and_then(|group| group.add(pid).map(|()| group));
     match group {
         Ok(group) => {
-            enforced.parts.push("control group with memory.max".to_owned());
+            enforced.parts.push("control group with memory.max and pids.max".to_owned());
             Some(group)
         }
         Err(error) => {
             tracing::debug!(function = spec.name, "no control group: {error}");
-            enforced.lacks("control group with memory.max; resident memory is polled instead");
+            enforced.lacks(
+                "control group with memory.max and pids.max; resident memory and threads are polled instead, and \
+                 memory of a memfd that is not mapped is not counted",
+            );
             None
         }
     }
 }
 
-/// Sends the setup with the worker's sockets and shared memory; returns the host's ends of the sockets.
-fn set_up(spec: &Spec, control: &StdStream, memory: [&OwnedFd; 2]) -> Result<Vec<StdStream>, StartError> {
+/// The worker's temporary folder. Without one, because the disk is full, most functions work as well.
+fn temporary(spec: &Spec, context: &PoolContext, enforced: &mut Enforced) -> Option<TemporaryFolder> {
+    match context.temporary.create() {
+        Ok(folder) => Some(folder),
+        Err(error) => {
+            tracing::warn!(function = spec.name, "a worker has no temporary folder: {error}");
+            enforced.lacks(&format!("temporary folder: {error}"));
+            None
+        }
+    }
+}
+
+/// Sends the header of the setup's frame, with the worker's sockets and shared memory. Returns the host's ends of the
+/// sockets, and the rest of the frame, which may be longer than a socket takes at once.
+fn set_up(
+    spec: &Spec,
+    temporary: Option<&Path>,
+    control: &StdStream,
+    memory: [&OwnedFd; 2],
+) -> Result<(Vec<StdStream>, Vec<u8>), StartError> {
+    let mut confinement = spec.plan.confinement(&spec.library, &spec.data_dir);
+    confinement.writable.extend(temporary.map(Path::to_owned));
     let setup = Setup {
         library: spec.library.clone(),
         id: spec.id.clone(),
         version: spec.version.clone(),
         data_dir: spec.data_dir.clone(),
         log_level: log_level(),
-        confinement: spec.plan.confinement(&spec.library, &spec.data_dir),
+        confinement,
+        variables: spec.variables.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        temporary: temporary.map(Path::to_owned),
     };
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..spec.plan.concurrency {
@@ -163,8 +204,9 @@ fn set_up(spec: &Spec, control: &StdStream, memory: [&OwnedFd; 2]) -> Result<Vec
     encoder.finish().map_err(io::Error::other)?;
     let mut handed: Vec<_> = memory.into_iter().map(AsFd::as_fd).collect();
     handed.extend(theirs.iter().map(AsFd::as_fd));
+    let rest = frame.split_off(HEADER_LEN);
     send_with_fds(control, &frame, &handed)?;
-    Ok(ours)
+    Ok((ours, rest))
 }
 
 async fn ready(control: &mut FrameReader, function: &str, worker: u32) -> Result<Ready, StartError> {

@@ -4,11 +4,14 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::{ProcessLimits, SandboxError};
+use super::{Enforced, ProcessLimits, SandboxError};
 
-pub(super) fn apply(limits: &ProcessLimits) -> Result<(), SandboxError> {
-    // If this fails, the worker competes with the host for CPU time, which is no reason to refuse it.
-    let _ = rustix::process::nice(limits.nice.into());
+pub(super) fn apply(limits: &ProcessLimits, enforced: &mut Enforced) -> Result<(), SandboxError> {
+    // Without it, the worker competes with the host for CPU time, which is no reason to refuse it.
+    match rustix::process::nice(limits.nice.into()) {
+        Ok(_) => enforced.holds(&format!("nice value {} above the host's", limits.nice)),
+        Err(error) => enforced.lacks(&format!("nice value {} above the host's: {error}", limits.nice)),
+    }
     // On top of what the process has now: its allocator reserves address space that it may never use.
     let own = data_bytes().map_err(|source| SandboxError::Limit { what: "data", source })?;
     set("data", Resource::Data, own + limits.memory_bytes)?;
@@ -16,7 +19,10 @@ pub(super) fn apply(limits: &ProcessLimits) -> Result<(), SandboxError> {
     set_soft("CPU time", Resource::Cpu, limits.cpu_seconds)?;
     set("file size", Resource::Fsize, limits.file_bytes)?;
     // A core dump is slow to write and may contain secrets.
-    set("core dumps", Resource::Core, 0)
+    set("core dumps", Resource::Core, 0)?;
+    enforced
+        .holds("limits of private memory (RLIMIT_DATA), open files, CPU time and file size; no core dumps");
+    Ok(())
 }
 
 /// The memory of this process that counts for `RLIMIT_DATA`, in bytes.

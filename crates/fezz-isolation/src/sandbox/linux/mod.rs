@@ -1,7 +1,9 @@
 //! The sandbox on Linux: resource limits, capabilities, Landlock, seccomp.
 
 mod files;
+mod library_paths;
 mod limits;
+mod syscall_arguments;
 mod syscall_table;
 mod syscalls;
 
@@ -11,9 +13,14 @@ use fezz_runtime::sys;
 use rustix::process::{Pid, getppid};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
 
+pub use files::files_by_name;
+
 use crate::orphans;
 
 use super::{Confinement, Enforced, ProcessLimits, Profile};
+
+/// With this port allowed, UDP sockets are too: Landlock has no rules for UDP.
+const DNS_PORT: u16 = 53;
 
 /// Why a process could not enter the sandbox.
 #[derive(Debug, thiserror::Error)]
@@ -56,8 +63,7 @@ pub fn enter(confinement: &Confinement) -> Result<Enforced, SandboxError> {
     die_with(confinement.parent)?;
     let mut enforced = Enforced::default();
     enforced.holds("parent-death signal");
-    limits::apply(&confinement.limits)?;
-    enforced.holds("limits of data, open files, CPU time and file size");
+    limits::apply(&confinement.limits, &mut enforced)?;
     if confinement.profile == Profile::Off {
         // The other profiles allow no child processes.
         match orphans::mark(confinement.parent) {
@@ -72,11 +78,20 @@ pub fn enter(confinement: &Confinement) -> Result<Enforced, SandboxError> {
     files::apply(confinement, &mut enforced)?;
     syscalls::apply(confinement)?;
     enforced.holds("filter of system calls");
-    match enforced.missing.first() {
-        Some(missing) if confinement.profile == Profile::Strict => {
-            Err(SandboxError::Lacking(missing.clone()))
+    Ok(enforced)
+}
+
+impl Confinement {
+    /// Notes that this system lacks what this sandbox is made of.
+    ///
+    /// # Errors
+    /// If the profile promises it.
+    fn lacks(&self, enforced: &mut Enforced, what: &str) -> Result<(), SandboxError> {
+        if self.profile == Profile::Strict {
+            return Err(SandboxError::Lacking(what.to_owned()));
         }
-        _ => Ok(enforced),
+        enforced.lacks(what);
+        Ok(())
     }
 }
 
@@ -103,4 +118,38 @@ fn give_up_capabilities() -> Result<(), SandboxError> {
         inheritable: CapabilitySet::empty(),
     };
     set_capabilities(None, none).map_err(|error| SandboxError::Privileges(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sandbox with everything that can be asked for.
+    pub(super) fn confinement() -> Confinement {
+        Confinement {
+            profile: Profile::Net,
+            ports: vec![DNS_PORT, 443],
+            readable: Vec::new(),
+            writable: Vec::new(),
+            limits: ProcessLimits {
+                memory_bytes: 1 << 30,
+                open_files: 512,
+                cpu_seconds: 60,
+                file_bytes: 1 << 20,
+                nice: 0,
+            },
+            parent: 1,
+        }
+    }
+
+    #[test]
+    fn what_a_system_lacks_is_listed_and_refuses_a_strict_sandbox() {
+        let mut enforced = Enforced::default();
+        let net = confinement();
+        net.lacks(&mut enforced, "rules").unwrap();
+        assert_eq!(enforced.missing, ["rules"]);
+        let strict = Confinement { profile: Profile::Strict, ..net };
+        let error = strict.lacks(&mut enforced, "rules").unwrap_err();
+        assert!(error.to_string().contains("`strict` needs rules"), "{error}");
+    }
 }
