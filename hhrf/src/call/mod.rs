@@ -67,7 +67,9 @@ pub(crate) enum CallError {
         "{abandoned} calls of the function are still running that nobody waits for: no more are made until some of them have ended"
     )]
     Overloaded { abandoned: usize },
-    #[error("no worker of the function was free before the deadline: this call was not made")]
+    #[error(
+        "no worker of the function was free before the deadline, since streams hold them: this call was not made"
+    )]
     NoWorker,
     #[error("the answers that the host has not sent yet take all the memory that they may; try again later")]
     NoMemory,

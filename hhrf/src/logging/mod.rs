@@ -7,7 +7,7 @@ mod summary;
 mod writer;
 
 use std::fs::File;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -92,10 +92,18 @@ pub(crate) fn dropped() -> u64 {
     WRITER.get().map_or(0, LogWriter::all_dropped)
 }
 
+/// Passes on lines that another process has written.
+pub(crate) fn pass_on(lines: &[u8]) {
+    if let (Some(writer), false) = (WRITER.get(), lines.is_empty()) {
+        // Never fails.
+        let _ = writer.clone().write_all(lines);
+    }
+}
+
 /// Waits for the last lines to be written, for a moment. To be called before the process ends.
 pub(crate) fn flush() {
     if let Some(writer) = WRITER.get() {
-        writer.flush(LAST_LINES);
+        let _ = writer.flush(LAST_LINES);
     }
 }
 

@@ -8,10 +8,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::summary::Summaries;
 
+/// How long the line of an error waits to be written: its process may be about to crash.
+const ERROR_LINE: Duration = Duration::from_millis(50);
 /// The most bytes that wait to be written; as many may be on their way beside them.
 const MAX_PENDING: usize = 1 << 20;
 
@@ -34,6 +37,8 @@ struct Buffer {
     all_dropped: u64,
     /// The thread has taken what was pending, and writes it.
     writing: bool,
+    /// A line waited in vain to be written, and nothing has been written since.
+    stuck: bool,
 }
 
 impl LogWriter {
@@ -57,18 +62,19 @@ impl LogWriter {
         self.0.lock().all_dropped
     }
 
-    /// Waits until everything is written, but not much longer than `patience`.
-    pub(super) fn flush(&self, patience: Duration) {
+    /// Waits until everything is written, but not much longer than `patience`. Whether it was.
+    pub(super) fn flush(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         let mut buffer = self.0.lock();
         while buffer.writing || !buffer.pending.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return;
+                return false;
             }
             buffer =
                 self.0.written.wait_timeout(buffer, left).map_or_else(|e| e.into_inner().0, |found| found.0);
         }
+        true
     }
 }
 
@@ -96,6 +102,7 @@ impl Shared {
     fn take(&self, taken: &mut Vec<u8>, due: Option<Instant>) -> u64 {
         let mut buffer = self.lock();
         buffer.writing = false;
+        buffer.stuck = false;
         self.written.notify_all();
         while buffer.pending.is_empty() {
             let Some(due) = due else {
@@ -137,10 +144,36 @@ impl Write for LogWriter {
 }
 
 impl MakeWriter<'_> for LogWriter {
-    type Writer = Self;
+    type Writer = LineWriter;
 
-    fn make_writer(&self) -> Self {
-        self.clone()
+    fn make_writer(&self) -> LineWriter {
+        LineWriter { to: self.clone(), is_error: false }
+    }
+
+    fn make_writer_for(&self, line: &Metadata<'_>) -> LineWriter {
+        LineWriter { to: self.clone(), is_error: *line.level() == Level::ERROR }
+    }
+}
+
+/// Writes one line of the log.
+#[derive(Debug)]
+pub(super) struct LineWriter {
+    to: LogWriter,
+    is_error: bool,
+}
+
+impl Write for LineWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let count = self.to.write(line)?;
+        // Only once, if nobody reads.
+        if self.is_error && !self.to.0.lock().stuck && !self.to.flush(ERROR_LINE) {
+            self.to.0.lock().stuck = true;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -178,9 +211,9 @@ mod tests {
         for _ in 0..3 * MAX_PENDING / line.len() {
             writer.write_all(&line).expect("taken or dropped");
         }
-        writer.flush(Duration::from_millis(1));
+        assert!(!writer.flush(Duration::from_millis(1)));
         drop((0..3).map(|_| opener.send(())).collect::<Vec<_>>());
-        writer.flush(Duration::from_secs(10));
+        assert!(writer.flush(Duration::from_secs(10)));
         let sum: usize = written.try_iter().map(|bytes| bytes.len()).sum();
         assert!(sum.is_multiple_of(line.len()) && (MAX_PENDING..=2 * MAX_PENDING).contains(&sum), "{sum}");
     }
@@ -193,7 +226,7 @@ mod tests {
             LogWriter::start("a test", Gate { open, out }, Summaries::default()).expect("a thread");
         opener.send(()).expect("it runs");
         writer.write_all(b"a line\n").expect("taken");
-        writer.flush(Duration::from_secs(10));
+        assert!(writer.flush(Duration::from_secs(10)));
         assert_eq!(written.try_recv().expect("written"), b"a line\n");
     }
 }

@@ -15,7 +15,8 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::Sockets;
-use super::message::{Begin, EndSignal, Order, Report, Writer, line, split};
+use super::last_output::LastOutput;
+use super::message::{Begin, EndSignal, Order, Report, VERSION, Writer, line, split};
 use super::program::PROGRAM_VARIABLE;
 use super::supervisor::Attempt;
 use crate::function::Quarantined;
@@ -216,10 +217,14 @@ fn follow(
     tokio::spawn(async move {
         // Without a receiver the supervisor is ending.
         let tell = |what| _ = events.send(Event { child: number, what });
+        let mut last_output = None;
         let reports = async {
             while let Some(report) = reader.next::<Report>().await {
                 match report {
-                    Report::Ready => tell(What::Ready),
+                    Report::Ready => {
+                        last_output = Some(LastOutput::of(pid));
+                        tell(What::Ready);
+                    }
                     Report::WornOut { reason } => tell(What::WornOut(reason)),
                 }
             }
@@ -230,6 +235,9 @@ fn follow(
             _ = ended.readable() => {}
         }
         let status = child.wait();
+        if let Some(last_output) = last_output {
+            last_output.pass_on();
+        }
         let host = pid.as_raw_pid().unsigned_abs();
         let orphans = tokio::task::spawn_blocking(move || kill_orphans_of_host(host));
         // After a crash the next process is started first; otherwise the supervisor may be about to end.

@@ -9,6 +9,7 @@
 mod child;
 mod crashes;
 mod inherit;
+mod last_output;
 mod message;
 mod program;
 mod supervisor;

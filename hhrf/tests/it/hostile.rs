@@ -22,6 +22,7 @@ const UPLOAD_ROUTES: &[(&str, &str)] = &[
     ("ANY", "/headers/{count}"),
     ("ANY", "/bytes/{count}"),
     ("ANY", "/log/{bytes}"),
+    ("ANY", "/abort"),
 ];
 
 fn upload() -> PathBuf {
@@ -64,7 +65,7 @@ fn all_request_bodies_share_their_memory() {
     let host = host().env("HHRF_REQUEST_MEMORY_BYTES", "1000000").start();
     let mut large = post(&host, "/rpc/fix/echo", 900_001);
     large.write_all(&[0; 900_000]).expect("sent");
-    wait_until(|| host.request("POST", "/rpc/fix/echo", &[], &[0; 200_000]).status == 503);
+    wait_until(|| host.admin("/metrics").text().contains("fezz_request_memory_bytes 900000"));
     let refused = host.request("POST", "/rpc/fix/echo", &[], &[0; 200_000]);
     assert_eq!(refused.assert_problem(503).header("retry-after"), Some("1"));
     host.request("POST", "/rpc/fix/echo", &[], &[0; 50_000]).assert_status(200);
@@ -220,7 +221,7 @@ fn answers_that_nobody_reads_share_their_memory() {
         client.read_exact(&mut [0; 9]).expect("it begins");
     }
     let grown = resident(&host).saturating_sub(before);
-    assert!(grown < 130_000_000, "{grown} bytes");
+    assert!(grown < 150_000_000, "{grown} bytes");
     for client in &mut clients {
         let mut answer = Vec::new();
         read_to_length(client, &mut answer, LENGTH);
@@ -260,23 +261,23 @@ fn an_upload_that_misses_its_deadline_harms_no_other_call_of_its_worker() {
         "isolation": "process",
         "workers": { "max": 1 },
         "worker_concurrency": 2,
-        "timeout_ms": 1500,
+        "timeout_ms": 4000,
     });
     let host = async_host(more).start();
     host.get("/rpc/async@1.0.0/ping").assert_status(200);
-    for _ in 0..3 {
+    for _ in 0..2 {
         let mut late = post(&host, "/rpc/async@1.0.0/upload", 1000);
         late.write_all(b"the beginning").expect("sent");
         wait_until(|| host.status("async@1.0.0")["in_flight"] == 1);
-        thread::sleep(Duration::from_millis(700));
+        thread::sleep(Duration::from_millis(2000));
         thread::scope(|scope| {
-            let other = scope.spawn(|| host.get_anew("/rpc/async@1.0.0/sleep/1200").status.as_u16());
+            let other = scope.spawn(|| host.get_anew("/rpc/async@1.0.0/sleep/2500").status.as_u16());
             assert!(rest_of_head(&mut late).starts_with("HTTP/1.1 504 "));
             assert_eq!(other.join().expect("answered"), 200);
         });
     }
     assert_eq!(
-        host.status("async@1.0.0")["isolation"]["workers"][0]["calls"].as_u64().map(|calls| calls >= 7),
+        host.status("async@1.0.0")["isolation"]["workers"][0]["calls"].as_u64().map(|calls| calls >= 5),
         Some(true)
     );
 }
@@ -311,11 +312,14 @@ fn the_deadline_of_a_plain_function_ends_its_upload() {
 #[test]
 fn clients_that_leave_do_not_overload_a_function() {
     let host = host().env("HHRF_ABANDONED_MAX", "3").start();
-    for _ in 0..40 {
-        drop(get(&host, "/rpc/fix/sleep/50"));
+    let begin = Instant::now();
+    let mut waiting: Vec<_> = (0..8).map(|_| get(&host, "/rpc/fix/sleep/2500")).collect();
+    wait_until(|| host.status("fix@latest")["in_flight"] == 8);
+    waiting.clear();
+    // The host notices within this time that they are gone.
+    while begin.elapsed() < Duration::from_millis(2000) {
+        host.get_anew("/rpc/fix/ping").assert_status(200);
     }
-    wait_until(|| host.status("fix@latest")["in_flight"].as_u64().is_some_and(|calls| calls < 250));
-    host.get_anew("/rpc/fix/ping").assert_status(200);
     assert_eq!(host.status("fix@latest")["abandoned"], 0);
 }
 
@@ -364,6 +368,30 @@ fn printing_to_a_closed_pipe_is_no_error() {
     for _ in 0..5 {
         host.get("/rpc/up@1.0.0/log/10").assert_status(200);
     }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_last_words_of_a_crash_are_not_lost() {
+    let host = with_upload(bare(), json!({}));
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let (mut child, ports) = start_with(&host, Stdio::from(writer));
+    let mut client = TcpStream::connect(("127.0.0.1", ports.0)).expect("connected");
+    write!(client, "GET /rpc/up@1.0.0/abort HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
+    rest(&mut client);
+    // The supervisor has started another one by then.
+    let again = |port| {
+        TcpStream::connect(("127.0.0.1", port)).and_then(|mut client| {
+            write!(client, "GET /rpc/up@1.0.0/ping HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
+            Ok(rest(&mut client))
+        })
+    };
+    wait_until(|| again(ports.0).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 ")));
+    child.kill().expect("killed");
+    child.wait().expect("waited for");
+    let mut log = String::new();
+    reader.read_to_string(&mut log).expect("the log");
+    assert!(log.contains("about to abort") && log.contains("these are my last words"), "{log}");
 }
 
 /// Starts the host on ports that are free now; its log cannot tell which they are. Waits until it answers.

@@ -162,3 +162,17 @@ fn each_violation_has_a_code_and_a_message() {
     }
     assert_eq!(Violation::from_code(u8::MAX), None);
 }
+
+/// hyper takes none in a query, and clients send them as typed.
+#[tokio::test]
+async fn quotation_marks_in_a_query_reach_hyper_escaped() {
+    for piece in [1, 7, 1024] {
+        let (mut client, server) = super::connect();
+        let request = b"GET /a?\"b\"=1 HTTP/1.1\r\nhost: a\r\n\r\nGET /c HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        for part in request.chunks(piece) {
+            tokio::io::AsyncWriteExt::write_all(&mut client, part).await.unwrap();
+        }
+        assert_eq!(super::bodies(&mut client).await, ["GET /a 0", "GET /c 0"], "{piece}");
+        server.await.unwrap();
+    }
+}

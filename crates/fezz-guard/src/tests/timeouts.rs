@@ -186,3 +186,17 @@ async fn a_client_that_reads_slowly_is_served() {
     assert!(count > 1_000_000, "{count}");
     assert!(begun.elapsed() > 2 * WRITE);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_shuts_down_its_half_is_asked_and_answered() {
+    for (request, asked) in [(GET, false), (GET_SLOW, true)] {
+        let (mut client, server) = connect();
+        client.write_all(request).await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut response = String::new();
+        client.read_to_string(&mut response).await.unwrap();
+        assert_eq!(response.starts_with("HTTP/1.1 100 Continue\r\n\r\n"), asked, "{response}");
+        assert!(response.contains("HTTP/1.1 200 OK\r\n") && response.ends_with(" 0"), "{response}");
+        server.await.unwrap();
+    }
+}

@@ -26,8 +26,8 @@ pub enum CallError {
     /// No worker could be started; the reason.
     #[error("the function's worker could not be started: {0}")]
     NotStarted(String),
-    /// The call's deadline has passed before a worker was free.
-    #[error("no worker was free before the deadline")]
+    /// The call's deadline has passed before a worker was free, since streams hold them.
+    #[error("no worker was free before the deadline, since streams hold them")]
     NotBegun,
     /// The call's deadline has passed.
     #[error("the deadline has passed")]

@@ -15,9 +15,6 @@ use crate::protocol::{
 
 use super::budget::{Budget, Reservation};
 
-/// Most memory that is allocated for a body before it arrives, in bytes.
-const INITIAL_BODY_CAPACITY: u64 = 1 << 20;
-
 /// Why the exchange of frames with a worker failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExchangeError {
@@ -159,8 +156,8 @@ impl FrameReader {
     }
 
     async fn read_body(&mut self, id: u32, length: u64) -> Result<Bytes, ExchangeError> {
-        let capacity = usize::try_from(length.min(INITIAL_BODY_CAPACITY)).unwrap_or_default();
-        let mut body = BytesMut::with_capacity(capacity);
+        // Its memory is reserved, and the kernel gives it only as it is filled.
+        let mut body = BytesMut::with_capacity(usize::try_from(length).unwrap_or_default());
         loop {
             let (header, payload) = self.next_of_call(id).await?;
             match header.kind {

@@ -27,6 +27,8 @@ pub(super) struct PoolState {
     pub(super) capability_waiters: Vec<oneshot::Sender<Result<bool, CallError>>>,
     /// Number of calls that drivers have taken from the queue and not finished.
     pub(super) in_flight: usize,
+    /// Number of answers that are being streamed.
+    pub(super) streams: usize,
     pub(super) health: Health,
     /// The latest crashes, newest first.
     pub(super) crashes: VecDeque<Crash>,
@@ -45,6 +47,7 @@ impl PoolState {
             waiting: VecDeque::new(),
             capability_waiters: Vec::new(),
             in_flight: 0,
+            streams: 0,
             health,
             crashes: VecDeque::new(),
             last_call: None,
@@ -96,9 +99,10 @@ impl PoolState {
         VecDeque::into_iter(over).for_each(|call| call.finish(Err(self.waited_in_vain())));
     }
 
-    /// Why a call whose deadline has passed was not made: other calls hold all workers, or none has started in time.
+    /// What to tell of a call whose deadline has passed before it began. Streams may hold workers for any time; other calls,
+    /// and the start of a worker, end with a deadline of their own.
     fn waited_in_vain(&self) -> CallError {
-        if self.live() > 0 { CallError::NotBegun } else { CallError::Deadline }
+        if self.streams > 0 { CallError::NotBegun } else { CallError::Deadline }
     }
 
     /// Adds an idle connection.

@@ -29,6 +29,7 @@ pub fn upload(req: FezzHttpRequest, mut body: BodyStream) -> FezzHttpResponse {
             print(number);
             ok
         }
+        "/abort" => abort(),
         _ => FezzHttpResponse::new(StatusCode::NOT_IMPLEMENTED),
     }
 }
@@ -39,6 +40,13 @@ fn print(bytes: usize) {
     log::info!("{}", "x".repeat(bytes));
     eprintln!("{}", "y".repeat(bytes));
     println!("{}", "z".repeat(bytes));
+}
+
+#[expect(clippy::print_stderr, reason = "functions print")]
+fn abort() -> ! {
+    log::error!("about to abort");
+    eprintln!("these are my last words");
+    std::process::abort()
 }
 
 fn headers(count: usize) -> FezzHttpResponse {

@@ -195,8 +195,7 @@ impl Driver {
     async fn await_answer(&mut self, id: u32) -> Result<Result<Response, ReplyError>, Failure> {
         let Self { inner, connection: Connection { reader, worker, depth, .. }, pipeline, timer, finished } =
             self;
-        let limit =
-            pipeline.first().and_then(|sent| sent.call.as_ref()).map_or(u64::MAX, |call| call.max_response);
+        let limit = pipeline.first().and_then(|sent| sent.call.as_ref()).map_or(0, |call| call.max_response);
         let mut answer = pin!(reader.read_response(id, limit, &inner.context.options.response_memory));
         loop {
             tokio::select! {

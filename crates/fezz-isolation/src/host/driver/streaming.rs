@@ -49,7 +49,9 @@ impl Driver {
         let (sender, pieces) = mpsc::channel(1);
         // If the caller has gone, the first piece notices it.
         let _ = answer.send(Ok(reply.map(|()| WorkerBody::Stream(StreamBody::new(pieces, length)))));
+        self.inner.lock().streams += 1;
         let (end, failure) = self.relay(id, length, &sender, upload).await;
+        self.inner.lock().streams -= 1;
         handle.detach();
         self.finished.count += 1;
         // After a failure, the crash report still needs the call's id.
