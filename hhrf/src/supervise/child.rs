@@ -51,6 +51,8 @@ pub(super) enum What {
 pub(super) struct Child {
     pub(super) number: u64,
     pub(super) ready: bool,
+    /// When it was started, or became ready.
+    pub(super) since: Instant,
     pub(super) started: Instant,
     /// How it was started.
     pub(super) attempt: Attempt,
@@ -95,6 +97,7 @@ impl Child {
         Ok(Self {
             number,
             ready: false,
+            since: now,
             started: now,
             attempt,
             killed: None,
@@ -108,6 +111,13 @@ impl Child {
 
     pub(super) fn id(&self) -> u32 {
         self.pid.as_raw_pid().unsigned_abs()
+    }
+
+    /// Notes that it accepts connections, and tells it which builds are in quarantine.
+    pub(super) async fn note_ready(&mut self, quarantined: Vec<Quarantined>) {
+        self.ready = true;
+        self.since = Instant::now();
+        self.quarantine(quarantined).await;
     }
 
     /// Its process id.
