@@ -88,11 +88,14 @@ impl Watcher {
         }
     }
 
+    /// Watches what the first scan has found, and notes where that cannot be: the registry knows all folders now.
+    pub(crate) fn scanned(&mut self) {
+        self.follow_all();
+    }
+
     /// Deploys what changes, until the host ends. Deployments run concurrently: one that hangs in its probe holds up no
     /// other.
     pub(crate) async fn run(mut self) {
-        // Folders that cannot be watched are known to the registry only now.
-        self.follow_all();
         let mut poll = interval(ROOT_POLL_INTERVAL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
