@@ -51,10 +51,10 @@ impl Running {
         self.admin.expect("the host has an admin listener")
     }
 
-    /// `GET path` of the admin listener.
+    /// `GET path` of the admin listener, on a new connection: a pooled one may lead to a process that is about to exit.
     #[track_caller]
     pub fn admin(&self, path: &str) -> Response {
-        request_with(&self.agent, self.admin_address(), "GET", path, &[], b"")
+        request_with(&new_agent(), self.admin_address(), "GET", path, &[], b"")
     }
 
     /// The admin listener's status of a function, `id@version`; null if it is unknown.

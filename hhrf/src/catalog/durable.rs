@@ -19,7 +19,9 @@ pub(crate) fn replace(path: &Path, data: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&new);
     }
     written?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    // Not all file systems can do that for a folder; those see to it themselves.
+    let _ = File::open(path.parent().unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+    Ok(())
 }
 
 fn write(path: &Path, data: &[u8]) -> io::Result<()> {

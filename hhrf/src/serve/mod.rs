@@ -139,9 +139,10 @@ pub(crate) async fn serve(options: Options, inherited: Option<Inherited>) -> Res
 
     // Before the first connection is accepted, so that no request meets an empty catalog.
     let (timing, secrets) = (options.catalog.timing.clone(), options.catalog.secrets_file.as_ref());
-    let watcher = Watcher::start(Arc::clone(&registry), timing, secrets);
+    let mut watcher = Watcher::start(Arc::clone(&registry), timing, secrets);
     let folder = || options.catalog.functions.display().to_string();
     registry.rescan().await.map_err(|source| ServeError::Scan { folder: folder(), source })?;
+    watcher.scanned();
     let watching = tokio::spawn(watcher.run());
     tokio::spawn(retire(dropped, Arc::clone(&catalog), cache.clone()));
     let warming = tokio::spawn(keep_warm(Arc::clone(&catalog), cache.clone()));

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::Sockets;
 use super::last_output::LastOutput;
-use super::message::{Begin, EndSignal, Order, Report, VERSION, Writer, line, split};
+use super::message::{Begin, EndSignal, Order, Report, Writer, line, split};
 use super::program::PROGRAM_VARIABLE;
 use super::supervisor::Attempt;
 use crate::function::Quarantined;
@@ -52,6 +52,8 @@ pub(super) enum What {
 pub(super) struct Child {
     pub(super) number: u64,
     pub(super) ready: bool,
+    /// When it was started, or became ready.
+    pub(super) since: Instant,
     pub(super) started: Instant,
     /// How it was started.
     pub(super) attempt: Attempt,
@@ -97,6 +99,7 @@ impl Child {
         Ok(Self {
             number,
             ready: false,
+            since: now,
             started: now,
             attempt,
             killed: None,
@@ -110,6 +113,13 @@ impl Child {
 
     pub(super) fn id(&self) -> u32 {
         self.pid.as_raw_pid().unsigned_abs()
+    }
+
+    /// Notes that it accepts connections, and tells it which builds are in quarantine.
+    pub(super) async fn note_ready(&mut self, quarantined: Vec<Quarantined>) {
+        self.ready = true;
+        self.since = Instant::now();
+        self.quarantine(quarantined).await;
     }
 
     /// Its process id.

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fezz_testkit::{Host, LogLine, Running, library};
+use fezz_testkit::{Folder, Host, LogLine, Running, Stage, library};
+use rustix::process::Signal;
 use serde_json::json;
 use ureq::Agent;
 
@@ -244,4 +245,32 @@ fn segfaults_of_the_serving_process_refuse_no_connection() {
         quantile(&mut recovered, 1.0),
         lost.load(Ordering::Relaxed),
     );
+}
+
+#[test]
+fn a_broken_folder_serves_on_over_hand_overs_under_load() {
+    let stage = Stage::start();
+    let load = stage.load(8);
+    let good = stage.builds.build(1);
+    let breaks: [fn(&Folder, &[u8]); 4] = [
+        |folder, _| folder.write_manifest("{"),
+        |folder, good| folder.overwrite(&good[..good.len() / 2]),
+        |folder, _| std::fs::remove_file(folder.library()).expect("removed"),
+        |folder, _| {
+            folder.remove();
+            std::fs::create_dir(folder.path()).expect("made");
+        },
+    ];
+    for (round, break_it) in breaks.iter().cycle().take(length(4, 40)).enumerate() {
+        break_it(&stage.f, &good);
+        stage.host.signal(Signal::HUP);
+        let count = |host: &Running| host.log().iter().filter(|line| line.message() == "handed over").count();
+        stage.host.until(count, |count| *count > round);
+        stage.until_state("f@1.0.0", "serving_previous");
+        load.wait_for_answers(100);
+        stage.f.remove();
+        stage.f.create(&good);
+        stage.until_state("f@1.0.0", "serving");
+    }
+    load.stop().assert_flawless();
 }

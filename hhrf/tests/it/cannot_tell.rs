@@ -264,6 +264,7 @@ fn a_secrets_file_is_not_read_while_it_is_written() {
         thread::sleep(Duration::from_millis(40));
         let mut appended = fs::OpenOptions::new().append(true).open(&file).expect("opened");
         writeln!(appended, "{round}").expect("written");
+        drop(appended);
         let value = host.until(
             |host| {
                 let value = secret(host);

@@ -18,8 +18,9 @@ use crate::catalog::store::{Store, StoredLibrary};
 pub(in crate::catalog) struct Collector {
     history: History,
     store: Store,
-    /// Locked by each process that uses the store, shared; a process that collects has it alone.
-    lock: File,
+    /// Locked by each process that uses the store, shared; a process that collects has it alone. None where it cannot be
+    /// written: nothing is collected then.
+    lock: Option<File>,
 }
 
 /// What a collection has removed.
@@ -40,13 +41,19 @@ struct References {
 
 impl Collector {
     /// Says that this process uses the store; waits while another one collects.
-    pub(in crate::catalog) fn new(history: History, store: Store) -> io::Result<Self> {
+    pub(in crate::catalog) fn new(history: History, store: Store) -> Self {
         let path = store.root().join(".lock");
         let lock =
-            OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)?;
-        // Without locks (some network file systems) nothing is ever collected.
-        let _ = flock(&lock, FlockOperation::LockShared);
-        Ok(Self { history, store, lock })
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path);
+        // Some network file systems have no locks, a disk may be full.
+        let lock = lock.and_then(|lock| {
+            flock(&lock, FlockOperation::LockShared)?;
+            Ok(lock)
+        });
+        let lock = lock.inspect_err(|error| {
+            tracing::warn!("the store cannot be locked, nothing is removed from it: {error}");
+        });
+        Self { history, store, lock: lock.ok() }
     }
 
     /// Removes what nothing refers to. `in_use` are the libraries of functions that this process holds, and `aliased` says
@@ -56,13 +63,14 @@ impl Collector {
         in_use: &HashSet<PathBuf>,
         aliased: impl Fn(&str) -> bool,
     ) -> io::Result<Option<Collected>> {
-        if flock(&self.lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let Some(lock) = &self.lock else { return Ok(Some(Collected::default())) };
+        if flock(lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             // The attempt may have cost the shared lock.
-            let _ = flock(&self.lock, FlockOperation::LockShared);
+            let _ = flock(lock, FlockOperation::LockShared);
             return Ok(None);
         }
         let collected = self.sweep(in_use, aliased);
-        let _ = flock(&self.lock, FlockOperation::LockShared);
+        let _ = flock(lock, FlockOperation::LockShared);
         collected.map(Some)
     }
 

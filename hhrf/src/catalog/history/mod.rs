@@ -41,11 +41,9 @@ pub(super) struct Files<'f> {
 }
 
 impl History {
-    /// Opens the histories below `state`, whose records refer to `store`.
-    pub(super) fn open(state: &Path, store: Store) -> io::Result<Self> {
-        let folder = state.join("history");
-        store::private_folder(&folder)?;
-        Ok(Self { folder, store })
+    /// The histories below `state`, whose records refer to `store`. Nothing is made on disk before there is a record.
+    pub(super) fn of(state: &Path, store: Store) -> Self {
+        Self { folder: state.join("history"), store }
     }
 
     /// Records that this is served; changes nothing where the last record says so already.
@@ -102,7 +100,11 @@ impl History {
     /// All functions that have a history.
     fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.folder)? {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
+            entries => entries?,
+        };
+        for entry in entries {
             let name = entry?.file_name();
             names.extend(name.to_str().and_then(|name| name.strip_suffix(SUFFIX)).map(str::to_owned));
         }
@@ -130,6 +132,7 @@ impl History {
             serde_json::to_writer(&mut text, record)?;
             text.push(b'\n');
         }
+        store::private_folder(&self.folder)?;
         // Written anew as a whole, so that there never is half a line.
         durable::replace(&self.file(name), &text)
     }

@@ -15,7 +15,7 @@ impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let history = History::open(folder.path(), store.clone()).unwrap();
+        let history = History::of(folder.path(), store.clone());
         Self { folder, store, history }
     }
 
@@ -40,7 +40,7 @@ impl Fixture {
 
     fn collect(&self, in_use: &[&PathBuf], aliased: impl Fn(&str) -> bool) -> collect::Collected {
         let in_use = in_use.iter().map(|path| (*path).clone()).collect::<HashSet<_>>();
-        let collector = Collector::new(self.history.clone(), self.store.clone()).unwrap();
+        let collector = Collector::new(self.history.clone(), self.store.clone());
         collector.collect(&in_use, aliased).unwrap().expect("nobody else uses the store")
     }
 }
@@ -123,8 +123,8 @@ fn nothing_is_collected_while_another_process_uses_the_store() {
     let all = Fixture::new();
     let library = all.deploy("f@1.0.0", 0, "a");
     std::fs::remove_file(all.history.file("f@1.0.0")).unwrap();
-    let other = Collector::new(all.history.clone(), all.store.clone()).unwrap();
-    let own = Collector::new(all.history.clone(), all.store.clone()).unwrap();
+    let other = Collector::new(all.history.clone(), all.store.clone());
+    let own = Collector::new(all.history.clone(), all.store.clone());
     assert_eq!(own.collect(&HashSet::new(), |_| false).unwrap(), None);
     assert!(library.exists());
     drop(other);

@@ -11,13 +11,14 @@ use crate::function::Function;
 impl Registry {
     /// Notes that somebody may hold this function from now on.
     pub(super) fn hold(&self, function: &Arc<Function>) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(function));
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|function| function.strong_count() > 0);
+        held.push(Arc::downgrade(function));
     }
 
     /// The libraries of all functions that somebody holds.
     fn in_use(&self) -> HashSet<PathBuf> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.retain(|function| function.strong_count() > 0);
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.iter().filter_map(|function| Some(function.upgrade()?.library.clone())).collect()
     }
 

@@ -89,8 +89,8 @@ impl Registry {
     ) -> Result<Self, OpenError> {
         let state = |source| OpenError::State { folder: options.state_dir.display().to_string(), source };
         let store = Store::open(&options.state_dir).map_err(state)?;
-        let history = History::open(&options.state_dir, store.clone()).map_err(state)?;
-        let collector = Collector::new(history.clone(), store.clone()).map_err(state)?;
+        let history = History::of(&options.state_dir, store.clone());
+        let collector = Collector::new(history.clone(), store.clone());
         let last_good = LastGood::of(&options.state_dir);
         let aliases = AliasFile::after(last_good.aliases().unwrap_or_else(|error| {
             tracing::error!("the last good aliases cannot be read: {error}");
@@ -258,25 +258,17 @@ impl Registry {
             }
         }
         let this = Arc::clone(self);
-        let read = move || AliasFile::read(this.deployer.folder());
-        let aliases = tokio::task::spawn_blocking(read).await.ok();
-        if let Some(text) = self.take_over(&mut found, aliases) {
-            let last_good = self.last_good.clone();
-            let kept = tokio::task::spawn_blocking(move || last_good.keep_aliases(text.as_deref())).await;
-            if let Ok(Err(error)) = kept {
-                tracing::warn!("the aliases cannot be kept for later starts: {error}");
-            }
-        }
+        let finish = move || {
+            let aliases = AliasFile::read(this.deployer.folder());
+            this.take_over(&mut found, Some(aliases));
+        };
+        // Fails only where the host is ending.
+        let _ = tokio::task::spawn_blocking(finish).await;
     }
 
     /// Applies changes and publishes them under one lock: the admin listener never shows what is not served yet. Aliases
-    /// are checked after they were read, which is when all folders have been scanned. Answers with the text of the aliases
-    /// if new ones are in force.
-    fn take_over(
-        &self,
-        found: &mut Vec<(Change, KeyGuard)>,
-        aliases: Option<io::Result<Option<Vec<u8>>>>,
-    ) -> Option<Option<Vec<u8>>> {
+    /// are checked after they were read, which is when all folders have been scanned.
+    fn take_over(&self, found: &mut Vec<(Change, KeyGuard)>, aliases: Option<io::Result<Option<Vec<u8>>>>) {
         let mut state = self.lock();
         let mut changed = false;
         for (change, _guard) in found.drain(..) {
@@ -293,10 +285,13 @@ impl Registry {
             // Also when only functions came: a split may have been waiting for one of them.
             new_aliases = state.check_aliases();
         }
+        // Before they are in force: a crash right after must find them.
+        if new_aliases && let Err(error) = self.last_good.keep_aliases(state.aliases.text()) {
+            tracing::warn!("the aliases cannot be kept for later starts: {error}");
+        }
         if changed || new_aliases || !self.begun.load(Ordering::Acquire) {
             self.publish(&state);
         }
-        new_aliases.then(|| state.aliases.text().map(<[u8]>::to_vec))
     }
 
     /// What was read of the aliases; none where the file is missing, and may be only being replaced.

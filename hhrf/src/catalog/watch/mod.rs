@@ -41,6 +41,8 @@ pub(crate) struct Watcher {
     registry: Arc<Registry>,
     timing: Timing,
     events: mpsc::UnboundedReceiver<notify::Result<Event>>,
+    sender: mpsc::UnboundedSender<notify::Result<Event>>,
+    secrets_file: Option<PathBuf>,
     watches: Option<Watches>,
     pending: Pending,
     updates: JoinSet<()>,
@@ -54,37 +56,48 @@ impl Watcher {
     /// Begins to note changes, before the first scan, so that none falls between the two.
     pub(crate) fn start(registry: Arc<Registry>, timing: Timing, secrets_file: Option<&PathBuf>) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
-        let folder = registry.folder().to_owned();
-        let watches = timing
-            .watch
-            .then(|| Watches::new(&folder, secrets_file, sender))
-            .and_then(|watches| watches.inspect_err(|error| cannot_watch(&folder.display(), error)).ok());
         let rescan_at = Instant::now() + timing.rescan;
         let mut watcher = Self {
             registry,
             timing,
             events,
-            watches,
+            sender,
+            secrets_file: secrets_file.cloned(),
+            watches: None,
             pending: Pending::default(),
             updates: JoinSet::new(),
             rescanning: None,
             rescan_at,
             root_lost: false,
         };
-        watcher.follow_root();
+        watcher.begin();
         // Everything is about to be scanned anyway.
         watcher.rescan_at = rescan_at;
         watcher
     }
 
+    /// Begins to watch, if that is wanted and has not been possible yet.
+    fn begin(&mut self) {
+        if self.timing.watch && self.watches.is_none() {
+            let folder = self.registry.folder();
+            match Watches::new(folder, self.secrets_file.as_ref(), self.sender.clone()) {
+                Ok(watches) => self.watches = Some(watches),
+                Err(error) => cannot_watch(&folder.display(), &error),
+            }
+            self.follow_root();
+        }
+    }
+
+    /// Watches what the first scan has found, and notes where that cannot be: the registry knows all folders now.
+    pub(crate) fn scanned(&mut self) {
+        self.follow_all();
+    }
+
     /// Deploys what changes, until the host ends. Deployments run concurrently: one that hangs in its probe holds up no
     /// other.
     pub(crate) async fn run(mut self) {
-        // Folders that cannot be watched are known to the registry only now.
-        self.follow_all();
         let mut poll = interval(ROOT_POLL_INTERVAL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let watches = self.watches.is_some();
         loop {
             let (again, next) = self.registry.take_due(Instant::now());
             if !again.is_empty() {
@@ -97,7 +110,7 @@ impl Watcher {
                 Some(event) = self.events.recv() => self.note(event),
                 // What it has found may have to be looked at again.
                 Some(_) = self.updates.join_next() => {}
-                _ = poll.tick(), if watches => self.follow_root(),
+                _ = poll.tick(), if self.watches.is_some() => self.follow_root(),
                 () = sleep_until(due) => self.scan(Instant::now()),
             }
         }
@@ -124,6 +137,7 @@ impl Watcher {
             self.rescan_at = now + self.timing.settle;
             return;
         }
+        self.begin();
         self.follow_all();
         self.rescanning = Some(self.updates.spawn(full(Arc::clone(&self.registry))));
         self.rescan_at = now + self.timing.rescan;
@@ -158,8 +172,8 @@ impl Watcher {
     fn follow_root(&mut self) {
         let Some(watches) = &mut self.watches else { return };
         match watches.follow_root() {
-            Ok(false) => {}
-            Ok(true) => {
+            Ok(false) if !self.root_lost => {}
+            Ok(_) => {
                 self.root_lost = false;
                 self.follow_all();
                 self.rescan_at = Instant::now();

@@ -154,6 +154,10 @@ impl Watches {
         if self.root.as_ref().is_some_and(|root| root.path == folder) {
             concerned.extend(self.entry_of_root(path));
         }
+        if self.root.as_ref().is_some_and(|root| root.path == path) {
+            // Its permissions, perhaps.
+            concerned.insert(Concerned::All);
+        }
         // The watched folder itself, or something in it.
         for folder in [path, folder] {
             for what in self.concerned.get(folder).into_iter().flatten() {

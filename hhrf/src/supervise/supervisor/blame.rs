@@ -24,7 +24,7 @@ impl Supervisor {
             tracing::error!(
                 child = pid,
                 running,
-                "the serving process was killed from outside, which is no function's fault: {how}"
+                "the serving process crashed, which is no function's fault: from outside, {how}"
             );
             return;
         }

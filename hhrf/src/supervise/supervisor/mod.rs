@@ -170,14 +170,12 @@ impl Supervisor {
         self.begun = true;
         self.failed = 0;
         if let Some(serving) = self.serving.as_mut().filter(|serving| serving.number == number) {
-            serving.ready = true;
-            serving.quarantine(self.quarantined.clone()).await;
+            serving.note_ready(self.quarantined.clone()).await;
             systemd::ready(serving.id());
             return;
         }
         let Some(mut next) = self.next.take_if(|next| next.number == number) else { return };
-        next.ready = true;
-        next.quarantine(self.quarantined.clone()).await;
+        next.note_ready(self.quarantined.clone()).await;
         systemd::ready(next.id());
         tracing::info!(child = next.id(), took_ms = millis(next.started.elapsed()), "handed over");
         if let Some(mut before) = self.serving.replace(next) {
@@ -214,7 +212,7 @@ impl Supervisor {
         }
         self.crashed(&serving, status, &how);
         // One that crashes again and again as soon as it serves must not take all of the machine for its starts.
-        let came_to_something = serving.started.elapsed() >= SETTLED;
+        let came_to_something = serving.since.elapsed() >= SETTLED;
         let longest = if serving.ready { LONGEST_DELAY_READY } else { LONGEST_DELAY };
         let rest = if came_to_something { Duration::ZERO } else { self.delay.min(longest) };
         self.delay = if came_to_something { FIRST_DELAY } else { (self.delay * 2).min(LONGEST_DELAY) };
