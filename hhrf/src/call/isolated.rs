@@ -20,7 +20,9 @@ pub(super) async fn run(
 ) -> Result<Reply<Body>, CallError> {
     let function = Arc::clone(&request.function);
     let deadline = Instant::now() + function.limits.timeout;
-    request.permit = Some(Permit::acquire(&function, deadline).await?);
+    if request.permit.is_none() {
+        request.permit = Some(Permit::acquire(&function, deadline).await?);
+    }
     let begin = Instant::now();
     let handle = Arc::new(CallHandle::default());
     let mut waiter = Waiter(Some(Arc::clone(&handle)));

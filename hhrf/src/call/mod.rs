@@ -117,12 +117,15 @@ struct Admitted {
 impl Admitted {
     /// Waits in the function's queue, if it has to. The wait is a part of the function's time.
     async fn queued(
-        request: CallRequest,
+        mut request: CallRequest,
         body: CallBody,
         loaded: Arc<LoadedLibrary>,
     ) -> Result<Self, CallError> {
         let deadline = Instant::now() + request.function.limits.timeout;
-        let permit = Permit::acquire(&request.function, deadline).await?;
+        let permit = match request.permit.take() {
+            Some(permit) => permit,
+            None => Permit::acquire(&request.function, deadline).await?,
+        };
         Ok(Self { loaded, permit, call: Call::new(request, body), begin: Instant::now(), deadline })
     }
 }
@@ -141,7 +144,7 @@ impl Caller {
     }
 
     /// Begins a call of a loaded function.
-    pub(crate) fn call(&self, request: CallRequest, body: Body, loaded: Loaded) -> Calling {
+    pub(crate) fn call(&self, mut request: CallRequest, body: Body, loaded: Loaded) -> Calling {
         if let Err(error) = check_overload(&request.function, self.options.abandoned_max) {
             return Calling::Refused(Some(error));
         }
@@ -149,7 +152,8 @@ impl Caller {
             Loaded::Library(library)
                 if body.is_end_stream()
                     && !library.streams_bodies()
-                    && let Some(permit) = Permit::try_acquire(&request.function) =>
+                    && let Some(permit) =
+                        request.permit.take().or_else(|| Permit::try_acquire(&request.function)) =>
             {
                 self.start(request, library, permit).unwrap_or_else(|error| Calling::Refused(Some(error)))
             }

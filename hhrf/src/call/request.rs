@@ -52,8 +52,9 @@ pub(crate) struct CallRequest {
     pub(crate) route: usize,
     params: Vec<(String, String)>,
     cancelled: AtomicU32,
-    /// Only of an isolated call: given back with the request, which the pool drops before it sends the answer.
-    pub(super) permit: Option<Permit>,
+    /// Of a call that has waited for its function to be loaded, and of an isolated one: given back with the request, which
+    /// the pool drops before it sends the answer.
+    pub(crate) permit: Option<Permit>,
     /// The memory of a whole body.
     pub(super) body_memory: Option<Reservation>,
     /// Ends a streamed body.

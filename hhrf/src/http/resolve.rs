@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use axum::body::Body;
 use futures_util::future::Either;
+use http_body::Body as _;
 use tower::{Layer, Service};
 
 use super::error::Error;
@@ -55,7 +56,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, Routed { request, body }: Routed) -> Self::Future {
+    fn call(&mut self, Routed { mut request, body }: Routed) -> Self::Future {
         let function = &request.function;
         if function.quarantined.is_none()
             && let Some(loaded) = self.cache.cached(function, request.head.since)
@@ -69,19 +70,21 @@ where
             if let Some(reason) = &function.quarantined {
                 return Err(Error::Quarantined(reason.clone()));
             }
-            let loaded = load(&cache, function, request.head.since).await?;
+            let (loaded, permit) = load(&cache, function, request.head.since).await?;
+            // With a body to come, a slow client would hold it.
+            request.permit = Some(permit).filter(|_| body.is_end_stream());
             inner.call(Resolved { request, body, loaded }).await
         }))
     }
 }
 
 /// Waits for a load as a call does: within the function's limit of calls and until the request's deadline, and counted.
-async fn load(cache: &Cache, function: &Arc<Function>, since: Instant) -> Result<Loaded, Error> {
+async fn load(cache: &Cache, function: &Arc<Function>, since: Instant) -> Result<(Loaded, Permit), Error> {
     let deadline = since + function.limits.timeout;
-    let _permit = Permit::acquire(function, deadline).await?;
-    let loaded = cache.get(function, deadline).await;
-    Ok(loaded.inspect_err(|error| match error {
+    let permit = Permit::acquire(function, deadline).await?;
+    let loaded = cache.get(function, deadline).await.inspect_err(|error| match error {
         LoadError::Deadline { .. } => _ = function.stats.timeouts.inc(),
         _ => _ = function.stats.errors.inc(),
-    })?)
+    })?;
+    Ok((loaded, permit))
 }
