@@ -112,6 +112,8 @@ fn collect(program: Option<&Path>, exchange: &Exchange, requests: u32) -> Result
     // Fills the store: under valgrind the host cannot start itself as a probe of new functions.
     drop(deployed.start()?);
     let mut valgrind = Command::new("valgrind");
+    // The host has it already, and does not execute itself anew to get it: valgrind would not follow.
+    valgrind.env("GLIBC_TUNABLES", "glibc.rtld.optional_static_tls=262144");
     valgrind.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", file.display()));
     let mut host = deployed.start_under(valgrind)?;
     let mut client = Client::connect(host.address)?;

@@ -2,6 +2,8 @@
 //! `just chaos`. What is claimed of time is printed here and written down in docs/isolation.md; only what must hold on
 //! any machine is asserted.
 
+mod pressure;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
