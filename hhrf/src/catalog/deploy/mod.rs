@@ -3,8 +3,10 @@
 //! The manifest is validated; the library is read once through one descriptor, checked, copied to the store under its
 //! digest and loaded by a probe process. What is served changes only after all of that has succeeded.
 
+mod build;
 mod contents;
 mod dropped;
+mod error;
 mod failures;
 mod fingerprint;
 mod library_headers;
@@ -14,98 +16,34 @@ mod probe_clock;
 mod probe_log;
 mod variables;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use fezz_isolation::host::{Defaults, Plan};
-use fezz_manifest::{Manifest, Problem, Problems};
-use fezz_runtime::sys::crash_record;
-use fezz_runtime::{Digest, Variables};
+use fezz_isolation::host::Defaults;
+use fezz_manifest::Manifest;
+use fezz_runtime::Digest;
 use tokio::sync::mpsc;
 
 use super::history::Build;
-use super::ownership;
-use super::store::{self, Store};
-use super::{NotActivated, OpenError, Options};
-use crate::function::{Calls, Function, FunctionKey, Limits, Quarantined, Retirement, Stats, Tag};
+use super::store::Store;
+use super::{OpenError, Options};
+use crate::function::{Function, FunctionKey, Limits, Quarantined, Stats};
 use failures::BadLibrary;
-use library_headers::HeaderError;
-use probe::{ProbeError, Prober, Subject};
-use variables::{Secrets, SecretsSource, VariablesError};
+use probe::Prober;
+use variables::{Secrets, SecretsSource};
 
 pub(super) use contents::Contents;
 pub(super) use dropped::read as read_dropped;
+pub(crate) use error::DeployError;
+pub(super) use error::report;
 pub(super) use fingerprint::{Fingerprint, FolderStamp};
 pub(crate) use policy::{Policy, SecretRules};
 pub use probe::{own_program, run as probe};
 
 const MANIFEST: &str = "fezz.json";
-
-/// Why a folder is not served, or not in its latest state.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DeployError {
-    #[error("its folder cannot be read: {0}")]
-    ReadFolder(#[source] io::Error),
-    #[error("its files are changing")]
-    Changing,
-    #[error("{MANIFEST} cannot be read: {0}")]
-    ReadManifest(#[source] io::Error),
-    #[error("{MANIFEST}: {0}")]
-    Manifest(#[from] Problems),
-    #[error("its library `{file}` cannot be read: {source}")]
-    ReadLibrary { file: String, source: io::Error },
-    #[error(
-        "the library is not the one that {MANIFEST} is about: `sha256` is {expected}, the library's {found}"
-    )]
-    OtherDigest { expected: String, found: Digest },
-    #[error(transparent)]
-    Variables(#[from] VariablesError),
-    #[error(transparent)]
-    Headers(#[from] HeaderError),
-    #[error("the library cannot be copied to the store: {0}")]
-    Store(#[source] io::Error),
-    #[error(transparent)]
-    Probe(#[from] ProbeError),
-    #[error("{reason}; this very library was refused before, so it was not tried again")]
-    KnownBad { reason: String },
-    /// Its probe has failed before, in a way that may pass, and it is too early to try again.
-    #[error("{reason}")]
-    Resting { reason: String, again: Duration },
-    #[error(transparent)]
-    Activate(#[from] NotActivated),
-    #[error("its data directory cannot be made: {0}")]
-    Data(#[source] io::Error),
-}
-
-impl DeployError {
-    /// Whether the library's bytes decide it: deploying them again would fail again.
-    const fn is_the_librarys(&self) -> bool {
-        matches!(self, Self::Headers(_) | Self::Probe(ProbeError::Unfit(_)))
-    }
-
-    /// Whether the same folder may succeed later: a disk is full, a file is being written, a probe was killed, `fezz_init`
-    /// needs a server that is down.
-    pub(in crate::catalog) const fn may_pass(&self) -> bool {
-        let of_the_moment = matches!(
-            self,
-            Self::ReadFolder(_)
-                | Self::Changing
-                | Self::ReadManifest(_)
-                | Self::Variables(VariablesError::Read { .. })
-                | Self::ReadLibrary { .. }
-                | Self::Store(_)
-                | Self::Data(_)
-                | Self::Probe(_)
-                | Self::Resting { .. }
-                | Self::Activate(_)
-        );
-        of_the_moment && !self.is_the_librarys()
-    }
-}
 
 /// What earlier deployments of a folder have left.
 #[derive(Clone, Debug, Default)]
@@ -161,10 +99,6 @@ impl Deployer {
         let functions =
             |source| OpenError::Functions { folder: options.functions.display().to_string(), source };
         let state = |source| OpenError::State { folder: options.state_dir.display().to_string(), source };
-        ownership::check(&options.state_dir).map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => OpenError::Untrusted(error),
-            _ => state(error),
-        })?;
         Ok(Self {
             // Links are followed each time: they may lead elsewhere later.
             folder: std::path::absolute(&options.functions).map_err(functions)?,
@@ -262,111 +196,6 @@ impl Deployer {
         self.build(name, &contents, known).await
     }
 
-    /// Makes a function of its contents.
-    async fn build(
-        &self,
-        name: &str,
-        contents: &Contents,
-        known: &mut Known,
-    ) -> Result<Function, DeployError> {
-        self.policy.check(&contents.manifest)?;
-        let quarantined = self.quarantined(name, contents.digest);
-        if quarantined.is_some() && self.quarantine_isolates {
-            match self.build_with(name, contents, quarantined.clone(), true, known).await {
-                Ok(function) => return Ok(function),
-                Err(error) => {
-                    let reason = quarantined.unwrap_or_default();
-                    let reason = format!("{reason}; it cannot run in worker processes: {error}");
-                    return self.build_with(name, contents, Some(reason), false, known).await;
-                }
-            }
-        }
-        self.build_with(name, contents, quarantined, false, known).await
-    }
-
-    async fn build_with(
-        &self,
-        name: &str,
-        contents: &Contents,
-        quarantined: Option<String>,
-        isolates: bool,
-        known: &mut Known,
-    ) -> Result<Function, DeployError> {
-        let Contents { manifest, routes, variables, library, digest, .. } = contents;
-        let isolation = self.isolation.plan(manifest, isolates);
-        let key = FunctionKey {
-            name: name.to_owned(),
-            id: manifest.id.clone(),
-            version: manifest.version.to_string(),
-            digest: *digest,
-            settings: fingerprint(variables, isolation.as_ref()),
-        };
-        let library = self.admit(&key, variables, isolation.as_ref(), library, known).await?;
-        let limits = self.limits(manifest);
-        let entry = crash_record::entry(&key.name, key.digest);
-        let (tag, key) = (Tag::of(&key), Arc::new(key));
-        Ok(Function {
-            route_stats: known.stats.of_routes(routes),
-            tag,
-            version: manifest.version.clone(),
-            data_dir: self.data_dir(&key.id)?,
-            calls: Calls::new(limits.max_concurrency),
-            stats: Arc::clone(&known.stats),
-            number: entry.number(),
-            _entry: entry,
-            _retirement: Retirement::new(Arc::clone(&key), self.dropped.clone()),
-            key,
-            routes: routes.clone(),
-            // In worker processes its crashes cost single requests.
-            quarantined: quarantined.filter(|_| isolation.is_none()),
-            isolation,
-            swap: manifest.swap,
-            variables: variables.clone(),
-            library,
-            limits,
-        })
-    }
-
-    /// Brings the library into the store. One that is there has passed its probe before.
-    async fn admit(
-        &self,
-        key: &FunctionKey,
-        variables: &Variables,
-        isolation: Option<&Plan>,
-        data: &[u8],
-        known: &mut Known,
-    ) -> Result<PathBuf, DeployError> {
-        let target = self.store.path(key);
-        if Store::holds(&target, data) {
-            return Ok(target);
-        }
-        let bad = known.bad.as_ref().filter(|bad| bad.is(key));
-        bad.map_or(Ok(()), BadLibrary::check)?;
-        let failures = bad.map_or(0, |bad| bad.failures) + 1;
-        let passed = self.examine(&target, key, variables, isolation, data, &mut known.probe).await;
-        known.bad = passed.as_ref().err().and_then(|error| BadLibrary::new(key, error, failures));
-        passed
-    }
-
-    async fn examine(
-        &self,
-        target: &Path,
-        key: &FunctionKey,
-        variables: &Variables,
-        isolation: Option<&Plan>,
-        data: &[u8],
-        probe: &mut Duration,
-    ) -> Result<PathBuf, DeployError> {
-        library_headers::check(data)?;
-        let staged = Store::stage(target.to_owned(), data).map_err(DeployError::Store)?;
-        let subject = Subject::new(staged.path(), key, variables);
-        let begin = Instant::now();
-        let verdict = self.prober.check(subject, isolation).await;
-        *probe = begin.elapsed();
-        verdict?;
-        staged.admit().map_err(DeployError::Store)
-    }
-
     /// Replaces the list of builds in quarantine; answers with the functions that this concerns.
     pub(crate) fn set_quarantined(&self, quarantined: Vec<Quarantined>) -> Vec<String> {
         let before = self.quarantined.swap(Arc::new(quarantined));
@@ -375,45 +204,6 @@ impl Deployer {
         let changed = changed.chain(now.iter().filter(|one| !before.contains(one)));
         changed.map(|one| one.name.clone()).collect()
     }
-
-    /// Why this build is in quarantine, if it is.
-    fn quarantined(&self, name: &str, digest: Digest) -> Option<String> {
-        let digest = digest.to_string();
-        let quarantined = self.quarantined.load();
-        let found = quarantined.iter().find(|found| found.name == name && found.digest == digest);
-        found.map(|found| found.reason.clone())
-    }
-
-    fn data_dir(&self, id: &str) -> Result<PathBuf, DeployError> {
-        let folder = self.data.join(id);
-        store::private_folder(&folder).map_err(DeployError::Data)?;
-        Ok(folder)
-    }
-
-    fn limits(&self, manifest: &Manifest) -> Limits {
-        let defaults = &self.defaults;
-        let millis = |own: Option<u64>, default| own.map_or(default, Duration::from_millis);
-        Limits {
-            timeout: millis(manifest.timeout_ms, defaults.timeout),
-            max_body_bytes: manifest.max_body_bytes.unwrap_or(defaults.max_body_bytes),
-            max_concurrency: manifest
-                .max_concurrency
-                .map_or(defaults.max_concurrency, |limit| limit as usize),
-            max_queue: manifest.max_queue.map(|limit| limit as usize).or(defaults.max_queue),
-            queue_wait: millis(manifest.queue_ms, defaults.queue_wait),
-            max_response_bytes: manifest.max_response_bytes.unwrap_or(defaults.max_response_bytes),
-        }
-    }
-}
-
-/// Fingerprint of what statics may have been initialised from. Another isolation is other code, too.
-fn fingerprint(variables: &Variables, isolation: Option<&Plan>) -> u64 {
-    let variables = variables.fingerprint();
-    isolation.map_or(variables, |plan| {
-        let mut hasher = DefaultHasher::new();
-        (variables, plan).hash(&mut hasher);
-        hasher.finish()
-    })
 }
 
 /// Whether this error says that a folder is not there: it alone does not exist, or something else is in its place.
@@ -432,42 +222,5 @@ fn expect_digest(manifest: &Manifest, found: Digest) -> Result<Digest, DeployErr
             Err(DeployError::OtherDigest { expected: expected.clone(), found })
         }
         _ => Ok(found),
-    }
-}
-
-/// One log line for each problem, with its file and, if there is one, its JSON path. `serving` is the build that serves
-/// on.
-pub(in crate::catalog) fn report(
-    folder: &Path,
-    name: &str,
-    error: &DeployError,
-    serving: Option<Digest>,
-    took: Took,
-) {
-    let (took_ms, probe_ms) = took.millis();
-    let folder = folder.join(name);
-    let file = folder.join(MANIFEST);
-    let state = serving.map_or_else(
-        || "not served".to_owned(),
-        |digest| format!("not deployed, {} serves on", digest.short()),
-    );
-    match error {
-        DeployError::Manifest(problems) => {
-            for Problem { path, message } in problems.iter() {
-                tracing::error!(function = name, file = %file.display(), path, "{state}: {message}");
-            }
-        }
-        DeployError::ReadManifest(_) => {
-            tracing::error!(function = name, file = %file.display(), "{state}: {error}");
-        }
-        _ => {
-            tracing::error!(
-                function = name,
-                file = %folder.display(),
-                took_ms,
-                probe_ms,
-                "{state}: {error}"
-            );
-        }
     }
 }

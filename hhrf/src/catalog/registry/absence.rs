@@ -1,10 +1,15 @@
 //! How long something has been gone from the functions folder: `rm -r` followed by `cp -r` replaces a folder, and ends
 //! nothing.
 
+use std::io;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Registry;
+use super::state::State;
+use crate::catalog::aliases;
 use crate::catalog::deploy::FolderStamp;
 
 /// A folder that is gone is undeployed after this many settle times.
@@ -35,6 +40,40 @@ impl Absence {
         }
         now.duration_since(self.quiet) >= settle * GRACE_SETTLES
             || now.duration_since(self.missed) >= settle * LONGEST_SETTLES
+    }
+}
+
+impl Registry {
+    /// What was read of the aliases; none where the file is missing, and may be only being replaced.
+    pub(super) fn missing_for_good(
+        &self,
+        state: &mut State,
+        text: io::Result<Option<Vec<u8>>>,
+    ) -> Option<io::Result<Option<Vec<u8>>>> {
+        if !matches!(text, Ok(None)) || state.aliases.in_force().iter().next().is_none() {
+            state.aliases_absence = None;
+            return Some(text);
+        }
+        let stamp = match self.deployer.stamp() {
+            Ok(stamp) => stamp,
+            Err(error) => return Some(Err(error)),
+        };
+        let now = Instant::now();
+        let is_first = !self.begun.load(Ordering::Acquire);
+        let is_final = match &mut state.aliases_absence {
+            Some(absence) => absence.is_final(now, stamp, self.settle),
+            None if is_first && is_old_news(&stamp, self.settle) => true,
+            none => {
+                *none = Some(Absence::begin(now, stamp));
+                false
+            }
+        };
+        if is_final {
+            state.aliases_absence = None;
+            return Some(text);
+        }
+        state.due.insert(aliases::FILE.to_owned(), now + self.settle);
+        None
     }
 }
 

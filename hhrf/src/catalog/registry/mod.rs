@@ -6,8 +6,8 @@ mod collecting;
 mod deployment;
 mod examine;
 mod restore;
+mod state;
 
-use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,11 +26,11 @@ use super::history::{Collector, History};
 use super::keyed_mutex::{KeyGuard, KeyedMutex};
 use super::last_good::LastGood;
 use super::store::Store;
-use super::{Activate, Catalog, OpenError, Options};
+use super::{Activate, Catalog, OpenError, Options, ownership};
 use crate::function::{Function, FunctionKey, Quarantined};
-use absence::Absence;
 pub(crate) use deployment::Deployment;
 use examine::{Change, Look};
+use state::State;
 
 /// Folders that are scanned at once: more than there are cores, since probes mostly wait.
 const CONCURRENT_SCANS: usize = 8;
@@ -63,15 +63,6 @@ pub(crate) struct Registry {
     concurrent_scans: Semaphore,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    deployments: BTreeMap<String, Deployment>,
-    aliases: AliasFile,
-    aliases_absence: Option<Absence>,
-    /// Folders, and the aliases, that are to be looked at again, and when.
-    due: HashMap<String, Instant>,
-}
-
 impl Registry {
     /// A registry in which nothing is deployed yet, which publishes to `catalog`. The keys of functions that nothing holds
     /// any more go to `dropped`. A build that replaces another is brought up by `loader` first. A build in `quarantined` is
@@ -88,6 +79,11 @@ impl Registry {
         dropped: mpsc::UnboundedSender<Arc<FunctionKey>>,
     ) -> Result<Self, OpenError> {
         let state = |source| OpenError::State { folder: options.state_dir.display().to_string(), source };
+        // Before anything in it is used.
+        ownership::check(&options.state_dir).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => OpenError::Untrusted(error),
+            _ => state(error),
+        })?;
         let store = Store::open(&options.state_dir).map_err(state)?;
         let history = History::of(&options.state_dir, store.clone());
         let collector = Collector::new(history.clone(), store.clone());
@@ -294,38 +290,6 @@ impl Registry {
         }
     }
 
-    /// What was read of the aliases; none where the file is missing, and may be only being replaced.
-    fn missing_for_good(
-        &self,
-        state: &mut State,
-        text: io::Result<Option<Vec<u8>>>,
-    ) -> Option<io::Result<Option<Vec<u8>>>> {
-        if !matches!(text, Ok(None)) || state.aliases.in_force().iter().next().is_none() {
-            state.aliases_absence = None;
-            return Some(text);
-        }
-        let stamp = match self.deployer.stamp() {
-            Ok(stamp) => stamp,
-            Err(error) => return Some(Err(error)),
-        };
-        let now = Instant::now();
-        let is_first = !self.begun.load(Ordering::Acquire);
-        let is_final = match &mut state.aliases_absence {
-            Some(absence) => absence.is_final(now, stamp, self.settle),
-            None if is_first && absence::is_old_news(&stamp, self.settle) => true,
-            none => {
-                *none = Some(Absence::begin(now, stamp));
-                false
-            }
-        };
-        if is_final {
-            state.aliases_absence = None;
-            return Some(text);
-        }
-        state.due.insert(aliases::FILE.to_owned(), now + self.settle);
-        None
-    }
-
     /// Makes the new state what requests see, from the next one on.
     fn publish(&self, state: &State) {
         let functions =
@@ -336,50 +300,5 @@ impl Registry {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Takes a change over; whether the catalog has to change too.
-    fn apply(&mut self, change: Change) -> bool {
-        match change {
-            Change::Gone { name } => {
-                let gone = self.deployments.remove(&name);
-                tracing::info!(function = name, "undeployed: its folder is gone");
-                gone.is_some_and(|gone| gone.function.is_some())
-            }
-            Change::Later { name, at, known, absence, postponed, restored } => {
-                let deployment = self.deployments.entry(name.clone()).or_default();
-                deployment.known = known;
-                deployment.absence = absence;
-                deployment.postponed = postponed;
-                self.due.insert(name, at);
-                restored.is_some_and(|restored| deployment.restored(restored))
-            }
-            Change::Looked { name, fingerprint, known, took, result, restored, .. } => {
-                let deployment = self.deployments.entry(name.clone()).or_default();
-                deployment.fingerprint = fingerprint;
-                deployment.known = known;
-                deployment.absence = None;
-                deployment.postponed = 0;
-                match *result {
-                    Ok(function) => deployment.deployed(function, took),
-                    Err(error) => {
-                        if let Some(delay) = deployment.failed(&error) {
-                            self.due.insert(name, Instant::now() + delay);
-                        }
-                        restored.is_some_and(|restored| deployment.restored(restored))
-                    }
-                }
-            }
-        }
-    }
-
-    fn check_aliases(&mut self) -> bool {
-        let Self { deployments, aliases, .. } = self;
-        aliases.check(|id, version| {
-            let deployment = deployments.get(&format!("{id}@{version}"));
-            deployment.is_some_and(|deployment| deployment.function.is_some())
-        })
     }
 }

@@ -1,0 +1,65 @@
+//! What is known of all folders and of the aliases, and how changes are taken over.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tokio::time::Instant;
+
+use super::absence::Absence;
+use super::deployment::Deployment;
+use super::examine::Change;
+use crate::catalog::aliases::AliasFile;
+
+/// Of all folders.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) deployments: BTreeMap<String, Deployment>,
+    pub(super) aliases: AliasFile,
+    pub(super) aliases_absence: Option<Absence>,
+    /// Folders, and the aliases, that are to be looked at again, and when.
+    pub(super) due: HashMap<String, Instant>,
+}
+
+impl State {
+    /// Takes a change over; whether the catalog has to change too.
+    pub(super) fn apply(&mut self, change: Change) -> bool {
+        match change {
+            Change::Gone { name } => {
+                let gone = self.deployments.remove(&name);
+                tracing::info!(function = name, "undeployed: its folder is gone");
+                gone.is_some_and(|gone| gone.function.is_some())
+            }
+            Change::Later { name, at, known, absence, postponed, restored } => {
+                let deployment = self.deployments.entry(name.clone()).or_default();
+                deployment.known = known;
+                deployment.absence = absence;
+                deployment.postponed = postponed;
+                self.due.insert(name, at);
+                restored.is_some_and(|restored| deployment.restored(restored))
+            }
+            Change::Looked { name, fingerprint, known, took, result, restored, .. } => {
+                let deployment = self.deployments.entry(name.clone()).or_default();
+                deployment.fingerprint = fingerprint;
+                deployment.known = known;
+                deployment.absence = None;
+                deployment.postponed = 0;
+                match *result {
+                    Ok(function) => deployment.deployed(function, took),
+                    Err(error) => {
+                        if let Some(delay) = deployment.failed(&error) {
+                            self.due.insert(name, Instant::now() + delay);
+                        }
+                        restored.is_some_and(|restored| deployment.restored(restored))
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn check_aliases(&mut self) -> bool {
+        let Self { deployments, aliases, .. } = self;
+        aliases.check(|id, version| {
+            let deployment = deployments.get(&format!("{id}@{version}"));
+            deployment.is_some_and(|deployment| deployment.function.is_some())
+        })
+    }
+}
