@@ -77,8 +77,9 @@ fn stalls_in_a_body(host: &Running) {
     drop(client);
 }
 
+/// Calls the function that behaves: the other one may be full of calls whose clients have left.
 fn shuts_its_half_down(host: &Running) {
-    let mut client = send(host, "GET /rpc/odd@1.0.0/sleep/20 HTTP/1.1\r\nhost: a\r\n\r\n");
+    let mut client = send(host, "GET /rpc/good@1.0.0/sleep/20 HTTP/1.1\r\nhost: a\r\n\r\n");
     client.shutdown(Shutdown::Write).expect("shut down");
     let mut answer = String::new();
     client.read_to_string(&mut answer).expect("answered");
