@@ -9,12 +9,12 @@ use super::{Child, Supervisor};
 use fezz_runtime::sys::crash_record::{Crash, FunctionBuild, is_fault};
 
 impl Supervisor {
-    /// Says whose fault it was, as far as that is known, and counts it.
-    pub(super) fn crashed(&mut self, child: &Child, status: &io::Result<ExitStatus>, how: &str) {
+    /// Says whose fault it was, as far as that is known, and counts it; whether a function is to blame.
+    pub(super) fn crashed(&mut self, child: &Child, status: &io::Result<ExitStatus>, how: &str) -> bool {
         let pid = child.id();
         if let Some(why) = child.killed {
             tracing::info!(child = pid, "the serving process was killed by its supervisor: {why}");
-            return;
+            return false;
         }
         let Crash { culprit, outside, running, recent } = child.crash();
         let signal = status.as_ref().ok().and_then(ExitStatusExt::signal);
@@ -26,7 +26,7 @@ impl Supervisor {
                 running,
                 "the serving process crashed, which is no function's fault: from outside, {how}"
             );
-            return;
+            return false;
         }
         // With a single function running there is no other that could have done it.
         let alone = culprit.is_none() && running.len() == 1;
@@ -39,9 +39,10 @@ impl Supervisor {
                 suspects = names(&recent),
                 "the serving process crashed {thread}: {how}"
             );
-            return;
+            return false;
         };
         self.blame(pid, &culprit, how);
+        true
     }
 
     fn blame(&mut self, pid: u32, culprit: &FunctionBuild, how: &str) {

@@ -210,9 +210,10 @@ impl Supervisor {
         if !serving.ready {
             self.failed += 1;
         }
-        self.crashed(&serving, status, &how);
-        // One that crashes again and again as soon as it serves must not take all of the machine for its starts.
-        let came_to_something = serving.since.elapsed() >= SETTLED;
+        let is_blamed = self.crashed(&serving, status, &how);
+        // One that crashes again and again as soon as it serves must not take all of the machine for its starts. Where a
+        // call is to blame, the quarantine sees to that.
+        let came_to_something = serving.since.elapsed() >= SETTLED || (serving.ready && is_blamed);
         let longest = if serving.ready { LONGEST_DELAY_READY } else { LONGEST_DELAY };
         let rest = if came_to_something { Duration::ZERO } else { self.delay.min(longest) };
         self.delay = if came_to_something { FIRST_DELAY } else { (self.delay * 2).min(LONGEST_DELAY) };
