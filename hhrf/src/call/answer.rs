@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use fezz_isolation::host::{Budget, Reservation};
+use fezz_isolation::host::Budget;
 use fezz_runtime::ffi::{Reply, ReplyBody, ReplyError};
 
 use super::CallError;
@@ -30,19 +29,7 @@ pub(super) fn check_length(
     }
     let reserved = memory.reserve(length).ok_or(CallError::NoMemory)?;
     Ok(reply.map(|body| match body {
-        ReplyBody::Whole(body) => ReplyBody::Whole(Bytes::from_owner(Counted { body, _reserved: reserved })),
+        ReplyBody::Whole(body) => ReplyBody::Whole(reserved.attach(body)),
         stream @ ReplyBody::Stream(_) => stream,
     }))
-}
-
-/// A body and its part of the budget.
-struct Counted {
-    body: Bytes,
-    _reserved: Reservation,
-}
-
-impl AsRef<[u8]> for Counted {
-    fn as_ref(&self) -> &[u8] {
-        &self.body
-    }
 }

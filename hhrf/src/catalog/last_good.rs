@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{durable, store};
+use super::{durable, ownership};
 
 const ALIASES: &str = "aliases.json";
 const SETTINGS: &str = "settings.toml";
@@ -72,6 +72,6 @@ fn keep(file: &Path, data: &[u8]) -> io::Result<()> {
     if durable::read(file)?.is_some_and(|kept| kept == data) {
         return Ok(());
     }
-    store::private_folder(file.parent().unwrap_or(Path::new(".")))?;
+    ownership::private_folder(file.parent().unwrap_or(Path::new(".")))?;
     durable::replace(file, data)
 }

@@ -1,19 +1,22 @@
 //! Whether other users can write to the state folder. Libraries are loaded from it with the host's rights, so its owner and
 //! mode are checked before anything in it is used, as OpenSSH checks a user's keys.
 
-use std::fs::{self, Metadata};
+use std::fs::{self, DirBuilder, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
-
-use super::store::private_folder;
 
 const GROUP_WRITE: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 /// Only an entry's owner may rename or remove it.
 const STICKY: u32 = 0o1000;
+
+/// Makes a folder that only this user may enter, and those above it.
+pub(super) fn private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
 
 /// Makes the state folder if it is missing, and checks it: the folders above it, itself, those in it, and those in the
 /// store.

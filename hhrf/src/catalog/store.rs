@@ -6,10 +6,10 @@
 //!
 //! `<state>/store/files/<sha256>`: what else a deployment consisted of, for the history.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, Permissions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -48,7 +48,7 @@ impl Store {
     /// Opens the store below `state`, which only this user may read.
     pub(crate) fn open(state: &Path) -> io::Result<Self> {
         let root = state.join("store");
-        private_folder(&root)?;
+        ownership::private_folder(&root)?;
         sweep(&root);
         // A relative path would be searched for in the loader's own way, and break with the working directory.
         Ok(Self { root: fs::canonicalize(root)? })
@@ -71,7 +71,7 @@ impl Store {
         let digest = digest(data);
         let path = self.file(digest);
         if !Self::holds(&path, data) {
-            private_folder(&self.root.join(FILES))?;
+            ownership::private_folder(&self.root.join(FILES))?;
             durable::replace(&path, data)?;
         }
         Ok(digest)
@@ -137,7 +137,7 @@ impl Store {
     /// Writes the bytes beside their target, down to the disk.
     pub(crate) fn stage(target: PathBuf, data: &[u8]) -> io::Result<Staged> {
         let folder = target.parent().unwrap_or(Path::new("."));
-        private_folder(folder)?;
+        ownership::private_folder(folder)?;
         ownership::private(folder)?;
         // Not the process id: hosts in two containers may have the same.
         let random = RandomState::new().build_hasher().finish();
@@ -211,11 +211,6 @@ fn sweep(root: &Path) {
             let _ = fs::remove_file(file.path());
         }
     }
-}
-
-/// Makes a folder that only this user may enter, and those above it.
-pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// SHA-256 of these bytes.

@@ -1,4 +1,4 @@
-//! The end of a process is the host's: signals that functions take over, who is blamed, and starts that come to nothing.
+//! Ends and restarts of serving processes: signal handlers of functions, attribution of crashes, restart back-off, start timeouts.
 
 use std::fs;
 use std::io::{Read, Write};

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
+
 /// A number of bytes that reservations share.
 #[derive(Debug)]
 pub struct Budget {
@@ -50,6 +52,24 @@ impl Reservation {
             self.bytes += bytes;
         }
         granted
+    }
+
+    /// The same bytes, which hold this reservation for as long as anybody holds them.
+    #[must_use]
+    pub fn attach(self, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Reserved { bytes, _reservation: self })
+    }
+}
+
+/// Bytes and their part of a budget.
+struct Reserved {
+    bytes: Bytes,
+    _reservation: Reservation,
+}
+
+impl AsRef<[u8]> for Reserved {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

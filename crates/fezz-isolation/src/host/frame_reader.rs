@@ -13,7 +13,7 @@ use crate::protocol::{
     reply_error,
 };
 
-use super::budget::{Budget, Reservation};
+use super::budget::Budget;
 
 /// Why the exchange of frames with a worker failed.
 #[derive(Debug, thiserror::Error)]
@@ -71,18 +71,6 @@ impl FrameReader {
     }
 }
 
-/// A body and its part of the budget.
-struct Counted {
-    body: Bytes,
-    _reserved: Reservation,
-}
-
-impl AsRef<[u8]> for Counted {
-    fn as_ref(&self) -> &[u8] {
-        &self.body
-    }
-}
-
 /// A worker's answer to a call.
 #[derive(Debug)]
 pub(super) enum Response {
@@ -127,7 +115,7 @@ impl FrameReader {
                 return Ok(Response::Streams(decode_reply(response, ())?, Some(length)));
             };
             let read = self.read_body(id, length).await?;
-            body = Bytes::from_owner(Counted { body: read, _reserved: reserved });
+            body = reserved.attach(read);
         }
         match response.outcome {
             Outcome::Answered => {

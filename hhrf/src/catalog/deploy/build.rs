@@ -13,7 +13,8 @@ use fezz_runtime::{Digest, Variables};
 use super::failures::BadLibrary;
 use super::probe::Subject;
 use super::{Contents, DeployError, Deployer, Known, library_headers};
-use crate::catalog::store::{self, Store};
+use crate::catalog::ownership;
+use crate::catalog::store::Store;
 use crate::function::{Calls, Function, FunctionKey, Limits, Retirement, Tag};
 
 impl Deployer {
@@ -132,7 +133,7 @@ impl Deployer {
 
     fn data_dir(&self, id: &str) -> Result<PathBuf, DeployError> {
         let folder = self.data.join(id);
-        store::private_folder(&folder).map_err(DeployError::Data)?;
+        ownership::private_folder(&folder).map_err(DeployError::Data)?;
         Ok(folder)
     }
 

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::durable;
-use super::store::{self, Store};
+use super::ownership;
+use super::store::Store;
 pub(super) use collect::Collector;
 use record::Outcome;
 pub(super) use record::{Build, Record};
@@ -132,7 +133,7 @@ impl History {
             serde_json::to_writer(&mut text, record)?;
             text.push(b'\n');
         }
-        store::private_folder(&self.folder)?;
+        ownership::private_folder(&self.folder)?;
         // Written anew as a whole, so that there never is half a line.
         durable::replace(&self.file(name), &text)
     }

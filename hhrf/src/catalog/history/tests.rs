@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::catalog::store;
 use crate::function::FunctionKey;
 
 struct Fixture {

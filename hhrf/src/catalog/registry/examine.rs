@@ -18,14 +18,14 @@ use crate::function::Function;
 /// A folder that changes continually is deployed after it was left alone so often.
 const MAX_POSTPONED: u32 = 20;
 
-/// Why a folder is looked at.
+/// What triggers the scan of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// The process begins.
+    /// The start of the process.
     First,
-    /// Nothing has changed in it for a while: the watcher has waited for that.
+    /// A change that the watcher has seen, after the folder was left alone for the settle time.
     Settled,
-    /// Its time has come, whatever is going on in it.
+    /// A periodic rescan or a retry that is due.
     Rescan,
 }
 
