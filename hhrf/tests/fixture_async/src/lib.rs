@@ -99,8 +99,8 @@ fn stop() {
 
 async fn log_everything() -> FezzHttpResponse {
     tracing::info!(user = 7, "an event");
-    log::warn!("a record");
     tracing::debug!("too fine");
+    log::warn!("a record");
     let span = tracing::info_span!("job", name = "tidy");
     let task = tracing::Instrument::instrument(async { tracing::info!("in a task") }, span);
     let _ = tokio::spawn(task).await;
