@@ -16,6 +16,7 @@ mod task;
 pub(crate) mod upload;
 
 use std::ffi::{OsStr, c_void};
+use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
@@ -92,9 +93,9 @@ fn zero_sized<F: Copy>() -> F {
 #[must_use]
 pub unsafe fn init(table: *const FezzHost, options: &Options) -> i32 {
     panics::install_hook();
+    let address = table.addr();
     // SAFETY: the caller guarantees the table, for the life of the process.
-    let Some(table) = (unsafe { table.as_ref() }) else { return 1 };
-    let address = ptr::from_ref(table).addr();
+    let Some(table) = (unsafe { copy_table(table) }) else { return 1 };
     install(address, || Host {
         table: address,
         function_id: text(table.function_id).to_owned(),
@@ -122,6 +123,23 @@ pub unsafe fn init(table: *const FezzHost, options: &Options) -> i32 {
             2
         }
     }
+}
+
+/// The table, with zeros for the fields that an older host does not have. None for a null pointer.
+///
+/// # Safety
+/// As for [`init`].
+unsafe fn copy_table(table: *const FezzHost) -> Option<FezzHost> {
+    if table.is_null() {
+        return None;
+    }
+    // SAFETY: every version of the struct begins with its size.
+    let room = unsafe { (*table).size }.min(size_of::<FezzHost>());
+    let mut copy = MaybeUninit::<FezzHost>::zeroed();
+    // SAFETY: the host's struct has this many bytes, and ours no fewer.
+    unsafe { ptr::copy_nonoverlapping(table.cast::<u8>(), copy.as_mut_ptr().cast::<u8>(), room) };
+    // SAFETY: every host has the fields of version 1.0, and later ones may be zero.
+    Some(unsafe { copy.assume_init() })
 }
 
 /// `fezz_shutdown`: runs the author's hook.

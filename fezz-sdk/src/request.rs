@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use serde::de::DeserializeOwned;
 
 use crate::entry::RequestRef;
@@ -165,6 +165,12 @@ impl FezzHttpRequest {
     #[must_use]
     pub fn request_id(&self) -> &str {
         self.raw.request_id()
+    }
+
+    /// The version of HTTP that the client speaks.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.raw.version()
     }
 
     /// The client's W3C `traceparent`.

@@ -91,6 +91,7 @@ fn into_http(request: FezzHttpRequest) -> Result<http::Request<Body>, BoxError> 
     let mut converted = http::Request::new(Body::empty());
     *converted.method_mut() = request.method().clone();
     *converted.uri_mut() = target.parse()?;
+    *converted.version_mut() = request.version();
     converted.extensions_mut().insert(Context::of(&request));
     *converted.body_mut() = request.to_body();
     *converted.headers_mut() = request.into_headers();

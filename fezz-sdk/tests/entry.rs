@@ -50,6 +50,13 @@ where
         cancelled: &raw const NEVER,
         retain,
         release,
+        http_version: 0,
+        flags: 0,
+        scheme: FezzSlice::EMPTY,
+        authority: FezzSlice::EMPTY,
+        trailers: FezzPairs::EMPTY,
+        upgrade: FezzSlice::EMPTY,
+        upgraded: ptr::null(),
     };
     let mut response = FezzResponse::EMPTY;
     // SAFETY: both outlive the call, and these tests do not keep the request beyond it.
@@ -134,6 +141,7 @@ fn table(version: &'static str) -> &'static FezzHost {
         data_dir: slice("/data"),
         variables: FezzPairs::new(&[]),
         log: ignore,
+        assets_dir: FezzSlice::EMPTY,
     }))
 }
 

@@ -100,6 +100,7 @@ const fn host() -> FezzHost {
         data_dir: FezzSlice::EMPTY,
         variables: FezzPairs::EMPTY,
         log,
+        assets_dir: FezzSlice::EMPTY,
     }
 }
 
@@ -131,6 +132,13 @@ fn fetch(fetch: FetchFn, parts: &Parts) -> Response {
         cancelled: ptr::null(),
         retain: keep,
         release: keep,
+        http_version: 0,
+        flags: 0,
+        scheme: FezzSlice::EMPTY,
+        authority: FezzSlice::EMPTY,
+        trailers: FezzPairs::EMPTY,
+        upgrade: FezzSlice::EMPTY,
+        upgraded: ptr::null(),
     };
     let mut raw = FezzResponse::EMPTY;
     // SAFETY: both structs outlive the call, and the request outlives the release of the answer.

@@ -37,7 +37,7 @@
 /* Major version: a host refuses a library that was built for another one. */
 #define FEZZ_ABI_MAJOR 1u
 /* Minor version: grows when fields are appended to a struct; any minor of the same major is accepted. */
-#define FEZZ_ABI_MINOR 0u
+#define FEZZ_ABI_MINOR 1u
 /* What `fezz_abi_version` returns: `major << 16 | minor`. */
 #define FEZZ_ABI_VERSION (FEZZ_ABI_MAJOR << 16 | FEZZ_ABI_MINOR)
 
@@ -123,6 +123,9 @@ typedef struct FezzChunk {
     void *ctx;
     /* Frees the bytes; called exactly once, from any thread. NULL if nothing is to be freed. */
     void (*release)(void *ctx);
+    /* Since 1.1. With FEZZ_STREAM_END: the body's trailers, valid until `release`. A producer writes it only if `size`
+     * covers it. */
+    FezzPairs trailers;
 } FezzChunk;
 
 /* A pull stream of chunks. One caller at a time, from any thread. */
@@ -142,6 +145,16 @@ typedef struct FezzStream {
 } FezzStream;
 
 /* ---- Request ------------------------------------------------------------------------------------------- */
+
+/* `http_version` of FezzRequest: HTTP/1.0. */
+#define FEZZ_HTTP_1_0 10u
+/* `http_version` of FezzRequest: HTTP/1.1. */
+#define FEZZ_HTTP_1_1 11u
+/* `http_version` of FezzRequest: HTTP/2. */
+#define FEZZ_HTTP_2 20u
+
+/* Flag of FezzRequest: the target has a `?` with nothing behind it. */
+#define FEZZ_REQUEST_EMPTY_QUERY 1u
 
 /*
  * One request, borrowed from the host.
@@ -184,6 +197,22 @@ struct FezzRequest {
     void (*retain)(const FezzRequest *request);
     /* Drops a reference of `retain`; the request must not be used after the last. */
     void (*release)(const FezzRequest *request);
+    /* Since 1.1. The version that the client speaks: FEZZ_HTTP_1_0, FEZZ_HTTP_1_1 or FEZZ_HTTP_2; 0 where unknown. */
+    uint32_t http_version;
+    /* Since 1.1. 0 or FEZZ_REQUEST_EMPTY_QUERY. */
+    uint32_t flags;
+    /* Since 1.1. `http` or `https`, as the client reached the host; empty where unknown. */
+    FezzSlice scheme;
+    /* Since 1.1. The authority of the request's target (absolute form, or HTTP/2's `:authority`); empty if it has none. */
+    FezzSlice authority;
+    /* Since 1.1. Trailers of the whole body; those of a `body_stream` come with its end. */
+    FezzPairs trailers;
+    /* Since 1.1. The protocol that the client asks to upgrade the connection to, as sent: `websocket`. Empty if there is
+     * no upgrade on offer; only then may the response be 101. */
+    FezzSlice upgrade;
+    /* Since 1.1. What the client sends after the upgrade; NULL if there is none on offer. Answers FEZZ_STREAM_PENDING
+     * until the response with 101 is taken. Valid as long as the request: retain it. */
+    const FezzStream *upgraded;
 };
 
 /* ---- Response ------------------------------------------------------------------------------------------ */
@@ -206,7 +235,8 @@ typedef struct FezzResponse {
     size_t size;
     /* FEZZ_OUTCOME_RETURNED, FEZZ_OUTCOME_PANICKED or FEZZ_OUTCOME_FAILED. */
     uint32_t outcome;
-    /* HTTP status, 200 to 599. */
+    /* HTTP status, 200 to 599; or 101, with `stream`, if an upgrade is on offer: `stream` is then what the client gets
+     * after the upgrade. */
     uint32_t status;
     /* Headers; names may repeat. */
     FezzPairs headers;
@@ -295,6 +325,9 @@ typedef struct FezzHost {
     FezzPairs variables;
     /* Writes one record to the host's log; from any thread, at any time. */
     void (*log)(void *ctx, const FezzLogRecord *record);
+    /* Since 1.1. The folder with the files that were deployed beside the library, read-only; a path as bytes. Empty if
+     * there are none. */
+    FezzSlice assets_dir;
 } FezzHost;
 
 /* ---- Flags --------------------------------------------------------------------------------------------- */
@@ -303,6 +336,8 @@ typedef struct FezzHost {
 #define FEZZ_FLAG_BODY_STREAM 1u
 /* Flag of `fezz_flags`: calls go to `fezz_fetch`, on a thread that may block, even if `fezz_fetch_async` is exported. */
 #define FEZZ_FLAG_BLOCKING 2u
+/* Flag of `fezz_flags`, since 1.1: the function may answer with 101. Without it no upgrade is offered to it. */
+#define FEZZ_FLAG_UPGRADE 4u
 
 /* ---- The symbols that a function library exports ------------------------------------------------------- */
 
@@ -318,7 +353,7 @@ FEZZ_EXPORT void fezz_fetch(const FezzRequest *request, FezzResponse *response) 
 /* Optional. Starts a call that the host polls; must not block. */
 FEZZ_EXPORT void fezz_fetch_async(const FezzRequest *request, FezzTask *task) FEZZ_NOEXCEPT;
 
-/* Optional. How the function wants to be called: FEZZ_FLAG_BODY_STREAM and FEZZ_FLAG_BLOCKING, or 0. Asked once after
+/* Optional. How the function wants to be called: a sum of FEZZ_FLAG_BODY_STREAM, FEZZ_FLAG_BLOCKING and FEZZ_FLAG_UPGRADE. Asked once after
  * each load, before `fezz_init`. */
 FEZZ_EXPORT uint32_t fezz_flags(void) FEZZ_NOEXCEPT;
 

@@ -38,6 +38,9 @@ pub struct FezzHost {
     pub variables: FezzPairs,
     /// Writes one record to the host's log; from any thread, at any time.
     pub log: unsafe extern "C" fn(ctx: *mut c_void, record: *const FezzLogRecord),
+    /// Since 1.1. The folder with the files that were deployed beside the library, read-only; a path as bytes. Empty if
+    /// there are none.
+    pub assets_dir: FezzSlice,
 }
 
 /// One log record, borrowed for the call. All text is UTF-8.

@@ -23,7 +23,7 @@ mod task;
 mod waker;
 
 pub use host::{FezzHost, FezzLogRecord, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN};
-pub use request::FezzRequest;
+pub use request::{FezzRequest, HTTP_1_0, HTTP_1_1, HTTP_2, REQUEST_EMPTY_QUERY};
 pub use response::{FezzResponse, OUTCOME_FAILED, OUTCOME_PANICKED, OUTCOME_RETURNED};
 pub use slice::{FezzPair, FezzPairs, FezzSlice};
 pub use stream::{
@@ -35,7 +35,7 @@ pub use waker::{FezzWaker, FezzWakerVtable};
 /// Major version: a host refuses a library that was built for another one.
 pub const ABI_MAJOR: u32 = 1;
 /// Minor version: grows when fields are appended to a struct; any minor of the same major is accepted.
-pub const ABI_MINOR: u32 = 0;
+pub const ABI_MINOR: u32 = 1;
 /// What `fezz_abi_version` returns: `major << 16 | minor`.
 pub const ABI_VERSION: u32 = ABI_MAJOR << 16 | ABI_MINOR;
 
@@ -43,6 +43,8 @@ pub const ABI_VERSION: u32 = ABI_MAJOR << 16 | ABI_MINOR;
 pub const FLAG_BODY_STREAM: u32 = 1;
 /// Flag of `fezz_flags`: calls go to `fezz_fetch`, on a thread that may block, even if `fezz_fetch_async` is exported.
 pub const FLAG_BLOCKING: u32 = 2;
+/// Flag of `fezz_flags`, since 1.1: the function may answer with 101. Without it no upgrade is offered to it.
+pub const FLAG_UPGRADE: u32 = 4;
 
 /// Names of the symbols that a function library exports.
 pub mod symbol {
@@ -66,7 +68,7 @@ pub type AbiVersionFn = unsafe extern "C" fn() -> u32;
 pub type FetchFn = unsafe extern "C" fn(request: *const FezzRequest, response: *mut FezzResponse);
 /// `void fezz_fetch_async(const FezzRequest *, FezzTask *)`: starts a call that the host polls; must not block.
 pub type FetchAsyncFn = unsafe extern "C" fn(request: *const FezzRequest, task: *mut FezzTask);
-/// `uint32_t fezz_flags(void)`: how the function wants to be called, [`FLAG_BODY_STREAM`] and [`FLAG_BLOCKING`]. Asked
+/// `uint32_t fezz_flags(void)`: how the function wants to be called, [`FLAG_BODY_STREAM`], [`FLAG_BLOCKING`] and [`FLAG_UPGRADE`]. Asked
 /// once after each load, before `fezz_init`.
 pub type FlagsFn = unsafe extern "C" fn() -> u32;
 /// `int32_t fezz_init(const FezzHost *)`: once after each load, before the first call. Anything but 0 refuses the load.

@@ -4,6 +4,16 @@ use core::sync::atomic::AtomicU32;
 
 use crate::{FezzPairs, FezzSlice, FezzStream};
 
+/// [`FezzRequest::http_version`]: HTTP/1.0.
+pub const HTTP_1_0: u32 = 10;
+/// [`FezzRequest::http_version`]: HTTP/1.1.
+pub const HTTP_1_1: u32 = 11;
+/// [`FezzRequest::http_version`]: HTTP/2.
+pub const HTTP_2: u32 = 20;
+
+/// Flag of [`FezzRequest::flags`]: the target has a `?` with nothing behind it.
+pub const REQUEST_EMPTY_QUERY: u32 = 1;
+
 /// One request, borrowed from the host.
 ///
 /// Everything in it is valid until the call ends: when `fezz_fetch` returns, or the task of `fezz_fetch_async` is
@@ -44,4 +54,22 @@ pub struct FezzRequest {
     pub retain: unsafe extern "C" fn(request: *const Self),
     /// Drops a reference of `retain`; the request must not be used after the last.
     pub release: unsafe extern "C" fn(request: *const Self),
+    /// Since 1.1. The version that the client speaks: [`HTTP_1_0`], [`HTTP_1_1`] or [`HTTP_2`]; 0 where unknown.
+    pub http_version: u32,
+    /// Since 1.1. 0 or [`REQUEST_EMPTY_QUERY`].
+    pub flags: u32,
+    /// Since 1.1. `http` or `https`, as the client reached the host; empty where unknown.
+    pub scheme: FezzSlice,
+    /// Since 1.1. The authority of the request's target (absolute form, or HTTP/2's `:authority`); empty if it has none.
+    pub authority: FezzSlice,
+    /// Since 1.1. Trailers of the whole body; those of a `body_stream` come with its end.
+    pub trailers: FezzPairs,
+    /// Since 1.1. The protocol that the client asks to upgrade the connection to, as sent: `websocket`. Empty if there is
+    /// no upgrade on offer; only then may the response be 101.
+    pub upgrade: FezzSlice,
+    /// Since 1.1. What the client sends after the upgrade; null if there is none on offer. Answers [`STREAM_PENDING`]
+    /// until the response with 101 is taken. Valid as long as the request: retain it.
+    ///
+    /// [`STREAM_PENDING`]: crate::STREAM_PENDING
+    pub upgraded: *const FezzStream,
 }

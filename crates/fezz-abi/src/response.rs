@@ -22,7 +22,8 @@ pub struct FezzResponse {
     pub size: usize,
     /// [`OUTCOME_RETURNED`], [`OUTCOME_PANICKED`] or [`OUTCOME_FAILED`].
     pub outcome: u32,
-    /// HTTP status, 200 to 599.
+    /// HTTP status, 200 to 599; or 101, with `stream`, if an upgrade is on offer: `stream` is then what the client gets
+    /// after the upgrade.
     pub status: u32,
     /// Headers; names may repeat.
     pub headers: FezzPairs,

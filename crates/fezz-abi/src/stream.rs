@@ -2,7 +2,7 @@
 
 use core::ffi::c_void;
 
-use crate::{FezzSlice, FezzWaker};
+use crate::{FezzPairs, FezzSlice, FezzWaker};
 
 /// A chunk was written; pull again.
 pub const STREAM_READY: u32 = 0;
@@ -47,10 +47,18 @@ pub struct FezzChunk {
     pub ctx: *mut c_void,
     /// Frees the bytes; called exactly once, from any thread. Null if nothing is to be freed.
     pub release: Option<unsafe extern "C" fn(ctx: *mut c_void)>,
+    /// Since 1.1. With [`STREAM_END`]: the body's trailers, valid until `release`. A producer writes it only if `size`
+    /// covers it.
+    pub trailers: FezzPairs,
 }
 
 impl FezzChunk {
     /// The struct as a reader passes it: all zero but `size`.
-    pub const EMPTY: Self =
-        Self { size: size_of::<Self>(), data: FezzSlice::EMPTY, ctx: core::ptr::null_mut(), release: None };
+    pub const EMPTY: Self = Self {
+        size: size_of::<Self>(),
+        data: FezzSlice::EMPTY,
+        ctx: core::ptr::null_mut(),
+        release: None,
+        trailers: FezzPairs::EMPTY,
+    };
 }

@@ -84,6 +84,7 @@ structs! {
         data: FezzSlice = "FezzSlice",
         ctx: *mut c_void = "void *",
         release: Option<unsafe extern "C" fn(*mut c_void)> = "void (*)(void *)",
+        trailers: FezzPairs = "FezzPairs",
     }
     FezzStream {
         size: usize = "size_t",
@@ -110,6 +111,13 @@ structs! {
         cancelled: *const AtomicU32 = "const uint32_t *",
         retain: unsafe extern "C" fn(*const FezzRequest) = "void (*)(const FezzRequest *)",
         release: unsafe extern "C" fn(*const FezzRequest) = "void (*)(const FezzRequest *)",
+        http_version: u32 = "uint32_t",
+        flags: u32 = "uint32_t",
+        scheme: FezzSlice = "FezzSlice",
+        authority: FezzSlice = "FezzSlice",
+        trailers: FezzPairs = "FezzPairs",
+        upgrade: FezzSlice = "FezzSlice",
+        upgraded: *const FezzStream = "const FezzStream *",
     }
     FezzResponse {
         size: usize = "size_t",
@@ -148,6 +156,7 @@ structs! {
         data_dir: FezzSlice = "FezzSlice",
         variables: FezzPairs = "FezzPairs",
         log: unsafe extern "C" fn(*mut c_void, *const FezzLogRecord) = "void (*)(void *, const FezzLogRecord *)",
+        assets_dir: FezzSlice = "FezzSlice",
     }
 }
 
@@ -156,12 +165,13 @@ macro_rules! constants {
 }
 
 /// Constants by their Rust names; in C each has `FEZZ_` before it.
-const CONSTANTS: [(&str, u32); 20] = constants! {
+const CONSTANTS: [(&str, u32); 25] = constants! {
     ABI_MAJOR ABI_MINOR ABI_VERSION
     STREAM_READY STREAM_PENDING STREAM_END STREAM_ERROR STREAM_BLOCKING
     OUTCOME_RETURNED OUTCOME_PANICKED OUTCOME_FAILED
     TASK_READY TASK_PENDING
-    FLAG_BODY_STREAM FLAG_BLOCKING
+    FLAG_BODY_STREAM FLAG_BLOCKING FLAG_UPGRADE
+    HTTP_1_0 HTTP_1_1 HTTP_2 REQUEST_EMPTY_QUERY
     LOG_ERROR LOG_WARN LOG_INFO LOG_DEBUG LOG_TRACE
 };
 

@@ -3,20 +3,18 @@
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-use fezz_abi::FezzRequest;
-
-use super::{RequestRef, text};
+use super::RequestRef;
 use crate::host::Host;
 
 thread_local! {
-    static REQUEST: Cell<Option<NonNull<FezzRequest>>> = const { Cell::new(None) };
+    static REQUEST: Cell<Option<NonNull<RequestRef>>> = const { Cell::new(None) };
     static HOST: Cell<Option<&'static Host>> = const { Cell::new(None) };
 }
 
 /// Runs a part of a call. Calls may nest, as in a test that makes one within another.
 pub(crate) fn enter<T>(request: &RequestRef, run: impl FnOnce() -> T) -> T {
     // `request` is borrowed until this returns; the guard removes it from the cell first.
-    let _restore = Restore(&REQUEST, REQUEST.replace(Some(request.as_non_null())));
+    let _restore = Restore(&REQUEST, REQUEST.replace(Some(NonNull::from(request))));
     run()
 }
 
@@ -36,7 +34,7 @@ pub(crate) fn host() -> Option<&'static Host> {
 pub(crate) fn request_id() -> String {
     // SAFETY: the pointer in the cell is borrowed by an `enter` further up this thread's stack.
     let request = REQUEST.get().map(|request| unsafe { request.as_ref() });
-    request.map_or_else(String::new, |request| text(request.request_id).to_owned())
+    request.map_or_else(String::new, |request| request.request_id().to_owned())
 }
 
 /// Restores a cell's earlier value, also on unwinding.

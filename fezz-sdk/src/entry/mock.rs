@@ -124,6 +124,13 @@ impl Mock {
             cancelled: ptr::null(),
             retain,
             release,
+            http_version: 0,
+            flags: 0,
+            scheme: FezzSlice::EMPTY,
+            authority: FezzSlice::EMPTY,
+            trailers: FezzPairs::EMPTY,
+            upgrade: FezzSlice::EMPTY,
+            upgraded: ptr::null(),
         };
         let stream = FezzStream {
             size: size_of::<FezzStream>(),

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fezz_abi::{FezzRequest, FezzStream};
+use fezz_abi::{FezzRequest, FezzStream, HTTP_1_0, HTTP_2};
+use http::Version;
 
 use super::{borrow, pairs, text};
 
@@ -20,6 +21,25 @@ unsafe impl Send for RequestRef {}
 // SAFETY: as for Send: shared use only reads.
 unsafe impl Sync for RequestRef {}
 
+/// A field of version 1.0. Read through the pointer, since an older host's struct is shorter than ours.
+macro_rules! field {
+    ($request:expr, $field:ident) => {{
+        // SAFETY: retained, so valid until the drop of the reference; every host's struct has the field.
+        unsafe { (*$request.0.as_ptr()).$field }
+    }};
+}
+
+/// A field of a later minor version; `None` if the host is older than it.
+macro_rules! later_field {
+    ($request:expr, $field:ident: $type:ty) => {{
+        let end = std::mem::offset_of!(FezzRequest, $field) + size_of::<$type>();
+        (field!($request, size) >= end).then(|| -> $type {
+            // SAFETY: retained as above, and the host's struct covers the field.
+            unsafe { (*$request.0.as_ptr()).$field }
+        })
+    }};
+}
+
 impl RequestRef {
     /// A reference that is not counted: the caller keeps the request alive.
     ///
@@ -29,74 +49,76 @@ impl RequestRef {
         NonNull::new(request.cast_mut()).map(|request| ManuallyDrop::new(Self(request)))
     }
 
-    pub(super) const fn as_non_null(&self) -> NonNull<FezzRequest> {
-        self.0
-    }
-
-    pub(super) fn get(&self) -> &FezzRequest {
-        // SAFETY: retained, so valid until the drop of `self`.
-        unsafe { self.0.as_ref() }
-    }
-
     pub(crate) fn method(&self) -> &[u8] {
-        borrow(self.get().method)
+        borrow(field!(self, method))
     }
 
     pub(crate) fn path(&self) -> &str {
-        text(self.get().path)
+        text(field!(self, path))
     }
 
     pub(crate) fn query(&self) -> &str {
-        text(self.get().query)
+        text(field!(self, query))
     }
 
     pub(crate) fn route(&self) -> &str {
-        text(self.get().route)
+        text(field!(self, route))
     }
 
     pub(crate) fn request_id(&self) -> &str {
-        text(self.get().request_id)
+        text(field!(self, request_id))
     }
 
     pub(crate) fn traceparent(&self) -> &str {
-        text(self.get().traceparent)
+        text(field!(self, traceparent))
     }
 
     pub(crate) fn client_addr(&self) -> &str {
-        text(self.get().client_addr)
+        text(field!(self, client_addr))
+    }
+
+    /// The client's version of HTTP; 1.1 where the host does not say.
+    pub(crate) fn version(&self) -> Version {
+        match later_field!(self, http_version: u32) {
+            Some(HTTP_1_0) => Version::HTTP_10,
+            Some(HTTP_2) => Version::HTTP_2,
+            _ => Version::HTTP_11,
+        }
     }
 
     pub(crate) fn params(&self) -> impl Iterator<Item = (&str, &str)> {
-        pairs(self.get().params).iter().map(|pair| (text(pair.name), text(pair.value)))
+        pairs(field!(self, params)).iter().map(|pair| (text(pair.name), text(pair.value)))
     }
 
     pub(crate) fn headers(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
-        pairs(self.get().headers).iter().map(|pair| (borrow(pair.name), borrow(pair.value)))
+        pairs(field!(self, headers)).iter().map(|pair| (borrow(pair.name), borrow(pair.value)))
     }
 
     pub(crate) fn time_left(&self) -> Option<Duration> {
-        Some(self.get().time_left_ns).filter(|left| *left != 0).map(Duration::from_nanos)
+        Some(field!(self, time_left_ns)).filter(|left| *left != 0).map(Duration::from_nanos)
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
+        let flag = field!(self, cancelled);
         // SAFETY: null, or the host's flag, which lives as long as the retained request.
-        let flag = unsafe { self.get().cancelled.as_ref() };
+        let flag = unsafe { flag.as_ref() };
         flag.is_some_and(|flag| flag.load(Ordering::Relaxed) != 0)
     }
 
     /// The body as a stream, if the function asked for one. It lives as long as `self`.
     pub(super) fn body_stream(&self) -> Option<&FezzStream> {
+        let stream = field!(self, body_stream);
         // SAFETY: null, or the host's, valid as long as the retained request.
-        unsafe { self.get().body_stream.as_ref() }
+        unsafe { stream.as_ref() }
     }
 
     pub(crate) fn has_body_stream(&self) -> bool {
-        !self.get().body_stream.is_null()
+        !field!(self, body_stream).is_null()
     }
 
     /// The body without a copy: the bytes keep the request alive.
     pub(crate) fn body(&self) -> Bytes {
-        if self.get().body.len == 0 {
+        if field!(self, body).len == 0 {
             return Bytes::new();
         }
         Bytes::from_owner(BodyOwner(self.clone()))
@@ -105,16 +127,18 @@ impl RequestRef {
 
 impl Clone for RequestRef {
     fn clone(&self) -> Self {
+        let retain = field!(self, retain);
         // SAFETY: retained by `self`, given to the host's own function.
-        unsafe { (self.get().retain)(self.0.as_ptr()) };
+        unsafe { retain(self.0.as_ptr()) };
         Self(self.0)
     }
 }
 
 impl Drop for RequestRef {
     fn drop(&mut self) {
+        let release = field!(self, release);
         // SAFETY: drops the one reference that this value holds.
-        unsafe { (self.get().release)(self.0.as_ptr()) };
+        unsafe { release(self.0.as_ptr()) };
     }
 }
 
@@ -123,6 +147,6 @@ struct BodyOwner(RequestRef);
 
 impl AsRef<[u8]> for BodyOwner {
     fn as_ref(&self) -> &[u8] {
-        borrow(self.0.get().body)
+        borrow(field!(self.0, body))
     }
 }

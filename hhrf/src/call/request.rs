@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
+use fezz_abi::{HTTP_1_0, HTTP_1_1, HTTP_2};
 use fezz_runtime::ffi::RequestSource;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Version};
 
 use fezz_isolation::host::Reservation;
 
@@ -116,6 +117,14 @@ impl RequestSource for CallRequest {
 
     fn client_addr(&self) -> &[u8] {
         self.head.client_addr.as_bytes()
+    }
+
+    fn http_version(&self) -> u32 {
+        match self.head.parts.version {
+            Version::HTTP_10 => HTTP_1_0,
+            Version::HTTP_2 => HTTP_2,
+            _ => HTTP_1_1,
+        }
     }
 
     fn params(&self, to: &mut dyn FnMut(&[u8], &[u8])) {

@@ -99,6 +99,7 @@ impl<S: RequestSource> CallData<S> {
             traceparent: FezzSlice::new(source.traceparent()),
             client_addr: FezzSlice::new(source.client_addr()),
             cancelled: ptr::from_ref(source.cancelled()),
+            http_version: source.http_version(),
             ..empty::<S>()
         };
     }
@@ -127,6 +128,13 @@ const fn empty<S>() -> FezzRequest {
         cancelled: ptr::null(),
         retain: retain::<S>,
         release: release::<S>,
+        http_version: 0,
+        flags: 0,
+        scheme: FezzSlice::EMPTY,
+        authority: FezzSlice::EMPTY,
+        trailers: FezzPairs::EMPTY,
+        upgrade: FezzSlice::EMPTY,
+        upgraded: ptr::null(),
     }
 }
 

@@ -64,6 +64,7 @@ impl HostTable {
             data_dir: FezzSlice::new(function.identity.data_dir.as_os_str().as_bytes()),
             variables: FezzPairs::new(&function.variables),
             log,
+            assets_dir: FezzSlice::EMPTY,
         };
         Box::leak(Box::new(Self { raw, _owned: function }))
     }

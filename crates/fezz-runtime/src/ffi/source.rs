@@ -22,6 +22,11 @@ pub trait RequestSource: Send + Sync + fmt::Debug + 'static {
     fn traceparent(&self) -> &[u8];
     /// The client's address and port.
     fn client_addr(&self) -> &[u8];
+    /// The client's version of HTTP, as the C contract numbers it; 0 where unknown.
+    fn http_version(&self) -> u32 {
+        0
+    }
+
     /// Passes each path parameter to `to`, name and decoded value, in the order of the pattern.
     fn params(&self, to: &mut dyn FnMut(&[u8], &[u8]));
     /// Passes each end-to-end header to `to`, name and value, in the order of the request.
