@@ -1,8 +1,10 @@
 //! The state folder: libraries are loaded from it, so nobody else may write to it; and hosts may share it.
 
+use std::env::consts::DLL_EXTENSION;
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use fezz_testkit::Host;
 use serde_json::json;
@@ -59,15 +61,21 @@ fn a_store_of_another_user_is_refused() {
     }
 }
 
+/// The host's copy of its one library. The store keeps other files beside it.
+fn stored_library(host: &Host) -> PathBuf {
+    let folders = fs::read_dir(host.root().join(".fezz/store")).expect("a store");
+    let files = folders.flat_map(|folder| fs::read_dir(folder.expect("an entry").path()).expect("a folder"));
+    let mut files = files.map(|file| file.expect("an entry").path());
+    files.find(|file| file.extension().is_some_and(|suffix| suffix == DLL_EXTENSION)).expect("a library")
+}
+
 #[test]
 fn a_library_of_another_user_is_replaced() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
     let host = host().start().stop();
-    let store = host.root().join(".fezz/store");
-    let digest = fs::read_dir(store).expect("a store").next().expect("an entry").expect("it").path();
-    let library = fs::read_dir(digest).expect("a folder").next().expect("an entry").expect("it").path();
+    let library = stored_library(&host);
     std::os::unix::fs::chown(&library, Some(12_345), None).expect("changed");
     let host = host.start();
     host.get("/rpc/fix/ping").assert_status(200);
