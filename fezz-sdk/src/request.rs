@@ -7,7 +7,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use serde::de::DeserializeOwned;
 
 use crate::entry::RequestRef;
@@ -171,6 +172,30 @@ impl FezzHttpRequest {
     #[must_use]
     pub fn version(&self) -> Version {
         self.raw.version()
+    }
+
+    /// The request's target, with the path below the function's own prefix. As on a listener of one's own it has a scheme
+    /// and an authority over HTTP/2, and where the client sent them (absolute form).
+    ///
+    /// # Errors
+    /// If the target is no valid URI.
+    pub fn uri(&self) -> Result<Uri, http::Error> {
+        let (path, query) = (self.path(), self.query_string());
+        let target = if query.is_empty() {
+            let mark = if self.raw.has_empty_query() { "?" } else { "" };
+            [path, mark].concat()
+        } else {
+            [path, "?", query].concat()
+        };
+        let target = PathAndQuery::from_maybe_shared(Bytes::from(target))?;
+        let authority = self.raw.authority();
+        let mut parts = http::uri::Parts::default();
+        parts.path_and_query = Some(target);
+        if !authority.is_empty() {
+            parts.scheme = Some(Scheme::try_from(self.raw.scheme())?);
+            parts.authority = Some(Authority::try_from(authority)?);
+        }
+        Ok(Uri::from_parts(parts)?)
     }
 
     /// The client's W3C `traceparent`.

@@ -86,11 +86,9 @@ where
 
 /// The request as an [`http::Request`]: its path is without the function's prefix, and a [`Context`] is an extension.
 fn into_http(request: FezzHttpRequest) -> Result<http::Request<Body>, BoxError> {
-    let (path, query) = (request.path(), request.query_string());
-    let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
     let mut converted = http::Request::new(Body::empty());
     *converted.method_mut() = request.method().clone();
-    *converted.uri_mut() = target.parse()?;
+    *converted.uri_mut() = request.uri()?;
     *converted.version_mut() = request.version();
     converted.extensions_mut().insert(Context::of(&request));
     *converted.body_mut() = request.to_body();

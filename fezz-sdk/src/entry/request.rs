@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fezz_abi::{FezzRequest, FezzStream, HTTP_1_0, HTTP_2};
+use fezz_abi::{FezzRequest, FezzSlice, FezzStream, HTTP_1_0, HTTP_2, REQUEST_EMPTY_QUERY};
 use http::Version;
 
 use super::{borrow, pairs, text};
@@ -84,6 +84,21 @@ impl RequestRef {
             Some(HTTP_2) => Version::HTTP_2,
             _ => Version::HTTP_11,
         }
+    }
+
+    /// Whether the target has a `?` with nothing behind it.
+    pub(crate) fn has_empty_query(&self) -> bool {
+        later_field!(self, flags: u32).is_some_and(|flags| flags & REQUEST_EMPTY_QUERY != 0)
+    }
+
+    /// `http` or `https`; empty where the host does not say.
+    pub(crate) fn scheme(&self) -> &str {
+        later_field!(self, scheme: FezzSlice).map_or("", text)
+    }
+
+    /// The authority of the request's target; empty if it has none.
+    pub(crate) fn authority(&self) -> &str {
+        later_field!(self, authority: FezzSlice).map_or("", text)
     }
 
     pub(crate) fn params(&self) -> impl Iterator<Item = (&str, &str)> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use fezz_abi::{HTTP_1_0, HTTP_1_1, HTTP_2};
+use fezz_abi::{HTTP_1_0, HTTP_1_1, HTTP_2, REQUEST_EMPTY_QUERY};
 use fezz_runtime::ffi::RequestSource;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Version};
@@ -125,6 +125,19 @@ impl RequestSource for CallRequest {
             Version::HTTP_2 => HTTP_2,
             _ => HTTP_1_1,
         }
+    }
+
+    fn flags(&self) -> u32 {
+        if self.head.parts.uri.query() == Some("") { REQUEST_EMPTY_QUERY } else { 0 }
+    }
+
+    /// That of the target if it has one; the host itself speaks no TLS.
+    fn scheme(&self) -> &[u8] {
+        self.head.parts.uri.scheme_str().unwrap_or("http").as_bytes()
+    }
+
+    fn authority(&self) -> &[u8] {
+        self.head.parts.uri.authority().map_or(&[], |authority| authority.as_str().as_bytes())
     }
 
     fn params(&self, to: &mut dyn FnMut(&[u8], &[u8])) {

@@ -11,9 +11,10 @@ use tokio::net::TcpStream;
 
 use crate::{ROUTES, async_host, bare, fixture, host, running};
 
-type Client = (SendRequest<Full<Bytes>>, Connection<TokioIo<TcpStream>, Full<Bytes>, TokioExecutor>);
+pub(crate) type Client =
+    (SendRequest<Full<Bytes>>, Connection<TokioIo<TcpStream>, Full<Bytes>, TokioExecutor>);
 
-async fn connect(host: &Running) -> Client {
+pub(crate) async fn connect(host: &Running) -> Client {
     let stream = TcpStream::connect(host.address()).await.expect("connected");
     http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("an HTTP/2 connection")
 }
@@ -22,12 +23,17 @@ fn request(host: &Running, method: &str, path: &str, body: String) -> http::Requ
     request_to(host, method, &format!("fix/{path}"), body)
 }
 
-fn request_to(host: &Running, method: &str, path: &str, body: String) -> http::Request<Full<Bytes>> {
+pub(crate) fn request_to(
+    host: &Running,
+    method: &str,
+    path: &str,
+    body: String,
+) -> http::Request<Full<Bytes>> {
     let uri = format!("http://{}/rpc/{path}", host.address());
     http::Request::builder().method(method).uri(uri).body(Full::new(body.into())).expect("a request")
 }
 
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let limited = async { tokio::time::timeout(Duration::from_secs(30), future).await };
     runtime.block_on(limited).expect("it ends in time")

@@ -17,6 +17,8 @@ mod http;
 mod limits;
 #[path = "replies.rs"]
 mod replies;
+#[path = "requests.rs"]
+mod requests;
 #[path = "streams.rs"]
 mod streams;
 

@@ -28,6 +28,7 @@ mod process_ends;
 mod processes;
 mod queues;
 mod replies;
+mod requests;
 mod sandbox;
 mod sandbox_attempts;
 mod sandbox_own;

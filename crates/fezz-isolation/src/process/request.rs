@@ -59,12 +59,32 @@ impl RequestSource for WorkerRequest {
         &self.wire.client_addr
     }
 
+    fn http_version(&self) -> u32 {
+        self.wire.http_version
+    }
+
+    fn flags(&self) -> u32 {
+        self.wire.flags
+    }
+
+    fn scheme(&self) -> &[u8] {
+        &self.wire.scheme
+    }
+
+    fn authority(&self) -> &[u8] {
+        &self.wire.authority
+    }
+
     fn params(&self, to: &mut dyn FnMut(&[u8], &[u8])) {
         hand_over(&self.wire.params, to);
     }
 
     fn headers(&self, to: &mut dyn FnMut(&[u8], &[u8])) {
         hand_over(&self.wire.headers, to);
+    }
+
+    fn trailers(&self, to: &mut dyn FnMut(&[u8], &[u8])) {
+        hand_over(&self.wire.trailers, to);
     }
 
     fn max_headers(&self) -> usize {
@@ -104,9 +124,14 @@ mod tests {
             request_id: "an-id".into(),
             traceparent: Bytes::new(),
             client_addr: "127.0.0.1:51234".into(),
+            http_version: 20,
+            flags: 1,
+            scheme: "http".into(),
+            authority: "example.com:80".into(),
             time_left_ns: 0,
             params: vec![pair("id", b"7")],
             headers: vec![pair("accept", b"*/*"), pair("x-bytes", b"\xff\0"), pair("x-empty", b"")],
+            trailers: vec![pair("x-checksum", b"1")],
             body_length: 0,
             body: Bytes::new(),
         };
@@ -150,6 +175,9 @@ mod tests {
         assert_eq!((received.query(), received.route()), (sent.query(), sent.route()));
         assert_eq!((received.request_id(), received.traceparent()), (sent.request_id(), sent.traceparent()));
         assert_eq!(received.client_addr(), sent.client_addr());
+        assert_eq!((received.http_version(), received.flags()), (20, 1));
+        assert_eq!((received.scheme(), received.authority()), (sent.scheme(), sent.authority()));
+        assert_eq!(received.wire.trailers, sent.wire.trailers);
         assert_eq!(received.wire.params, sent.wire.params);
         assert_eq!(received.wire.headers, sent.wire.headers);
         assert_eq!(received.max_headers(), 3);

@@ -26,9 +26,14 @@ pub(crate) fn encode_request(
     head.bytes(source.request_id());
     head.bytes(source.traceparent());
     head.bytes(source.client_addr());
+    head.small(source.http_version());
+    head.small(source.flags());
+    head.bytes(source.scheme());
+    head.bytes(source.authority());
     head.number(u64::try_from(time_left.as_nanos()).unwrap_or(u64::MAX).max(1));
     head.pairs(|to| source.params(to));
     head.pairs(|to| source.headers(to));
+    head.pairs(|to| source.trailers(to));
     head.number(body.map_or(STREAMED, |body| body.len() as u64));
     if let Some(body) = body.filter(|body| body.len() <= INLINE_BODY) {
         head.rest(body);

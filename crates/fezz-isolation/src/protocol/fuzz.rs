@@ -115,12 +115,32 @@ impl RequestSource for Source {
         &self.0.client_addr
     }
 
+    fn http_version(&self) -> u32 {
+        self.0.http_version
+    }
+
+    fn flags(&self) -> u32 {
+        self.0.flags
+    }
+
+    fn scheme(&self) -> &[u8] {
+        &self.0.scheme
+    }
+
+    fn authority(&self) -> &[u8] {
+        &self.0.authority
+    }
+
     fn params(&self, to: &mut dyn FnMut(&[u8], &[u8])) {
         self.0.params.iter().for_each(|(name, value)| to(name, value));
     }
 
     fn headers(&self, to: &mut dyn FnMut(&[u8], &[u8])) {
         self.0.headers.iter().for_each(|(name, value)| to(name, value));
+    }
+
+    fn trailers(&self, to: &mut dyn FnMut(&[u8], &[u8])) {
+        self.0.trailers.iter().for_each(|(name, value)| to(name, value));
     }
 
     fn max_headers(&self) -> usize {

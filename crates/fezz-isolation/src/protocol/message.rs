@@ -59,10 +59,18 @@ pub(crate) struct WireRequest {
     pub(crate) request_id: Bytes,
     pub(crate) traceparent: Bytes,
     pub(crate) client_addr: Bytes,
+    /// Numbered as in the C contract.
+    pub(crate) http_version: u32,
+    /// Numbered as in the C contract.
+    pub(crate) flags: u32,
+    pub(crate) scheme: Bytes,
+    pub(crate) authority: Bytes,
     /// Time until the deadline, in nanoseconds; 0 is no deadline.
     pub(crate) time_left_ns: u64,
     pub(crate) params: Vec<(Bytes, Bytes)>,
     pub(crate) headers: Vec<(Bytes, Bytes)>,
+    /// Trailers of a whole body.
+    pub(crate) trailers: Vec<(Bytes, Bytes)>,
     /// Length of the body in bytes, in this frame or in those that follow; or [`STREAMED`](super::frame::STREAMED).
     pub(crate) body_length: u64,
     /// The body, if it is in this frame.
@@ -80,9 +88,14 @@ impl WireRequest {
             request_id: decoder.bytes()?,
             traceparent: decoder.bytes()?,
             client_addr: decoder.bytes()?,
+            http_version: decoder.small()?,
+            flags: decoder.small()?,
+            scheme: decoder.bytes()?,
+            authority: decoder.bytes()?,
             time_left_ns: decoder.number()?,
             params: decoder.pairs()?,
             headers: decoder.pairs()?,
+            trailers: decoder.pairs()?,
             body_length: decoder.number()?,
             body: decoder.rest(),
         };

@@ -25,6 +25,11 @@ impl<'b> Encoder<'b> {
         self.buffer.extend_from_slice(&number.to_le_bytes());
     }
 
+    /// A number of 32 bits.
+    pub(crate) fn small(&mut self, number: u32) {
+        self.buffer.extend_from_slice(&number.to_le_bytes());
+    }
+
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         self.buffer.extend_from_slice(&length.to_le_bytes());
@@ -76,9 +81,13 @@ impl Decoder {
         bytes.as_ref().try_into().map(u64::from_le_bytes).map_err(|_| ProtocolError::Short)
     }
 
+    pub(crate) fn small(&mut self) -> Result<u32, ProtocolError> {
+        let bytes = self.take(4)?;
+        bytes.as_ref().try_into().map(u32::from_le_bytes).map_err(|_| ProtocolError::Short)
+    }
+
     pub(crate) fn bytes(&mut self) -> Result<Bytes, ProtocolError> {
-        let length = self.take(4)?;
-        let length = length.as_ref().try_into().map(u32::from_le_bytes).map_err(|_| ProtocolError::Short)?;
+        let length = self.small()?;
         self.take(length as usize)
     }
 

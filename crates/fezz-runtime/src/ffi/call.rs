@@ -32,6 +32,7 @@ struct CallData<S> {
     upload: Option<Upload>,
     headers: Vec<FezzPair>,
     params: Vec<FezzPair>,
+    trailers: Vec<FezzPair>,
 }
 
 // SAFETY: the raw pointers lead into the other fields, which are Send and Sync and never change; `request` changes only in
@@ -49,8 +50,8 @@ impl<S: RequestSource> Call<S> {
             CallBody::Stream(pieces) => (Bytes::new(), Some(Upload::new(pieces))),
         };
         let request = UnsafeCell::new(empty::<S>());
-        let mut call =
-            Arc::new(CallData { request, source, body, upload, headers: Vec::new(), params: Vec::new() });
+        let (headers, params, trailers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut call = Arc::new(CallData { request, source, body, upload, headers, params, trailers });
         // Only now, since the source may have parts inline: the struct has moved to its final address.
         if let Some(data) = Arc::get_mut(&mut call) {
             data.fill_request();
@@ -86,6 +87,7 @@ impl<S: RequestSource> CallData<S> {
         self.headers.reserve_exact(source.max_headers());
         source.headers(&mut |name, value| self.headers.push(pair(name, value)));
         source.params(&mut |name, value| self.params.push(pair(name, value)));
+        source.trailers(&mut |name, value| self.trailers.push(pair(name, value)));
         *self.request.get_mut() = FezzRequest {
             method: FezzSlice::new(source.method()),
             path: FezzSlice::new(source.path()),
@@ -100,6 +102,10 @@ impl<S: RequestSource> CallData<S> {
             client_addr: FezzSlice::new(source.client_addr()),
             cancelled: ptr::from_ref(source.cancelled()),
             http_version: source.http_version(),
+            flags: source.flags(),
+            scheme: FezzSlice::new(source.scheme()),
+            authority: FezzSlice::new(source.authority()),
+            trailers: FezzPairs::new(&self.trailers),
             ..empty::<S>()
         };
     }

@@ -26,11 +26,25 @@ pub trait RequestSource: Send + Sync + fmt::Debug + 'static {
     fn http_version(&self) -> u32 {
         0
     }
+    /// The request's flags, as the C contract numbers them.
+    fn flags(&self) -> u32 {
+        0
+    }
+    /// `http` or `https`; empty where unknown.
+    fn scheme(&self) -> &[u8] {
+        b""
+    }
+    /// The authority of the request's target; empty if it has none.
+    fn authority(&self) -> &[u8] {
+        b""
+    }
 
     /// Passes each path parameter to `to`, name and decoded value, in the order of the pattern.
     fn params(&self, to: &mut dyn FnMut(&[u8], &[u8]));
     /// Passes each end-to-end header to `to`, name and value, in the order of the request.
     fn headers(&self, to: &mut dyn FnMut(&[u8], &[u8]));
+    /// Passes each trailer of a whole body to `to`, name and value.
+    fn trailers(&self, _to: &mut dyn FnMut(&[u8], &[u8])) {}
 
     /// Upper bound of the number of headers, for allocation.
     fn max_headers(&self) -> usize;
