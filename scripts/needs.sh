@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Sees to what the tests need besides Rust: a C compiler, a Redis server and a PostgreSQL server. Installs what is
-# missing where it may (Debian and its kin, as root or with a sudo that asks nothing); elsewhere says in one line what to
-# install, and fails.
+# Sees to what the tests need besides Rust: a C compiler, a Redis server, a PostgreSQL server, and Chromium with its driver.
+# Installs what is missing where it may (Debian and its kin, as root or with a sudo that asks nothing); elsewhere says in
+# one line what to install, and fails.
 set -euo pipefail
 
 missing=()
@@ -9,6 +9,8 @@ command -v cc >/dev/null || missing+=(gcc)
 command -v redis-server >/dev/null || missing+=(redis-server)
 # Debian keeps PostgreSQL's programs out of the PATH, one folder for each version.
 command -v initdb >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
+command -v chromium >/dev/null || missing+=(chromium)
+command -v chromedriver >/dev/null || missing+=(chromium-driver)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 as_root=()

@@ -1,4 +1,5 @@
-//! Test fixtures: the real host on a port chosen by the kernel, real libraries, a load generator, PostgreSQL.
+//! Test fixtures: the real host on a port chosen by the kernel, real libraries, a load generator, PostgreSQL and, with
+//! the feature `browser`, Chromium.
 //!
 //! Authors of functions use it through `fezz_sdk::testing`.
 //!
@@ -9,6 +10,8 @@
 //!
 //! Functions panic on failure, at the caller's line: a test that cannot be set up has failed.
 
+#[cfg(feature = "browser")]
+mod browser;
 mod build;
 mod client;
 mod deploy;
@@ -22,6 +25,8 @@ mod running;
 mod stage;
 mod wait;
 
+#[cfg(feature = "browser")]
+pub use browser::{Browser, Tab};
 pub use build::{binary, c_library, host_program, library, own_function};
 pub use deploy::{Folder, manifest};
 pub use host::Host;
