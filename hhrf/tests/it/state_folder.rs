@@ -63,9 +63,9 @@ fn a_store_of_another_user_is_refused() {
 
 /// The host's copy of its one library. The store keeps other files beside it.
 fn stored_library(host: &Host) -> PathBuf {
-    let folders = fs::read_dir(host.root().join(".fezz/store")).expect("a store");
-    let files = folders.flat_map(|folder| fs::read_dir(folder.expect("an entry").path()).expect("a folder"));
-    let mut files = files.map(|file| file.expect("an entry").path());
+    let entries = fs::read_dir(host.root().join(".fezz/store")).expect("a store").flatten();
+    let files = entries.flat_map(|entry| fs::read_dir(entry.path())).flatten().flatten();
+    let mut files = files.map(|file| file.path());
     files.find(|file| file.extension().is_some_and(|suffix| suffix == DLL_EXTENSION)).expect("a library")
 }
 
