@@ -16,7 +16,9 @@ use crate::{FezzError, FezzHttpRequest, FezzHttpResponse, InitOutcome, IntoFezzR
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be served as a fezz function",
     label = "its arguments must be `FromRequest`, its answer `IntoFezzResponse` or a tower service, its future `Send`",
-    note = "write `fn my_function(req: FezzHttpRequest) -> FezzHttpResponse`, or an `async fn` of that kind"
+    note = "write `fn my_function(req: FezzHttpRequest) -> FezzHttpResponse`, or an `async fn` of that kind",
+    note = "an application is served if it is a router of axum 0.8 or 0.7, or another service of tower-service 0.3 and http 1; \
+            one of axum 0.6 or older has http 0.2: move it to axum 0.8"
 )]
 pub trait Function<M>: Send + Sync + 'static {
     /// Whether a call may block its thread.

@@ -136,7 +136,7 @@ pub use extract::{Context, FromRequest, Json, Path, Query};
 pub use fezz_abi as abi;
 pub use fezz_macro::fezz_function;
 pub use handler::Function;
-pub use hooks::{InitOutcome, IntoInitOutcome};
+pub use hooks::{InitOutcome, IntoInitOutcome, SetUpError};
 pub use host::{Host, Level, data_dir, host, log, variable};
 pub use http;
 pub use request::{BodyError, FezzHttpRequest};

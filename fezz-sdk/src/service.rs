@@ -12,6 +12,7 @@ use tower_service::Service;
 
 use crate::body::BoxError;
 use crate::handler::Function;
+use crate::hooks::SetUpError;
 use crate::{Body, Context, FezzError, FezzHttpRequest, FezzHttpResponse, InitOutcome, IntoFezzResponse};
 
 /// Marks a plain `fn` that returns a service.
@@ -28,8 +29,8 @@ pub enum TryMade {}
 pub enum AsyncTryMade {}
 
 macro_rules! makers {
-    ($([$marker:ident $($error:ident)?] [$($future:ident)?] [$($bound:tt)*] $make:expr;)*) => {$(
-        impl<F, S, B, $($future,)? $($error,)?> Function<($marker, S, B, $($error)?)> for F
+    ($([$marker:ident $($error:ident $kind:ident)?] [$($future:ident)?] [$($bound:tt)*] $make:expr;)*) => {$(
+        impl<F, S, B, $($future,)? $($error, $kind,)?> Function<($marker, S, B, $($error, $kind)?)> for F
         where
             $($bound)*
             S: Service<
@@ -41,7 +42,7 @@ macro_rules! makers {
                 + Send
                 + 'static,
             B: HttpBody<Data: Into<bytes::Bytes>, Error: Into<BoxError>> + Send + 'static,
-            $($error: Into<FezzError> + Send + 'static,)?
+            $($error: SetUpError<$kind> + 'static, $kind: 'static,)?
         {
             const BLOCKING: bool = false;
 
@@ -69,10 +70,12 @@ makers! {
     [AsyncMade] [Fut]
         [F: Fn() -> Fut + Send + Sync + 'static, Fut: Future<Output = S> + Send + 'static,]
         |make: F| async move { Ok(make().await) };
-    [TryMade E] [] [F: Fn() -> Result<S, E> + Send + Sync + 'static,] |make: F| async move { make().map_err(Into::into) };
-    [AsyncTryMade E] [Fut]
+    [TryMade E M] []
+        [F: Fn() -> Result<S, E> + Send + Sync + 'static,]
+        |make: F| async move { make().map_err(SetUpError::into_fezz_error) };
+    [AsyncTryMade E M] [Fut]
         [F: Fn() -> Fut + Send + Sync + 'static, Fut: Future<Output = Result<S, E>> + Send + 'static,]
-        |make: F| async move { make().await.map_err(Into::into) };
+        |make: F| async move { make().await.map_err(SetUpError::into_fezz_error) };
 }
 
 async fn serve<S, B>(mut service: S, request: FezzHttpRequest) -> Result<http::Response<B>, BoxError>

@@ -359,7 +359,9 @@ fn router() -> PathBuf {
 #[test]
 fn a_router_that_cannot_be_set_up_is_a_failed_deploy() {
     let stage = Stage::start();
-    for (setup, reason) in [("panic", "there is no such table"), ("error", "the set-up is wrong")] {
+    for (setup, reason) in
+        [("panic", "there is no such table"), ("error", "the set-up is wrong: the connection was refused")]
+    {
         let folder = stage.folder(&format!("{setup}@1.0.0"));
         let library = fs::read(router()).expect("read");
         folder.create_with(&library, &json!({ "env": { "SETUP": setup } }));

@@ -3,6 +3,8 @@
 use std::ffi::c_void;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use fezz_abi::{
     ABI_VERSION, FezzHost, FezzLogRecord, FezzPair, FezzPairs, FezzSlice, LOG_DEBUG, LOG_ERROR, LOG_INFO,
@@ -29,7 +31,7 @@ pub struct Identity {
 #[derive(Debug)]
 pub struct HostTable {
     raw: FezzHost,
-    _owned: Box<TableData>,
+    owned: Box<TableData>,
 }
 
 /// The memory that the table points to; boxed, so that its address is fixed.
@@ -39,9 +41,15 @@ struct TableData {
     /// `id@version`, for the log.
     name: String,
     variables: Vec<FezzPair>,
+    /// Whether `fezz_init` runs, whose last error says why it fails.
+    keeps_errors: AtomicBool,
+    last_error: Mutex<Option<String>>,
 }
 
-// SAFETY: the pointers lead into `_owned`, which never changes.
+/// No more than this of an error is kept, in bytes.
+const ERROR_BYTES: usize = 4096;
+
+// SAFETY: the pointers lead into `owned`, which never changes.
 unsafe impl Send for HostTable {}
 // SAFETY: as for Send.
 unsafe impl Sync for HostTable {}
@@ -52,12 +60,19 @@ impl HostTable {
     #[must_use]
     pub fn leak(identity: Identity) -> &'static Self {
         let name = format!("{}@{}", identity.id, identity.version);
-        let mut function = Box::new(TableData { identity, name, variables: Vec::new() });
+        let mut function = Box::new(TableData {
+            identity,
+            name,
+            variables: Vec::new(),
+            keeps_errors: AtomicBool::new(false),
+            last_error: Mutex::new(None),
+        });
         function.variables = function.identity.variables.iter().map(pair).collect();
         let raw = FezzHost {
             size: size_of::<FezzHost>(),
             abi_version: ABI_VERSION,
-            log_level: log_level(),
+            // Errors say why a load fails, also where they are not logged.
+            log_level: log_level().max(LOG_ERROR),
             ctx: (&raw const *function).cast_mut().cast(),
             function_id: FezzSlice::new(function.identity.id.as_bytes()),
             function_version: FezzSlice::new(function.identity.version.as_bytes()),
@@ -66,11 +81,31 @@ impl HostTable {
             log,
             assets_dir: FezzSlice::EMPTY,
         };
-        Box::leak(Box::new(Self { raw, _owned: function }))
+        Box::leak(Box::new(Self { raw, owned: function }))
     }
 
     pub(super) const fn as_raw(&self) -> *const FezzHost {
         &raw const self.raw
+    }
+
+    /// Keeps the last error that the function logs, from here on.
+    pub(super) fn keep_errors(&self) {
+        self.owned.keeps_errors.store(true, Ordering::Relaxed);
+    }
+
+    /// The last error since [`keep_errors`](Self::keep_errors); keeps none from here on.
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.owned.keeps_errors.store(false, Ordering::Relaxed);
+        self.owned.last_error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl TableData {
+    fn keep(&self, error: &str) {
+        if self.keeps_errors.load(Ordering::Relaxed) {
+            let error = error[..error.floor_char_boundary(ERROR_BYTES)].to_owned();
+            *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
     }
 }
 
@@ -100,8 +135,11 @@ unsafe extern "C" fn log(ctx: *mut c_void, record: *const FezzLogRecord) {
     let function = unsafe { &*ctx.cast_const().cast::<TableData>() };
     // SAFETY: null, or a record that is valid for this call.
     let Some(record) = (unsafe { record.as_ref() }) else { return };
-    let function = function.name.as_str();
     let message = text(&record.message);
+    if record.level == LOG_ERROR {
+        function.keep(&message);
+    }
+    let function = function.name.as_str();
     // The C contract's `target` is `module` here: tracing has a target of its own. Empty fields are left out.
     let (module, request_id) = (text(&record.target), text(&record.request_id));
     let (module, request_id) = (filled(&module), filled(&request_id));

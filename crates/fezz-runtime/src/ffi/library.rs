@@ -39,10 +39,12 @@ pub enum OpenError {
     )]
     OtherAbi(u32),
     /// `fezz_init` returned an error.
-    #[error("fezz_init answered {code}, which refuses the load; see the function's own log lines")]
+    #[error("fezz_init answered {code}, which refuses the load; {}", why(.reason.as_deref()))]
     Init {
         /// Its return value.
         code: i32,
+        /// The last error that it has logged.
+        reason: Option<String>,
     },
 }
 
@@ -114,10 +116,12 @@ impl Library {
     /// If it returns another code than 0.
     pub fn init(&self, table: &'static HostTable) -> Result<(), OpenError> {
         let Some(init) = self.init else { return Ok(()) };
-        let table: *const FezzHost = table.as_raw();
+        let raw: *const FezzHost = table.as_raw();
+        table.keep_errors();
         // SAFETY: the table lives for the rest of the process, as the contract asks.
-        let code = unsafe { init(table) };
-        if code == 0 { Ok(()) } else { Err(OpenError::Init { code }) }
+        let code = unsafe { init(raw) };
+        let reason = table.last_error();
+        if code == 0 { Ok(()) } else { Err(OpenError::Init { code, reason }) }
     }
 
     /// Runs `fezz_shutdown`, if the library exports it. The caller ensures that no call is running.
@@ -152,6 +156,12 @@ impl Library {
         unsafe { (self.fetch)(request, &raw mut response) };
         RawReply::new(response)
     }
+}
+
+/// What is known of a failed `fezz_init`.
+fn why(reason: Option<&str>) -> String {
+    let seen = |reason| format!("its last error: {reason}");
+    reason.map_or_else(|| "it has logged no error that says why".to_owned(), seen)
 }
 
 /// The message of dlopen(3), which is in the error's source.

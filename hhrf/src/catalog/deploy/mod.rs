@@ -13,7 +13,6 @@ mod library_headers;
 mod policy;
 mod probe;
 mod probe_clock;
-mod probe_log;
 mod variables;
 
 use std::io;

@@ -20,7 +20,6 @@ use tokio::process::{Child, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::probe_clock::ProbeClock;
-use super::probe_log;
 use crate::function::FunctionKey;
 
 /// Prefix of the probe process's verdict line; all other lines are the library's own output.
@@ -228,7 +227,6 @@ pub fn run(subject: impl io::Read, scratch: &Path) -> (String, bool) {
     // thread ends that started the probe; that one waits for it.) Without it the probe works as well.
     let _ = die_with_parent();
     static_tls::forget();
-    probe_log::start();
     match load(subject, scratch) {
         Ok(()) => (format!("\n{VERDICT}ok"), true),
         // One line, whatever the loader's message holds.
@@ -254,10 +252,7 @@ fn load(subject: impl io::Read, scratch: &Path) -> Result<(), String> {
         data_dir: scratch.to_owned(),
         variables: variables.collect(),
     });
-    library.init(table).map_err(|error| match probe_log::last_error() {
-        Some(logged) => format!("{INIT}{error} ({logged})"),
-        None => format!("{INIT}{error}"),
-    })?;
+    library.init(table).map_err(|error| format!("{INIT}{error}"))?;
     // As every end of a library: threads that it has started end here, and not in the middle of an exit.
     library.shutdown();
     Ok(())
