@@ -107,6 +107,11 @@ fn named(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Named {
     named
 }
 
+/// Whether a text can be the name of an alias.
+pub(crate) fn is_name(text: &str) -> bool {
+    name_message(text).is_none()
+}
+
 /// The problem with an alias's name, if any. A letter comes first, so that it is not mistaken for a version.
 fn name_message(alias: &str) -> Option<&'static str> {
     let inner = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');

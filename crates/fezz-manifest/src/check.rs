@@ -10,7 +10,7 @@ use crate::problem::{At, Problem, Problems};
 use crate::version::Version;
 use crate::{builder, entry, method, path, swap, variables};
 
-/// The largest accepted `fezz.json` or `aliases.json`, in bytes.
+/// The largest accepted `fezz.json`, `aliases.json` or `mounts.json`, in bytes.
 pub const MAX_FILE_BYTES: usize = 256 * 1024;
 /// The largest `timeout_ms`: one hour.
 pub const MAX_TIMEOUT_MS: u64 = 3_600_000;

@@ -1,5 +1,6 @@
 //! The configuration files of functions: [`fezz.json`](Manifest), the manifest with its routes;
-//! [`aliases.json`](Aliases), the traffic split between versions; and [`.env`](parse_env_file), variables.
+//! [`aliases.json`](Aliases), the traffic split between versions; [`mounts.json`](Mounts), host names and path prefixes of
+//! functions; and [`.env`](parse_env_file), variables.
 //!
 //! A `fezz.json` goes through three steps, each with its own module:
 //!
@@ -9,7 +10,7 @@
 //!    of value each, `variables` those of `env` and `secrets`.
 //! 3. [`RouteTable`] is built from the routes, and finds the route of a request.
 //!
-//! `aliases` validates the output of `json` in the same way; `env_file` has its own parser. The crate does no I/O and
+//! `aliases` and `mounts` validate the output of `json` in the same way; `env_file` has its own parser. The crate does no I/O and
 //! loads no library.
 //!
 //! ```
@@ -38,6 +39,7 @@ mod isolation;
 mod json;
 mod manifest;
 mod method;
+mod mounts;
 mod path;
 mod problem;
 mod schema;
@@ -60,8 +62,9 @@ pub use isolation::{
 };
 pub use manifest::{Manifest, Route};
 pub use method::Methods;
+pub use mounts::{Mount, MountHost, MountMatch, MountTable, Mounts, Place};
 pub use problem::{Problem, Problems};
-pub use schema::{aliases_json_schema, json_schema};
+pub use schema::{aliases_json_schema, json_schema, mounts_json_schema};
 pub use swap::Swap;
 pub use table::RouteTable;
 pub use variables::MAX_SECRETS;

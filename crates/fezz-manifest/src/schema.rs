@@ -1,6 +1,5 @@
-//! The JSON Schemas of `fezz.json`, derived from the manifest's types, and of `aliases.json`, written by hand since all
-//! of its keys are free names. They are committed as `docs/fezz.schema.json` and `docs/aliases.schema.json`; tests
-//! compare them.
+//! The JSON Schemas of `fezz.json`, derived from the manifest's types, and of `aliases.json` and `mounts.json`, written by
+//! hand since all of their keys are free names. They are committed in `docs/`; tests compare them.
 
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 use crate::aliases::{self, MAX_WEIGHT};
 use crate::check::ID_PATTERN;
 use crate::manifest::Manifest;
+use crate::mounts;
 use crate::version;
 
 /// The JSON Schema (draft 2020-12) of `fezz.json`, as text that ends with a line break.
@@ -55,6 +55,30 @@ pub fn aliases_json_schema() -> String {
         "properties": { "$schema": schema_key() },
         "patternProperties": { ID_PATTERN: named },
         "additionalProperties": false
+    });
+    format!("{schema:#}\n")
+}
+
+/// The JSON Schema (draft 2020-12) of `mounts.json`, as text that ends with a line break.
+///
+/// It accepts every file that [`Mounts::parse`](crate::Mounts::parse) accepts. Whether a host name and a prefix are valid
+/// in detail, and whether two keys are the same place, is left to the parser.
+pub fn mounts_json_schema() -> String {
+    let function = json!({
+        "description": "The function that is served there: an id, or an id with a version, a part of one, or an alias.",
+        "type": "string",
+        "pattern": mounts::FUNCTION_PATTERN,
+        "examples": ["todos", "todos@1", "todos@1.4.0", "todos@live"]
+    });
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "mounts.json",
+        "description": "Functions on host names and path prefixes of their own.",
+        "type": "object",
+        "properties": { "$schema": schema_key() },
+        "patternProperties": { mounts::PLACE_PATTERN: function },
+        "additionalProperties": false,
+        "examples": [{ "todos.example.com": "todos@live", "*.example.com/v1": "api@1", "/shop": "shop" }]
     });
     format!("{schema:#}\n")
 }

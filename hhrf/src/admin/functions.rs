@@ -10,13 +10,16 @@ use serde::Serialize;
 use crate::catalog::{Deployment, Registry};
 use crate::load::Cache;
 
-/// All functions, and the aliases that are in force.
+/// All functions, and the aliases and mounts that are in force.
 #[derive(Debug, Serialize)]
 pub(super) struct List {
     functions: Vec<Function>,
     aliases: Vec<Alias>,
     /// Why `aliases.json` as it is now is not in force.
     aliases_error: Option<String>,
+    mounts: Vec<Mount>,
+    /// Why `mounts.json` as it is now is not in force.
+    mounts_error: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -122,15 +125,24 @@ struct Share {
     weight: u32,
 }
 
+#[derive(Debug, Serialize)]
+struct Mount {
+    place: String,
+    function: String,
+    /// The functions that get its calls now; none where they were undeployed.
+    leads_to: Vec<String>,
+}
+
 /// Gathers them.
 pub(super) fn list(registry: &Registry, cache: &Cache) -> List {
     let functions = registry.deployments();
-    let (aliases, aliases_error) = registry.aliases();
+    let (aliases, mounts) = (registry.aliases(), registry.mounts());
     let share =
         |share: &fezz_manifest::Share| Share { version: share.version.to_string(), weight: share.weight };
     List {
         functions: functions.iter().map(|(name, deployment)| function(name, deployment, cache)).collect(),
         aliases: aliases
+            .content
             .iter()
             .map(|(id, alias, shares)| Alias {
                 id: id.to_owned(),
@@ -138,7 +150,17 @@ pub(super) fn list(registry: &Registry, cache: &Cache) -> List {
                 shares: shares.iter().map(share).collect(),
             })
             .collect(),
-        aliases_error,
+        aliases_error: aliases.error,
+        mounts: mounts.content.iter().map(|mount| self::mount(mount, registry)).collect(),
+        mounts_error: mounts.error,
+    }
+}
+
+fn mount(mount: &fezz_manifest::Mount, registry: &Registry) -> Mount {
+    Mount {
+        place: mount.place.to_string(),
+        function: mount.function.clone(),
+        leads_to: registry.behind(&mount.function),
     }
 }
 

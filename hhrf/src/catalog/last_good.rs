@@ -1,4 +1,4 @@
-//! The last good aliases, secrets and settings, in `<state>/last-good/`: what a process goes by that starts where the
+//! The last good aliases, mounts, secrets and settings, in `<state>/last-good/`: what a process goes by that starts where the
 //! present ones are bad.
 //!
 //! A function's secrets are here and not in its history, because a rollback brings back what was deployed, and never a
@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use super::{durable, ownership};
 
-const ALIASES: &str = "aliases.json";
 const SETTINGS: &str = "settings.toml";
 
 /// The folder of these files.
@@ -40,14 +39,14 @@ impl LastGood {
         keep(&file, &serde_json::to_vec(secrets)?)
     }
 
-    /// The text of the aliases that were in force last.
-    pub(super) fn aliases(&self) -> io::Result<Option<Vec<u8>>> {
-        durable::read(&self.folder.join(ALIASES))
+    /// The text of a file beside the functions' folders, such as `aliases.json`, that was in force last.
+    pub(super) fn file(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        durable::read(&self.folder.join(name))
     }
 
-    /// Keeps the text of the aliases that are in force; none where there are no aliases.
-    pub(super) fn keep_aliases(&self, text: Option<&[u8]>) -> io::Result<()> {
-        let file = self.folder.join(ALIASES);
+    /// Keeps the text of such a file that is in force; none where there is no such file.
+    pub(super) fn keep_file(&self, name: &str, text: Option<&[u8]>) -> io::Result<()> {
+        let file = self.folder.join(name);
         text.map_or_else(|| durable::remove(&file), |text| keep(&file, text))
     }
 

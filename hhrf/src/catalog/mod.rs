@@ -4,13 +4,14 @@
 //! [`Catalog`].
 
 mod activate;
-mod aliases;
 mod backoff;
 mod deploy;
 mod durable;
+mod folder_file;
 mod history;
 mod keyed_mutex;
 mod last_good;
+mod mounts;
 mod ownership;
 mod registry;
 mod snapshot;

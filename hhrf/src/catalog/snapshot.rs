@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use fezz_manifest::{Aliases, Share, Version};
+use fezz_manifest::{Aliases, Mounts, Share, Version};
 use foldhash::fast::RandomState;
 
+use super::mounts::{Mounted, MountedFunctions};
 use super::traffic_split::TrafficSplit;
 use crate::function::Function;
 
@@ -15,6 +16,7 @@ use crate::function::Function;
 pub(crate) struct Catalog {
     by_name: ByName,
     functions: Vec<Arc<Function>>,
+    mounts: MountedFunctions,
 }
 
 /// Names come from the operator, who does not attack the hash: a fast one will do.
@@ -27,7 +29,7 @@ enum Entry {
 }
 
 impl Catalog {
-    pub(crate) fn new(functions: Vec<Arc<Function>>, aliases: &Aliases) -> Self {
+    pub(crate) fn new(functions: Vec<Arc<Function>>, aliases: &Aliases, mounts: &Mounts) -> Self {
         let mut by_name = ByName::default();
         let mut versions: BTreeMap<&str, Vec<&Arc<Function>>> = BTreeMap::new();
         for function in &functions {
@@ -44,7 +46,7 @@ impl Catalog {
                 by_name.insert(format!("{id}@{alias}"), Entry::Split(split));
             }
         }
-        Self { by_name, functions }
+        Self { by_name, functions, mounts: MountedFunctions::new(mounts) }
     }
 
     /// The function that a request names. `sticky` is asked for an alias only: what it gives decides which version
@@ -57,6 +59,30 @@ impl Catalog {
         match self.by_name.get(name)? {
             Entry::One(function) => Some(function),
             Entry::Split(split) => split.pick(sticky()),
+        }
+    }
+
+    /// Whether any function has a place of its own.
+    pub(crate) const fn has_mounts(&self) -> bool {
+        !self.mounts.is_empty()
+    }
+
+    /// The function that is mounted where this `Host` header and path lead.
+    pub(crate) fn mounted(&self, host: Option<&[u8]>, path: &str) -> Option<Mounted<'_>> {
+        self.mounts.find(host, path)
+    }
+
+    /// All names that requests may use.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
+    }
+
+    /// All functions that a name may lead to.
+    pub(super) fn behind(&self, name: &str) -> Vec<&Arc<Function>> {
+        match self.by_name.get(name) {
+            None => Vec::new(),
+            Some(Entry::One(function)) => vec![function],
+            Some(Entry::Split(split)) => split.functions().collect(),
         }
     }
 

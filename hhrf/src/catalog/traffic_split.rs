@@ -27,6 +27,16 @@ impl TrafficSplit {
         (total > 0).then_some(Self { shares, total, next: AtomicU64::new(0) })
     }
 
+    /// Those that get calls.
+    pub(super) fn functions(&self) -> impl Iterator<Item = &Arc<Function>> {
+        let before = std::iter::once(0).chain(self.shares.iter().map(|(end, _)| *end));
+        self.shares
+            .iter()
+            .zip(before)
+            .filter(|((end, _), before)| end > before)
+            .map(|((_, function), _)| function)
+    }
+
     /// The next call's version; the same one for the same sticky value.
     pub(super) fn pick(&self, sticky: Option<&[u8]>) -> Option<&Arc<Function>> {
         let point = sticky.map_or_else(|| self.next_point(), point_of);

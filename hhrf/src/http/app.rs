@@ -64,7 +64,7 @@ pub(crate) fn app(options: &Options, functions: Functions) -> App {
         .route_service("/rpc/{function}", stack.clone())
         .route_service("/rpc/{function}/", stack.clone())
         .route_service("/rpc/{function}/{*path}", stack.clone())
-        .fallback_service(stack); // no function's path, or a request that the guard has refused
+        .fallback_service(stack); // a function's mount, nothing, or a request that the guard has refused
     App { router, ids: Arc::default() }
 }
 

@@ -15,6 +15,8 @@ mod async_calls;
 mod http;
 #[path = "limits.rs"]
 mod limits;
+#[path = "mounts.rs"]
+mod mounts;
 #[path = "replies.rs"]
 mod replies;
 #[path = "requests.rs"]

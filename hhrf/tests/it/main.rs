@@ -21,6 +21,8 @@ mod leaks;
 mod lifecycle;
 mod limits;
 mod loading;
+mod mount_file;
+mod mounts;
 mod policy;
 mod postgres;
 mod probes;

@@ -3,3 +3,4 @@
 pub(crate) mod aliases;
 pub(crate) mod env_file;
 pub(crate) mod manifest;
+pub(crate) mod mounts;

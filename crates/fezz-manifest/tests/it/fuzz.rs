@@ -5,7 +5,7 @@ use http::Method;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::checks::{aliases, env_file, manifest};
+use crate::checks::{aliases, env_file, manifest, mounts};
 use crate::full;
 
 /// The replacement of invalid UTF-8 in a lossy decoder.
@@ -53,6 +53,19 @@ proptest! {
     fn edited_aliases_parse_or_have_problems(edit in edits()) {
         let text = r#"{"$schema":"x","todos":{"live":{"1.2.0":90,"1.3.0":10},"b":{"latest":1}},"a":{}}"#;
         aliases::check(&edited(text, edit));
+    }
+
+    #[test]
+    fn any_bytes_are_mounts_or_have_problems(bytes in vec(any::<u8>(), 0..256)) {
+        mounts::check(&bytes);
+    }
+
+    #[test]
+    fn edited_mounts_parse_or_have_problems(edit in edits(), second in edits()) {
+        let text = r#"{"$schema":"x","a.example":"a@live","*.b.example/v1":"b","[::1]":"c@1","/s/t":"d@1.2.3"}"#;
+        let once = edited(text, edit);
+        mounts::check(&once);
+        mounts::check(&edited(&String::from_utf8_lossy(&once), second));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod env_file;
 mod files;
 mod fuzz;
 mod isolation;
+mod mounts;
 mod schema;
 mod table;
 mod values;

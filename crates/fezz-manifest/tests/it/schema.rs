@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use fezz_manifest::{Aliases, MAX_SECRETS, MAX_WEIGHT, aliases_json_schema, json_schema};
+use fezz_manifest::{
+    Aliases, MAX_SECRETS, MAX_WEIGHT, Mounts, aliases_json_schema, json_schema, mounts_json_schema,
+};
 use proptest::prelude::*;
 use proptest::string::string_regex;
 use serde_json::{Value, json};
@@ -17,6 +19,19 @@ fn the_committed_schema_is_current() {
 #[test]
 fn the_committed_schema_of_aliases_is_current() {
     check_committed("aliases.schema.json", &aliases_json_schema());
+}
+
+#[test]
+fn the_committed_schema_of_mounts_is_current() {
+    check_committed("mounts.schema.json", &mounts_json_schema());
+}
+
+/// The schema of the value of a place in `mounts.json`, and the pattern of the place.
+fn mounted_schema() -> (String, Value) {
+    let schema: Value = serde_json::from_str(&mounts_json_schema()).expect("the schema is JSON");
+    let patterns = schema["patternProperties"].as_object().expect("patterns");
+    let (pattern, function) = patterns.iter().next().expect("one pattern");
+    (pattern.clone(), function.clone())
 }
 
 #[track_caller]
@@ -180,6 +195,28 @@ proptest! {
         if alias != "latest" {
             let text = json!({ id: { alias: { "1.0.0": weight } } }).to_string();
             Aliases::parse(text.as_bytes())?;
+        }
+    }
+
+    #[test]
+    fn mounted_functions_of_the_schema_parse(
+        function in matching(mounted_schema().1["pattern"].as_str().expect("a pattern")),
+    ) {
+        // As for versions.
+        let digits = function.split(|c: char| !c.is_ascii_digit()).map(str::len).max();
+        if function.len() <= 128 && digits < Some(19) {
+            Mounts::parse(json!({ "/x": function }).to_string().as_bytes())?;
+        }
+    }
+
+    #[test]
+    fn places_of_the_schema_parse_where_they_are_plain(place in matching(&mounted_schema().0)) {
+        let is_plain = |c: char| c.is_ascii_lowercase() || "./".contains(c);
+        let parsed = Mounts::parse(json!({ place.clone(): "f" }).to_string().as_bytes());
+        if place.chars().all(is_plain) && !place.contains("..") && !place.contains("./") && !place.contains("//")
+            && !place.starts_with('.') && !place.is_empty() && !place.contains("/.")
+        {
+            parsed?;
         }
     }
 

@@ -1,7 +1,6 @@
 //! How long something has been gone from the functions folder: `rm -r` followed by `cp -r` replaces a folder, and ends
 //! nothing.
 
-use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,8 +8,8 @@ use tokio::time::Instant;
 
 use super::Registry;
 use super::state::State;
-use crate::catalog::aliases;
 use crate::catalog::deploy::FolderStamp;
+use crate::catalog::folder_file::Text;
 
 /// A folder that is gone is undeployed after this many settle times.
 const GRACE_SETTLES: u32 = 5;
@@ -44,14 +43,16 @@ impl Absence {
 }
 
 impl Registry {
-    /// What was read of the aliases; none where the file is missing, and may be only being replaced.
+    /// What was read of a file beside the folders; none where the file is missing, and may be only being replaced.
     pub(super) fn missing_for_good(
         &self,
         state: &mut State,
-        text: io::Result<Option<Vec<u8>>>,
-    ) -> Option<io::Result<Option<Vec<u8>>>> {
-        if !matches!(text, Ok(None)) || state.aliases.in_force().iter().next().is_none() {
-            state.aliases_absence = None;
+        file: &'static str,
+        had_none: bool,
+        text: Text,
+    ) -> Option<Text> {
+        if !matches!(text, Ok(None)) || had_none {
+            state.file_absences.remove(file);
             return Some(text);
         }
         let stamp = match self.deployer.stamp() {
@@ -60,19 +61,19 @@ impl Registry {
         };
         let now = Instant::now();
         let is_first = !self.begun.load(Ordering::Acquire);
-        let is_final = match &mut state.aliases_absence {
+        let is_final = match state.file_absences.get_mut(file) {
             Some(absence) => absence.is_final(now, stamp, self.settle),
             None if is_first && is_old_news(&stamp, self.settle) => true,
-            none => {
-                *none = Some(Absence::begin(now, stamp));
+            None => {
+                state.file_absences.insert(file, Absence::begin(now, stamp));
                 false
             }
         };
         if is_final {
-            state.aliases_absence = None;
+            state.file_absences.remove(file);
             return Some(text);
         }
-        state.due.insert(aliases::FILE.to_owned(), now + self.settle);
+        state.due.insert(file.to_owned(), now + self.settle);
         None
     }
 }

@@ -41,7 +41,7 @@ impl Registry {
         // What is being deployed is about to be recorded; the next scan collects.
         let Ok(_alone) = self.deploying.try_write() else { return };
         self.has_garbage.store(false, Ordering::Release);
-        let aliases = self.aliases().0;
+        let aliases = self.aliases().content;
         let aliased = |name: &str| {
             aliases
                 .iter()

@@ -5,6 +5,7 @@ mod bring_up;
 mod collecting;
 mod deployment;
 mod examine;
+mod files;
 mod restore;
 mod state;
 
@@ -15,13 +16,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use fezz_manifest::Aliases;
+use fezz_manifest::{Aliases, Mounts};
 use futures_util::{StreamExt, stream};
 use tokio::sync::{RwLock, Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 
-use super::aliases::{self, AliasFile};
 use super::deploy::Deployer;
+use super::folder_file::{Content, FolderFile};
 use super::history::{Collector, History};
 use super::keyed_mutex::{KeyGuard, KeyedMutex};
 use super::last_good::LastGood;
@@ -30,14 +31,13 @@ use super::{Activate, Catalog, OpenError, Options, ownership};
 use crate::function::{Function, FunctionKey, Quarantined};
 pub(crate) use deployment::Deployment;
 use examine::{Change, Look};
+use files::Texts;
 use state::State;
 
 /// Folders that are scanned at once: more than there are cores, since probes mostly wait.
 const CONCURRENT_SCANS: usize = 8;
 /// How long changes are gathered before they are published in one new catalog.
 const PUBLISH_DELAY: Duration = Duration::from_millis(25);
-/// When `aliases.json` is read again after it could not be.
-const ALIASES_RETRY: Duration = Duration::from_secs(1);
 
 /// All folders.
 #[derive(Debug)]
@@ -88,10 +88,8 @@ impl Registry {
         let history = History::of(&options.state_dir, store.clone());
         let collector = Collector::new(history.clone(), store.clone());
         let last_good = LastGood::of(&options.state_dir);
-        let aliases = AliasFile::after(last_good.aliases().unwrap_or_else(|error| {
-            tracing::error!("the last good aliases cannot be read: {error}");
-            None
-        }));
+        let aliases = FolderFile::after(last_good.file(Aliases::FILE));
+        let mounts = FolderFile::after(last_good.file(Mounts::FILE));
         Ok(Self {
             deployer: Deployer::new(options, store, quarantined, dropped)?,
             loader,
@@ -104,7 +102,7 @@ impl Registry {
             settle: options.timing.settle,
             begun: AtomicBool::new(false),
             catalog,
-            state: Mutex::new(State { aliases, ..State::default() }),
+            state: Mutex::new(State { aliases, mounts, ..State::default() }),
             folder_locks: Arc::default(),
             concurrent_scans: Semaphore::new(CONCURRENT_SCANS),
         })
@@ -178,13 +176,7 @@ impl Registry {
         self.lock().deployments.iter().map(|(name, deployment)| (name.clone(), deployment.clone())).collect()
     }
 
-    /// The aliases that are in force, and why `aliases.json` as it is now is not, if it is not.
-    pub(crate) fn aliases(&self) -> (Aliases, Option<String>) {
-        let state = self.lock();
-        (state.aliases.in_force().clone(), state.aliases.last_error().map(str::to_owned))
-    }
-
-    /// Scans every folder, and the aliases. Where the functions folder cannot be read, everything serves on.
+    /// Scans every folder, and the files beside them. Where the functions folder cannot be read, everything serves on.
     ///
     /// # Errors
     /// Where it cannot be read, and nothing is known that was ever deployed from it.
@@ -226,7 +218,7 @@ impl Registry {
         self.scan(names, Look::Rescan).await;
     }
 
-    /// Scans these folders and the aliases, and publishes what has changed. A slow folder holds up no other: what was
+    /// Scans these folders and the files beside them, and publishes what has changed. A slow folder holds up no other: what was
     /// found within [`PUBLISH_DELAY`] is published without waiting for the rest.
     async fn scan(self: &Arc<Self>, names: Vec<String>, look: Look) {
         let looks = stream::iter(names)
@@ -255,37 +247,25 @@ impl Registry {
         }
         let this = Arc::clone(self);
         let finish = move || {
-            let aliases = AliasFile::read(this.deployer.folder());
-            this.take_over(&mut found, Some(aliases));
+            let texts = Texts::read(this.deployer.folder());
+            this.take_over(&mut found, Some(texts));
         };
         // Fails only where the host is ending.
         let _ = tokio::task::spawn_blocking(finish).await;
     }
 
-    /// Applies changes and publishes them under one lock: the admin listener never shows what is not served yet. Aliases
+    /// Applies changes and publishes them under one lock: the admin listener never shows what is not served yet. The files
     /// are checked after they were read, which is when all folders have been scanned.
-    fn take_over(&self, found: &mut Vec<(Change, KeyGuard)>, aliases: Option<io::Result<Option<Vec<u8>>>>) {
+    fn take_over(&self, found: &mut Vec<(Change, KeyGuard)>, texts: Option<Texts>) {
         let mut state = self.lock();
         let mut changed = false;
         for (change, _guard) in found.drain(..) {
             changed |= state.apply(change);
         }
-        let mut new_aliases = false;
-        if let Some(text) = aliases {
-            if text.is_err() {
-                state.due.insert(aliases::FILE.to_owned(), Instant::now() + ALIASES_RETRY);
-            }
-            if let Some(text) = self.missing_for_good(&mut state, text) {
-                state.aliases.take(text);
-            }
-            // Also when only functions came: a split may have been waiting for one of them.
-            new_aliases = state.check_aliases();
+        if let Some(texts) = texts {
+            changed |= self.take_texts(&mut state, texts);
         }
-        // Before they are in force: a crash right after must find them.
-        if new_aliases && let Err(error) = self.last_good.keep_aliases(state.aliases.text()) {
-            tracing::warn!("the aliases cannot be kept for later starts: {error}");
-        }
-        if changed || new_aliases || !self.begun.load(Ordering::Acquire) {
+        if changed || !self.begun.load(Ordering::Acquire) {
             self.publish(&state);
         }
     }
@@ -294,7 +274,7 @@ impl Registry {
     fn publish(&self, state: &State) {
         let functions =
             state.deployments.values().filter_map(|deployment| deployment.function.clone()).collect();
-        let catalog = Arc::new(Catalog::new(functions, state.aliases.in_force()));
+        let catalog = Arc::new(Catalog::new(functions, state.aliases.in_force(), state.mounts.in_force()));
         self.catalog.store(catalog);
     }
 

@@ -1,21 +1,25 @@
-//! What is known of all folders and of the aliases, and how changes are taken over.
+//! What is known of all folders and of the files beside them, and how changes are taken over.
 
 use std::collections::{BTreeMap, HashMap};
 
+use fezz_manifest::{Aliases, Mounts};
 use tokio::time::Instant;
 
 use super::absence::Absence;
 use super::deployment::Deployment;
 use super::examine::Change;
-use crate::catalog::aliases::AliasFile;
+use crate::catalog::Catalog;
+use crate::catalog::folder_file::FolderFile;
 
 /// Of all folders.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) deployments: BTreeMap<String, Deployment>,
-    pub(super) aliases: AliasFile,
-    pub(super) aliases_absence: Option<Absence>,
-    /// Folders, and the aliases, that are to be looked at again, and when.
+    pub(super) aliases: FolderFile<Aliases>,
+    pub(super) mounts: FolderFile<Mounts>,
+    /// Of those files that were in force and are missing.
+    pub(super) file_absences: HashMap<&'static str, Absence>,
+    /// Folders, and files beside them, that are to be looked at again, and when.
     pub(super) due: HashMap<String, Instant>,
 }
 
@@ -57,9 +61,21 @@ impl State {
 
     pub(super) fn check_aliases(&mut self) -> bool {
         let Self { deployments, aliases, .. } = self;
-        aliases.check(|id, version| {
-            let deployment = deployments.get(&format!("{id}@{version}"));
-            deployment.is_some_and(|deployment| deployment.function.is_some())
+        aliases.check(|aliases| {
+            aliases.check(|id, version| {
+                let deployment = deployments.get(&format!("{id}@{version}"));
+                deployment.is_some_and(|deployment| deployment.function.is_some())
+            })
+        })
+    }
+
+    /// After the aliases, which mounts may name.
+    pub(super) fn check_mounts(&mut self) -> bool {
+        let Self { deployments, aliases, mounts, .. } = self;
+        mounts.check(|mounts| {
+            let functions = deployments.values().filter_map(|deployment| deployment.function.clone());
+            let catalog = Catalog::new(functions.collect(), aliases.in_force(), &Mounts::default());
+            mounts.check(|| catalog.names().collect(), |name| !catalog.behind(name).is_empty())
         })
     }
 }

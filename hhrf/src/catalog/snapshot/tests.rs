@@ -48,7 +48,7 @@ fn function(name: &str) -> Arc<Function> {
 
 fn catalog(names: &[&str], aliases: &str) -> Catalog {
     let aliases = Aliases::parse(aliases.as_bytes()).unwrap();
-    Catalog::new(names.iter().map(|name| function(name)).collect(), &aliases)
+    Catalog::new(names.iter().map(|name| function(name)).collect(), &aliases, &Mounts::default())
 }
 
 #[track_caller]

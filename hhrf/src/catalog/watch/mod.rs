@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::aliases;
+use super::folder_file;
 use super::registry::Registry;
 use pending::{Concerned, Pending};
 use watches::Watches;
@@ -190,7 +190,7 @@ impl Watcher {
     fn follow_all(&mut self) {
         let names = self.registry.deployments().into_iter().map(|(name, _)| name);
         let names = names.chain(self.registry.names().unwrap_or_default());
-        let all = names.chain([aliases::FILE.to_owned()]).map(Concerned::Name);
+        let all = names.chain(folder_file::FILES.map(str::to_owned)).map(Concerned::Name);
         for what in all.chain([Concerned::All]) {
             self.follow(&what);
         }

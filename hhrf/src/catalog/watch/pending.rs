@@ -11,7 +11,7 @@ const MAX_SETTLES: u32 = 20;
 /// What an event concerns.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Concerned {
-    /// A function's folder, or `aliases.json`.
+    /// A function's folder, or a file beside them, such as `aliases.json`.
     Name(String),
     /// All functions: the secrets file, or a link that they may be reached by.
     All,

@@ -13,7 +13,7 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
 use super::pending::Concerned;
-use crate::catalog::aliases;
+use crate::catalog::folder_file;
 
 /// Where events come from, and where they are sent.
 pub(super) struct Watches {
@@ -120,7 +120,7 @@ impl Watches {
     fn folders_of(&self, name: &str) -> BTreeSet<PathBuf> {
         let path = self.folder.join(name);
         let mut folders = BTreeSet::new();
-        if name == aliases::FILE {
+        if folder_file::FILES.contains(&name) {
             folders.extend(link_target(&path));
             return folders;
         }

@@ -17,7 +17,9 @@ use axum::body::Body;
 use fezz_manifest::{Found, Match};
 use fezz_runtime::ffi::Reply;
 use futures_util::future::{Either, Ready, ready};
+use http::header::HOST;
 use http::request::Parts;
+use http::{HeaderName, HeaderValue};
 use tower::{Layer, Service};
 
 use super::error::Error;
@@ -29,11 +31,16 @@ use crate::function::Function;
 use outcome::WithRouteFuture;
 use path::FunctionPath;
 
+/// The part of the path before the function's own.
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+
 /// Why a request reaches no function.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RouteError {
     #[error("nothing is served at this path; functions are at /rpc/<id>@<version>/…")]
     Nothing,
+    #[error("nothing is served at this address")]
+    NotMounted,
     #[error("{0}")]
     BadPath(#[from] path::PathError),
     #[error("there is no function `{0}`")]
@@ -109,16 +116,18 @@ where
 /// What ends here, with an answer or an error.
 type Ended = Box<Result<WithRoute<Answer>, WithRoute<Error>>>;
 
-fn route(catalog: &Catalog, sticky: &Sticky, received: Received) -> Result<Routed, Ended> {
+fn route(catalog: &Catalog, sticky: &Sticky, mut received: Received) -> Result<Routed, Ended> {
     let nowhere = |error: RouteError| Box::new(Err(WithRoute::from(Error::Route(error))));
-    let parts = &received.head.parts;
-    let FunctionPath { function: name, path_start } = FunctionPath::parse(parts.uri.path())
-        .map_err(|error| nowhere(error.into()))?
-        .ok_or_else(|| nowhere(RouteError::Nothing))?;
-    let function = catalog
-        .find(&name, || sticky.value(&parts.headers))
-        .ok_or_else(|| nowhere(RouteError::UnknownFunction(name.into_owned())))?;
-    let function = Arc::clone(function);
+    let parts = &mut received.head.parts;
+    let path = FunctionPath::parse(parts.uri.path()).map_err(|error| nowhere(error.into()))?;
+    let (function, path_start) = match path {
+        Some(FunctionPath { function: name, path_start }) => {
+            let function = catalog.find(&name, || sticky.value(&parts.headers)).map(Arc::clone);
+            let unknown = || nowhere(RouteError::UnknownFunction(name.into_owned()));
+            (function.ok_or_else(unknown)?, path_start)
+        }
+        None => mounted(catalog, sticky, parts).map_err(nowhere)?,
+    };
     match match_route(&function, parts, path_start) {
         Ok((route, params)) => {
             let Received { head, body, .. } = received;
@@ -132,6 +141,29 @@ fn route(catalog: &Catalog, sticky: &Sticky, received: Received) -> Result<Route
             }))
         }
     }
+}
+
+/// The function whose mount covers a request, and where its own path begins. The function is told the prefix; what the
+/// client says of one is not true here.
+fn mounted(
+    catalog: &Catalog,
+    sticky: &Sticky,
+    head: &mut Parts,
+) -> Result<(Arc<Function>, usize), RouteError> {
+    if !catalog.has_mounts() {
+        return Err(RouteError::Nothing);
+    }
+    let host = head.headers.get(HOST).map(HeaderValue::as_bytes);
+    let mount = catalog.mounted(host, head.uri.path()).ok_or(RouteError::NotMounted)?;
+    // What it names may have been undeployed since the mounts came into force.
+    let function =
+        catalog.find(mount.function, || sticky.value(&head.headers)).ok_or(RouteError::NotMounted)?;
+    let function = Arc::clone(function);
+    match mount.prefix {
+        Some(prefix) => _ = head.headers.insert(FORWARDED_PREFIX, prefix.clone()),
+        None => _ = head.headers.remove(FORWARDED_PREFIX),
+    }
+    Ok((function, mount.path_start))
 }
 
 type Matched = (usize, Vec<(String, String)>);
