@@ -10,10 +10,10 @@ use crate::parse::Keys;
 /// The author's function, unchanged, and its exports.
 pub(crate) fn exports(keys: &Keys, function: &ItemFn) -> TokenStream {
     let name = &function.sig.ident;
-    // Without arguments it may return a router, and so be async: `fezz_flags` says which, by its type.
+    // Without arguments it may return a router, and so be async: `fezz_flags` says which, by the function's type.
     let may_be_router = function.sig.inputs.is_empty();
     let fetch_async = (may_be_router || function.sig.asyncness.is_some()).then(fetch_async);
-    let flags = (may_be_router || keys.stream).then(|| flags(keys.stream));
+    let flags = flags(keys.stream);
     let shutdown = keys.shutdown.as_ref().map(shutdown);
     let init = init(keys);
     // The span of the function's name, so that type errors point there.

@@ -39,6 +39,10 @@ fn a_plain_function_gets_its_exports() {
                     ::fezz_sdk::entry::abi_version()
                 }
                 #[unsafe(no_mangle)]
+                extern "C" fn fezz_flags() -> u32 {
+                    ENTRIES.flags(false)
+                }
+                #[unsafe(no_mangle)]
                 unsafe extern "C" fn fezz_init(host: *const ::fezz_sdk::abi::FezzHost) -> i32 {
                     let options = ::fezz_sdk::entry::Options {
                         threads: 1,

@@ -21,8 +21,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
 use fezz_abi::{
-    FLAG_BLOCKING, FLAG_BODY_STREAM, FetchAsyncFn, FetchFn, FezzHost, FezzLogRecord, FezzPair, FezzPairs,
-    FezzRequest, FezzResponse, FezzSlice, FezzTask,
+    FLAG_BLOCKING, FLAG_BODY_STREAM, FLAG_UPGRADE, FetchAsyncFn, FetchFn, FezzHost, FezzLogRecord, FezzPair,
+    FezzPairs, FezzRequest, FezzResponse, FezzSlice, FezzTask,
 };
 
 use crate::handler::Function;
@@ -63,7 +63,9 @@ pub struct Entries {
 /// The entry points of a function. Its types are checked here alone, so that a mistake is one compiler error.
 #[must_use]
 pub const fn entries<F: Function<M> + Copy, M>(_: &F) -> Entries {
-    let flags = if F::BLOCKING { FLAG_BLOCKING } else { 0 };
+    let blocking = if F::BLOCKING { FLAG_BLOCKING } else { 0 };
+    // Without a runtime, nothing could serve an upgraded connection.
+    let flags = if cfg!(feature = "tokio") { blocking | FLAG_UPGRADE } else { blocking };
     Entries { fetch: fetch::<F, M>, fetch_async: fetch_async::<F, M>, prepare: prepare::<F, M>, flags }
 }
 

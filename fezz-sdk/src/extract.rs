@@ -29,6 +29,7 @@ use crate::{FezzError, FezzHttpRequest};
 /// | [`BodyStream`](crate::BodyStream) | the body, chunk by chunk | |
 /// | [`HeaderMap`], [`Method`] | the headers, the method | |
 /// | [`Context`] | everything besides HTTP | |
+/// | `Upgrade` | the upgrade of the connection that the client asks for | 400 |
 /// | `Result<T, FezzError>` | an argument, or its rejection | |
 ///
 /// A rejection is answered with a problem document that names the field, and the function is not called.

@@ -78,6 +78,12 @@
 //!
 //! [`Body`] and [`Sse`] stream a response; [`BodyStream`] streams a request's body.
 //!
+//! # Upgrades
+//!
+//! On a route with `"upgrade": true` in `fezz.json` a connection can become a WebSocket, or speak another protocol. A router
+//! uses the extractors of its framework, such as axum's `WebSocketUpgrade`; other functions take an [`Upgrade`] (feature
+//! `tokio`).
+//!
 //! # State
 //!
 //! Keep what is expensive to make in a [`OnceLock`](std::sync::OnceLock) static. It lives across calls and evictions:
@@ -106,8 +112,8 @@
 //! | feature | default | gives |
 //! | --- | --- | --- |
 //! | `log`, `tracing` | yes | records and events of these crates in the host's log |
-//! | `tokio` | no | the library's own runtime |
-//! | `axum` | no | `tokio`, and axum's bodies in responses |
+//! | `tokio` | no | the library's own runtime, and [`Upgrade`] |
+//! | `axum` | no | `tokio`, axum's bodies in responses, and upgrades in routers |
 //! | `testing` | no | `fezz_sdk::testing` |
 
 mod body;
@@ -127,6 +133,8 @@ mod service;
 mod sse;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "tokio")]
+mod upgrade;
 
 pub use body::{Body, BoxError};
 pub use body_stream::{BodyStream, BodyStreamError};
@@ -145,3 +153,5 @@ pub use response::FezzHttpResponse;
 #[cfg(feature = "tokio")]
 pub use runtime::runtime;
 pub use sse::{Event, Sse};
+#[cfg(feature = "tokio")]
+pub use upgrade::{Upgrade, UpgradedConnection};

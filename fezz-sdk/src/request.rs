@@ -55,6 +55,12 @@ impl FezzHttpRequest {
         self.headers.into_inner().map_or_else(HeaderMap::new, |headers| *headers)
     }
 
+    /// The upgrade that the client asks for, if the function may make it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn upgrade(&self) -> Option<crate::Upgrade> {
+        crate::Upgrade::of(&self.raw)
+    }
+
     /// Whether the body is a stream, and [`body`](Self::body) is empty.
     pub(crate) const fn is_streamed(&self) -> bool {
         self.stream_taken.is_some()

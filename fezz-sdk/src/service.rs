@@ -56,6 +56,10 @@ macro_rules! makers {
                     Ok(service) => service,
                     Err(error) => return error.into_fezz_response(),
                 };
+                #[cfg(feature = "axum")]
+                if let Some(upgrade) = request.upgrade() {
+                    return Box::pin(serve_upgrade(service, request, upgrade)).await;
+                }
                 match serve(service, request).await {
                     Ok(response) => response.map(Body::new).into_fezz_response(),
                     Err(error) => FezzError::from_boxed(error).into_fezz_response(),
@@ -85,6 +89,31 @@ where
     let request = into_http(request)?;
     poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
     service.call(request).await.map_err(Into::into)
+}
+
+/// As [`serve`], of a request that may upgrade its connection.
+#[cfg(feature = "axum")]
+async fn serve_upgrade<S, B>(
+    service: S,
+    request: FezzHttpRequest,
+    upgrade: crate::Upgrade,
+) -> FezzHttpResponse
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>, Error: Into<BoxError>>,
+    B: HttpBody<Data: Into<bytes::Bytes>, Error: Into<BoxError>> + Send + 'static,
+{
+    let call = async {
+        let signal = Arc::<crate::upgrade::Signal>::default();
+        let context = Context::of(&request).with_signal(Arc::clone(&signal));
+        let mut request = into_http(request)?;
+        request.extensions_mut().insert(context);
+        upgrade.restore(request.headers_mut());
+        crate::upgrade::mint::call(service, request, upgrade, signal).await
+    };
+    match call.await {
+        Ok(response) => response.into_fezz_response(),
+        Err(error) => FezzError::from_boxed(error).into_fezz_response(),
+    }
 }
 
 /// The request as an [`http::Request`]: its path is without the function's prefix, and a [`Context`] is an extension.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fezz_guard::{ConnectionState, InFlight, Limits, Violation, decline_upgrade, guard};
+use fezz_guard::{ConnectionState, InFlight, Limits, UpgradeOffer, Violation, guard};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -46,7 +46,7 @@ pub(crate) async fn serve(listener: TcpListener) -> io::Result<()> {
 async fn serve_connection(stream: TcpStream, limits: Arc<Limits>) {
     let (socket, state) = guard(stream, limits, reset);
     let service = service_fn(move |mut request| {
-        decline_upgrade(&mut request);
+        drop(UpgradeOffer::take(&mut request, &state));
         let response = respond(request, &state);
         async { Ok::<_, Infallible>(response) }
     });

@@ -21,6 +21,7 @@ pub(super) enum Field {
     Host,
     ContentLength,
     TransferEncoding,
+    Upgrade,
     Other,
 }
 
@@ -29,6 +30,7 @@ impl Field {
         // The length rules most names out without comparing bytes.
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => Self::Host,
+            7 if name.eq_ignore_ascii_case(b"upgrade") => Self::Upgrade,
             14 if name.eq_ignore_ascii_case(b"content-length") => Self::ContentLength,
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => Self::TransferEncoding,
             _ => Self::Other,
@@ -42,6 +44,7 @@ pub(super) struct Fields {
     host: bool,
     length: Option<u64>,
     chunked: bool,
+    upgrade: bool,
 }
 
 impl Fields {
@@ -52,7 +55,16 @@ impl Fields {
             Field::Host => self.host(value.trim_ascii()),
             Field::ContentLength => self.content_length(value.trim_ascii()),
             Field::TransferEncoding => self.transfer_encoding(value.trim_ascii()),
+            Field::Upgrade => {
+                self.upgrade = true;
+                Ok(())
+            }
         }
+    }
+
+    /// Whether there is an `Upgrade` header.
+    pub(super) fn has_upgrade(self) -> bool {
+        self.upgrade
     }
 
     /// Checks the complete head and returns the framing of its body.

@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::io::REJECTED_REQUEST;
 use crate::scanner::{Scanner, Verdict};
+use crate::state::Offer;
 use crate::{Limits, Violation, guard};
 
 /// What the guard makes of all input of a connection.
@@ -90,6 +91,8 @@ pub fn read(input: &[u8], piece: usize, buffer: usize) -> Outcome {
                     read.truncate(read.len() - REJECTED_REQUEST.len());
                     break End::Rejected(violation);
                 }
+                // Nobody else decides here.
+                _ if state.offer() == Offer::Open => state.set_offer(Offer::Declined),
                 _ => panic!("pending without a rejection: {}", input.escape_ascii()),
             },
         }
@@ -177,7 +180,9 @@ pub(crate) fn message_ends(input: &[u8]) -> (Vec<usize>, bool) {
         if scan.pass > 0 && !scanner.in_body() && passed != b"\r\n" {
             ends.push(begin);
         }
-        if scan.verdict != Verdict::NeedMore {
+        if scan.verdict == Verdict::Offer {
+            scanner.declined();
+        } else if scan.verdict != Verdict::NeedMore {
             return (ends, false);
         }
     }

@@ -99,6 +99,11 @@ impl Head {
         self.http_11
     }
 
+    /// Whether the client asks to upgrade the connection, which only HTTP/1.1 can (RFC 9110 7.8).
+    pub(super) fn asks_for_upgrade(&self) -> bool {
+        self.http_11 && self.fields.has_upgrade()
+    }
+
     /// Whether the query of the target has quotation marks.
     pub(super) fn has_quotes(&self) -> bool {
         self.quotes

@@ -19,6 +19,7 @@ use super::http2_frames::Frames;
 use super::linger::Linger;
 use super::read_timeout::ReadTimeout;
 use super::scanner::{Scan, Scanner, Verdict};
+use super::state::Offer;
 use super::write_timeout::WriteTimeout;
 use super::{ConnectionState, Limits, Violation};
 
@@ -39,6 +40,11 @@ enum Phase {
     Scan,
     /// HTTP/2: input passes unchanged. Goes to `Ended`.
     Http2,
+    /// HTTP/1: the last head asks for an upgrade, and what follows is held until it is decided. Goes to `Scan`, `Opaque`
+    /// or `Gone`.
+    Offered,
+    /// Upgraded: input passes unchanged, and no timeout applies. Goes to `Ended`.
+    Opaque,
     /// A head was rejected: hyper reads the replacement request, then nothing. Final.
     Rejected,
     /// A chunked body is invalid: hyper reads an error, which fails the body. Final.
@@ -83,6 +89,8 @@ pub struct Guarded<Io> {
     /// The former, when the connection was last found idle.
     left_unsent: usize,
     half_close: Option<HalfClose>,
+    /// Whether the input has ended behind a head that asks for an upgrade.
+    ended: bool,
     /// Whether hyper has written something and not flushed it since, so that it may have more to write.
     unflushed: bool,
     last_write: Instant,
@@ -106,6 +114,7 @@ impl<Io> Guarded<Io> {
             has_failed: |_| false,
             left_unsent: usize::MAX,
             half_close: None,
+            ended: false,
             unflushed: false,
             last_write: Instant::now(),
             frames: Frames::default(),
@@ -157,6 +166,10 @@ impl<Io> Guarded<Io> {
                 self.ready = self.held.len();
                 self.phase = Phase::Http2;
                 self.read_timeout.wait_for_http2_request();
+            }
+            Verdict::Offer => {
+                self.state.set_offer(Offer::Open);
+                self.phase = Phase::Offered;
             }
             Verdict::Reject(violation) => self.reject(violation),
             Verdict::InvalidBody(error) => {
@@ -235,7 +248,9 @@ impl<Io> Guarded<Io> {
             Phase::InvalidBody(_) => true,
             // A response that was sent before the body was complete, such as 413.
             Phase::Scan => self.scanner.in_body(),
-            Phase::Http2 | Phase::HalfClosed | Phase::Gone | Phase::Ended => false,
+            // What was sent in the hope of an upgrade.
+            Phase::Offered => !self.held.is_empty(),
+            Phase::Opaque | Phase::Http2 | Phase::HalfClosed | Phase::Gone | Phase::Ended => false,
         }
     }
 }
@@ -319,6 +334,67 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guarded<Io> {
         }
     }
 
+    /// Waits for the decision on an upgrade. What the client sends meanwhile is held, as far as there is room.
+    fn poll_offered(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.state.poll_offer(cx) {
+            Offer::Accepted => {
+                self.ready = self.held.len();
+                self.phase = if self.ended && self.held.is_empty() { Phase::Ended } else { Phase::Opaque };
+                return Poll::Ready(Ok(()));
+            }
+            Offer::Declined => {
+                self.decline();
+                return Poll::Ready(Ok(()));
+            }
+            Offer::None | Offer::Open => {}
+        }
+        if self.ended {
+            return self.poll_half_closed(cx).map(Ok);
+        }
+        if self.held.len() >= HELD_READ {
+            return Poll::Pending;
+        }
+        self.held.reserve(HELD_READ);
+        let count = ready!(pin!(self.io.read_buf(&mut self.held)).poll(cx))?;
+        self.ended = count == 0;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Goes on as HTTP/1 with what the client has sent behind the head.
+    fn decline(&mut self) {
+        self.state.set_offer(Offer::None);
+        self.scanner.declined();
+        self.phase = Phase::Scan;
+        let scan = self.scanner.scan(&self.held);
+        self.scan_held(scan);
+        if std::mem::take(&mut self.ended) {
+            match self.phase {
+                Phase::Scan => self.input_ended(),
+                // The next head asks for one too.
+                Phase::Offered => self.ended = true,
+                _ => {}
+            }
+        }
+    }
+
+    /// Passes the input of an upgraded connection.
+    fn poll_opaque(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.ended {
+            self.phase = Phase::Ended;
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+
+    /// Whether what is written is HTTP no more, so that its timeouts do not apply.
+    fn is_upgraded(&self) -> bool {
+        match self.phase {
+            Phase::Opaque => true,
+            Phase::Offered | Phase::Ended => self.state.offer() == Offer::Accepted,
+            _ => false,
+        }
+    }
+
     /// Ends with the last response, or when the client turns out to be gone.
     fn poll_half_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.state.is_busy() && !self.unflushed {
@@ -386,6 +462,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<Io> {
             match this.phase {
                 Phase::Scan => ready!(this.poll_scanned(cx, buf))?,
                 Phase::Http2 => return this.poll_http2(cx, buf),
+                Phase::Offered => ready!(this.poll_offered(cx))?,
+                Phase::Opaque => return this.poll_opaque(cx, buf),
                 Phase::Rejected => return Poll::Pending,
                 Phase::HalfClosed => ready!(this.poll_half_closed(cx)),
                 Phase::Gone => {
@@ -406,6 +484,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<Io> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let write = Pin::new(&mut this.io).poll_write(cx, buf);
+        if this.is_upgraded() {
+            return write;
+        }
         let count = ready!(this.write_timeout.apply(write, cx, || (this.unsent)(&this.io)))?;
         this.wrote(std::iter::once(buf), count);
         Poll::Ready(Ok(count))
@@ -418,6 +499,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<Io> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let write = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        if this.is_upgraded() {
+            return write;
+        }
         let count = ready!(this.write_timeout.apply(write, cx, || (this.unsent)(&this.io)))?;
         this.wrote(bufs.iter().map(|buf| &**buf), count);
         Poll::Ready(Ok(count))

@@ -42,8 +42,8 @@
 //! - Set no `header_read_timeout`: hyper's timer cannot tell an idle connection from a slow head.
 //! - Keep hyper's own limits at least as wide as [`Limits`], or hyper responds by itself. Its defaults allow
 //!   100 headers and a head of about 400 KiB.
-//! - Serve `with_upgrades` and call [`decline_upgrade`] for each request. Never respond with 101: the guard
-//!   keeps parsing HTTP/1 after an upgrade.
+//! - Serve `with_upgrades`, pass each request to [`UpgradeOffer::take`], and decide what comes of it by the
+//!   status of the response. After a 101 the guard passes everything unchanged, without timeouts.
 //!
 //! # Example
 //!
@@ -52,7 +52,7 @@
 //! ```
 //! use std::{convert::Infallible, sync::Arc, time::Duration};
 //!
-//! use fezz_guard::{Limits, decline_upgrade, guard};
+//! use fezz_guard::{Limits, UpgradeOffer, guard};
 //! use http_body_util::Full;
 //! use hyper::{Request, Response, body::{Bytes, Incoming}, service::service_fn};
 //! use hyper_util::{rt::{TokioExecutor, TokioIo}, server::conn::auto};
@@ -71,7 +71,8 @@
 //! let (mut client, socket) = tokio::io::duplex(4096);
 //! let (socket, state) = guard(socket, limits, |_| ());
 //! let service = service_fn(move |mut request: Request<Incoming>| {
-//!     decline_upgrade(&mut request);
+//!     // Declines it; see `UpgradeOffer`.
+//!     drop(UpgradeOffer::take(&mut request, &state));
 //!     let in_flight = Arc::clone(&state).begin();
 //!     let (status, text) = match state.rejection(request.method()) {
 //!         Some(violation) => (400, violation.message()),
@@ -131,7 +132,7 @@ use std::sync::Arc;
 pub use io::Guarded;
 pub use limits::Limits;
 pub use state::{ConnectionState, InFlight};
-pub use upgrade::decline_upgrade;
+pub use upgrade::UpgradeOffer;
 pub use violation::Violation;
 
 /// Wraps the socket of a connection that was just accepted.

@@ -33,6 +33,9 @@ pub(super) enum Verdict {
     InvalidBody(ChunkError),
     /// Pass them and all further input: the connection speaks HTTP/2.
     Http2,
+    /// Keep them until the upgrade that the head before them asks for is decided: they follow the protocol that the
+    /// response switches to.
+    Offer,
     /// Rewrite the head of this length that they begin with: its query has quotation marks, which hyper does not take.
     Quoted(usize),
 }
@@ -57,11 +60,20 @@ pub(super) struct Scanner {
     empty_line: bool,
     /// Whether the last head was one of HTTP/1.1.
     http_11: bool,
+    /// Whether the last head asks for an upgrade that is not decided yet.
+    offer: bool,
 }
 
 impl Scanner {
     pub(super) fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, part: Part::Head(Head::default()), first: true, empty_line: false, http_11: false }
+        Self {
+            limits,
+            part: Part::Head(Head::default()),
+            first: true,
+            empty_line: false,
+            http_11: false,
+            offer: false,
+        }
     }
 
     /// Whether the current message's body is incomplete.
@@ -79,10 +91,18 @@ impl Scanner {
         self.http_11
     }
 
+    /// Goes on behind a head whose upgrade was declined.
+    pub(super) fn declined(&mut self) {
+        self.offer = false;
+    }
+
     /// Scans `bytes`: those that the last call did not let pass, then new input.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Scan {
         let mut pass = 0;
         loop {
+            if self.offer {
+                return Scan { pass, verdict: Verdict::Offer };
+            }
             let rest = &bytes[pass..];
             if rest.is_empty() {
                 return Scan { pass, verdict: Verdict::NeedMore };
@@ -114,6 +134,8 @@ impl Scanner {
             Ok(Some((length, framing))) => {
                 self.http_11 = head.is_http_11();
                 let quoted = head.has_quotes();
+                // With a body, the end of which would have to be found first, no upgrade is offered.
+                self.offer = head.asks_for_upgrade() && framing == Framing::Length(0);
                 self.begin_body(framing);
                 if quoted { (0, Some(Verdict::Quoted(length))) } else { (length, None) }
             }

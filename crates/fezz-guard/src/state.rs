@@ -1,7 +1,8 @@
 //! State shared by a connection's guard and its service: the violation, if any, and the requests in flight.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Waker};
 
 use http::Method;
 
@@ -23,6 +24,24 @@ pub struct ConnectionState {
     answered: AtomicBool,
     /// Whether a response was truncated.
     broken_off: AtomicBool,
+    /// An [`Offer`].
+    offer: AtomicU8,
+    /// Waits for its decision.
+    undecided: Mutex<Option<Waker>>,
+}
+
+/// What is known of the upgrade that the latest head asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Offer {
+    /// It asks for none.
+    None,
+    /// The service has not decided yet. Goes to one of the next two.
+    Open,
+    /// The connection goes on as HTTP/1. Goes to `None`.
+    Declined,
+    /// What follows is another protocol. Final.
+    Accepted,
 }
 
 impl ConnectionState {
@@ -49,6 +68,30 @@ impl ConnectionState {
         self.active.store(true, Ordering::Release);
         self.answered.store(false, Ordering::Release);
         InFlight(self)
+    }
+
+    pub(super) fn set_offer(&self, offer: Offer) {
+        self.offer.store(offer as u8, Ordering::Release);
+    }
+
+    /// Decides on the offer, and has the socket go on.
+    pub(super) fn decide(&self, offer: Offer) {
+        self.set_offer(offer);
+        let waker = self.undecided.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// The offer; its decision wakes the task.
+    pub(super) fn poll_offer(&self, cx: &Context<'_>) -> Offer {
+        *self.undecided.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        self.offer()
+    }
+
+    pub(super) fn offer(&self) -> Offer {
+        let all = [Offer::None, Offer::Open, Offer::Declined, Offer::Accepted];
+        all[usize::from(self.offer.load(Ordering::Acquire)) % all.len()]
     }
 
     pub(super) fn reject(&self, violation: Violation) {

@@ -7,6 +7,7 @@ mod lingering_close;
 mod scanner;
 mod serving;
 mod timeouts;
+mod upgrades;
 mod violations;
 
 use std::convert::Infallible;
@@ -17,13 +18,14 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
 use super::fuzz::limits;
-use super::{decline_upgrade, guard};
+use super::{UpgradeOffer, guard};
 
 /// Duration of a request for `/slow`.
 const SLOW: Duration = Duration::from_secs(200);
@@ -35,21 +37,39 @@ where
 {
     let (io, state) = guard(io, limits(), |_| ());
     let service = service_fn(move |mut request: Request<Incoming>| {
-        decline_upgrade(&mut request);
+        let offer = UpgradeOffer::take(&mut request, &state);
+        let upgrade = request.extensions_mut().remove::<OnUpgrade>();
         let in_flight = state.clone().begin();
         let rejection = state.rejection(request.method());
         async move {
             let response = match rejection {
                 Some(violation) => reply(400, format!("{violation:?}")),
-                None => respond(request).await,
+                None => match upgrade.filter(|_| request.uri().path() == "/upgrade") {
+                    Some(upgrade) => accept(upgrade),
+                    None => respond(request).await,
+                },
             };
             drop(in_flight);
+            if let Some(offer) = offer {
+                offer.decide(response.status());
+            }
             Ok::<_, Infallible>(response)
         }
     });
     let _ = auto::Builder::new(TokioExecutor::new())
         .serve_connection_with_upgrades(TokioIo::new(io), service)
         .await;
+}
+
+/// Switches to a protocol in which all that the client sends comes back.
+fn accept(upgrade: OnUpgrade) -> Response<Full<Bytes>> {
+    tokio::spawn(async move {
+        let (mut read, mut write) = tokio::io::split(TokioIo::new(upgrade.await.unwrap()));
+        let _ = tokio::io::copy(&mut read, &mut write).await;
+        let _ = write.shutdown().await;
+    });
+    let response = Response::builder().status(101).header("connection", "upgrade").header("upgrade", "echo");
+    response.body(Full::default()).unwrap()
 }
 
 async fn respond(request: Request<Incoming>) -> Response<Full<Bytes>> {

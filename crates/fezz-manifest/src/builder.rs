@@ -58,6 +58,7 @@ impl Builder {
                 self.report_duplicates(position, index, route);
                 self.table.endpoints[index].accepted.methods.push(route.methods.clone());
                 self.table.routes.push((index, route.methods.clone()));
+                self.table.upgrade.push(route.upgrade);
                 self.positions.push(position);
             }
             Err(message) => self.problems.push(At::route(position).key("path").problem(message)),

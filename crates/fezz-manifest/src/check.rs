@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::fields::{Fields, Key, string, whole};
+use crate::fields::{Fields, Key, boolean, string, whole};
 use crate::isolation::{self, MAX_MEMORY_BYTES, MAX_WORKER_CONCURRENCY, MIN_MEMORY_BYTES};
 use crate::json::Json;
 use crate::manifest::{Manifest, Route};
@@ -22,6 +22,10 @@ pub const MAX_CONCURRENCY: u32 = 65_536;
 pub const MAX_QUEUE: u32 = 1_048_576;
 /// The largest `max_response_bytes`: 4 GiB.
 pub const MAX_RESPONSE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// The largest `upgrade_idle_ms`: one day.
+pub const MAX_UPGRADE_IDLE_MS: u64 = 24 * 3_600_000;
+/// The largest `max_upgrades`.
+pub const MAX_UPGRADES: u32 = 1_048_576;
 /// The most routes that a function can have; each is a label in the metrics.
 pub const MAX_ROUTES: usize = 1024;
 
@@ -31,7 +35,7 @@ pub(crate) const ID_RULE: &str = "use 1 to 63 of `a-z`, `0-9`, `_` and `-`, with
 pub(crate) const SHA256_PATTERN: &str = "^[0-9a-f]{64}$";
 
 /// The keys of the file, in the order of the documentation.
-pub(crate) const KEYS: [Key; 22] = [
+pub(crate) const KEYS: [Key; 24] = [
     Key::optional("$schema"),
     Key::required("id", r#""todos""#),
     Key::required("version", r#""latest""#),
@@ -48,6 +52,8 @@ pub(crate) const KEYS: [Key; 22] = [
     Key::optional("max_queue"),
     Key::optional("queue_ms"),
     Key::optional("max_response_bytes"),
+    Key::optional("max_upgrades"),
+    Key::optional("upgrade_idle_ms"),
     Key::optional("isolation"),
     Key::optional("workers"),
     Key::optional("worker_concurrency"),
@@ -57,8 +63,8 @@ pub(crate) const KEYS: [Key; 22] = [
 ];
 
 /// The keys of a route.
-pub(crate) const ROUTE_KEYS: [Key; 2] =
-    [Key::required("path", r#""/hello""#), Key::required("method", r#""GET""#)];
+pub(crate) const ROUTE_KEYS: [Key; 3] =
+    [Key::required("path", r#""/hello""#), Key::required("method", r#""GET""#), Key::optional("upgrade")];
 
 /// Validates a whole file.
 pub(crate) fn manifest(json: &Json) -> Result<Manifest, Problems> {
@@ -102,6 +108,8 @@ impl<'j> Checker<'j, '_> {
         let max_queue = self.number("max_queue", 0..=MAX_QUEUE.into());
         let queue_ms = self.number("queue_ms", 0..=MAX_TIMEOUT_MS);
         let max_response_bytes = self.number("max_response_bytes", 0..=MAX_RESPONSE_BYTES);
+        let max_upgrades = self.number("max_upgrades", 0..=MAX_UPGRADES.into());
+        let upgrade_idle_ms = self.number("upgrade_idle_ms", 0..=MAX_UPGRADE_IDLE_MS);
         let isolation = self.check_with("isolation", isolation::isolation);
         let workers = self.check_with("workers", isolation::workers);
         let worker_concurrency = self.number("worker_concurrency", 1..=MAX_WORKER_CONCURRENCY.into());
@@ -126,6 +134,8 @@ impl<'j> Checker<'j, '_> {
             max_queue: max_queue.and_then(|number| u32::try_from(number).ok()),
             queue_ms,
             max_response_bytes,
+            max_upgrades: max_upgrades.and_then(|number| u32::try_from(number).ok()),
+            upgrade_idle_ms,
             isolation,
             workers: workers.unwrap_or_default(),
             worker_concurrency: worker_concurrency.and_then(|number| u32::try_from(number).ok()),
@@ -207,7 +217,8 @@ fn route(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Option<Route> {
     let fields = Fields::open(json, at, &ROUTE_KEYS, problems)?;
     let path = fields.get("path").and_then(|(at, json)| route_path(json, &at, problems));
     let methods = fields.get("method").and_then(|(at, json)| method::methods(json, &at, problems));
-    Some(Route { path: path?, methods: methods? })
+    let upgrade = fields.get("upgrade").map(|(at, json)| boolean(json, &at, problems));
+    Some(Route { path: path?, methods: methods?, upgrade: upgrade.unwrap_or(Some(false))? })
 }
 
 fn route_path(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Option<String> {

@@ -86,6 +86,15 @@ pub(crate) fn string<'j>(json: &'j Json, at: &At, problems: &mut Vec<Problem>) -
     None
 }
 
+/// `true` or `false`, or a problem.
+pub(crate) fn boolean(json: &Json, at: &At, problems: &mut Vec<Problem>) -> Option<bool> {
+    if let Json::Bool(value) = json {
+        return Some(*value);
+    }
+    problems.push(at.problem(format!("must be true or false, not {}", json.kind())));
+    None
+}
+
 /// A whole number in a range, or a problem.
 pub(crate) fn whole(
     json: &Json,

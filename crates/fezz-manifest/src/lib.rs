@@ -52,7 +52,7 @@ mod version;
 pub use aliases::{Aliases, MAX_WEIGHT, Share};
 pub use check::{
     MAX_BODY_BYTES, MAX_CONCURRENCY, MAX_FILE_BYTES, MAX_QUEUE, MAX_RESPONSE_BYTES, MAX_ROUTES,
-    MAX_TIMEOUT_MS,
+    MAX_TIMEOUT_MS, MAX_UPGRADE_IDLE_MS, MAX_UPGRADES,
 };
 pub use env_file::{MAX_ENV_FILE_BYTES, parse_env_file};
 pub use found::{Found, Match, Params, ParamsIter};

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 
 use crate::check::{
     self, MAX_BODY_BYTES, MAX_CONCURRENCY, MAX_QUEUE, MAX_RESPONSE_BYTES, MAX_ROUTES, MAX_TIMEOUT_MS,
+    MAX_UPGRADE_IDLE_MS, MAX_UPGRADES,
 };
 use crate::entry;
 use crate::isolation::{
@@ -97,6 +98,16 @@ pub struct Manifest {
     #[schemars(range(min = 0, max = MAX_RESPONSE_BYTES))]
     pub max_response_bytes: Option<u64>,
 
+    /// The maximum number of open upgraded connections, such as WebSockets; further ones are refused with 503. Default:
+    /// the host's setting.
+    #[schemars(range(min = 0, max = MAX_UPGRADES))]
+    pub max_upgrades: Option<u32>,
+
+    /// How long nothing may pass over an upgraded connection, in milliseconds, before it is closed; 0 for any time.
+    /// Default: the host's setting.
+    #[schemars(range(min = 0, max = MAX_UPGRADE_IDLE_MS))]
+    pub upgrade_idle_ms: Option<u64>,
+
     /// Where the function runs: `none`, in the host's process, or `process`, in its own worker processes. Default: the
     /// host's setting.
     pub isolation: Option<Isolation>,
@@ -141,6 +152,10 @@ pub struct Route {
     /// it.
     #[schemars(rename = "method")]
     pub methods: Methods,
+
+    /// Whether requests of this route may upgrade their connection, to a WebSocket for instance.
+    #[schemars(default)]
+    pub upgrade: bool,
 }
 
 impl Manifest {

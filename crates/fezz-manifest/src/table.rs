@@ -24,6 +24,8 @@ pub struct RouteTable {
     pub(crate) router: matchit::Router<usize>,
     /// Endpoint and methods of every route, in file order.
     pub(crate) routes: Vec<(usize, Methods)>,
+    /// Whether each of them may upgrade connections.
+    pub(crate) upgrade: Vec<bool>,
     /// Endpoint of `/`, if any.
     slash: Option<usize>,
     /// The methods of a request without further path, if there is no `/` route.
@@ -83,6 +85,18 @@ impl RouteTable {
     /// Every pattern once, in the order of [`Match::index`].
     pub fn patterns(&self) -> impl ExactSizeIterator<Item = &str> {
         self.endpoints.iter().map(|endpoint| endpoint.pattern.as_str())
+    }
+
+    /// Whether a request with this method may upgrade its connection, by the [`Match::index`] of its route.
+    pub fn upgrades(&self, index: usize, method: &Method) -> bool {
+        let of_index = self.routes.iter().zip(&self.upgrade).filter(|((at, _), _)| *at == index);
+        let taken = of_index.filter_map(|((_, methods), upgrade)| Some((take(methods, method)?, *upgrade)));
+        taken.min_by_key(|(taken, _)| *taken).is_some_and(|(_, upgrade)| upgrade)
+    }
+
+    /// Whether each route may upgrade connections, in file order.
+    pub fn upgrade_routes(&self) -> &[bool] {
+        &self.upgrade
     }
 
     fn answer<'t, 'p>(&'t self, index: usize, params: Params<'t, 'p>, method: &Method) -> Found<'t, 'p> {

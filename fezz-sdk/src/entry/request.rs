@@ -127,6 +127,20 @@ impl RequestRef {
         unsafe { stream.as_ref() }
     }
 
+    /// The protocol of the upgrade on offer; empty if there is none.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn upgrade(&self) -> &[u8] {
+        later_field!(self, upgrade: FezzSlice).map_or(&[], borrow)
+    }
+
+    /// What the client sends after the upgrade on offer. It lives as long as `self`.
+    #[cfg(feature = "tokio")]
+    pub(super) fn upgraded(&self) -> Option<&FezzStream> {
+        let stream = later_field!(self, upgraded: *const FezzStream)?;
+        // SAFETY: null, or the host's, valid as long as the retained request.
+        unsafe { stream.as_ref() }
+    }
+
     pub(crate) fn has_body_stream(&self) -> bool {
         !field!(self, body_stream).is_null()
     }

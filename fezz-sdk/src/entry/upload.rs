@@ -1,4 +1,4 @@
-//! [`Upload`]: reads a request's body from the ABI's pull stream.
+//! [`Upload`]: reads a request's body, or an upgraded connection, from the ABI's pull stream.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -15,13 +15,20 @@ use super::{RequestRef, borrow};
 pub(crate) struct Upload {
     /// Keeps the stream alive.
     request: RequestRef,
+    stream: fn(&RequestRef) -> Option<&FezzStream>,
     ended: bool,
 }
 
 impl Upload {
     /// `request` must have a stream with no other reader.
     pub(crate) const fn new(request: RequestRef) -> Self {
-        Self { request, ended: false }
+        Self { request, stream: RequestRef::body_stream, ended: false }
+    }
+
+    /// What the client sends after the upgrade that `request` offers.
+    #[cfg(feature = "tokio")]
+    pub(crate) const fn of_upgrade(request: RequestRef) -> Self {
+        Self { request, stream: RequestRef::upgraded, ended: false }
     }
 
     /// The next chunk, without blocking. An error is the host's description.
@@ -39,7 +46,7 @@ impl Upload {
     }
 
     fn pull(&mut self, waker: *const FezzWaker) -> Poll<Option<Result<Bytes, String>>> {
-        let stream = self.request.body_stream().filter(|_| !self.ended);
+        let stream = (self.stream)(&self.request).filter(|_| !self.ended);
         let Some(&FezzStream { ctx, next_chunk: Some(next_chunk), .. }) = stream else {
             return Poll::Ready(None);
         };

@@ -2,9 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+#[cfg(feature = "tokio")]
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::FromRequest;
+#[cfg(feature = "tokio")]
+use crate::upgrade::Signal;
 use crate::{FezzError, FezzHttpRequest, Host};
 
 /// The function, request id, deadline and settings of a call. In a router it is an extension of the request:
@@ -22,11 +26,39 @@ use crate::{FezzError, FezzHttpRequest, Host};
 pub struct Context {
     request: FezzHttpRequest,
     host: Option<&'static Host>,
+    #[cfg(feature = "tokio")]
+    closing: Option<Arc<Signal>>,
 }
 
 impl Context {
     pub(crate) fn of(request: &FezzHttpRequest) -> Self {
-        Self { request: request.clone(), host: crate::host() }
+        Self {
+            request: request.clone(),
+            host: crate::host(),
+            #[cfg(feature = "tokio")]
+            closing: None,
+        }
+    }
+
+    /// The same, of a call that may become an upgraded connection.
+    #[cfg(feature = "axum")]
+    pub(crate) fn with_signal(mut self, closing: Arc<Signal>) -> Self {
+        self.closing = Some(closing);
+        self
+    }
+
+    /// For an upgraded connection in a router: waits until the host is about to end, or to hand over to another process. Say
+    /// goodbye to the client, as with WebSocket's close code 1001, and drop the connection; after the host's grace period it
+    /// is cut. Of other calls it is never ready.
+    #[cfg(feature = "tokio")]
+    pub fn closing(&self) -> impl Future<Output = ()> + Send + 'static {
+        let closing = self.closing.clone();
+        async move {
+            match closing {
+                Some(signal) => signal.wait().await,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// The function's id; empty outside a host.

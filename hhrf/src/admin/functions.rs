@@ -34,6 +34,8 @@ struct Function {
     in_flight: i64,
     /// Calls that wait for others to end.
     queued: i64,
+    /// Upgraded connections that are open.
+    upgrades: i64,
     calls: u64,
     errors: u64,
     panics: u64,
@@ -189,6 +191,7 @@ fn function(name: &str, deployment: &Deployment, cache: &Cache) -> Function {
         routes: function.map_or_else(Vec::new, |function| function.routes.routes().map(route).collect()),
         in_flight: stats.in_flight.get(),
         queued: stats.queued.get(),
+        upgrades: stats.open_upgrades.get(),
         calls: stats.calls.get(),
         errors: stats.errors.get(),
         panics: stats.panics.get(),

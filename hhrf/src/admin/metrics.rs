@@ -75,7 +75,7 @@ impl Collector for MetricsExporter {
         functions.durations(&mut encoder, invocations, |stats| &stats.invocations)?;
         let waits = ("fezz_queue_wait", "Time that calls waited for others of their function to end.");
         functions.durations(&mut encoder, waits, |stats| &stats.queue_wait)?;
-        let counters: [Figure; 8] = [
+        let counters: [Figure; 11] = [
             ("faas_invocations", "Calls of the function.", |stats| stats.calls.get()),
             ("faas_coldstarts", "Loads of the function that ran its fezz_init.", |stats| {
                 stats.cold_starts.get()
@@ -87,6 +87,13 @@ impl Collector for MetricsExporter {
                 stats.slow_polls.get()
             }),
             ("faas_timeouts", "Calls that passed their deadline.", |stats| stats.timeouts.get()),
+            ("fezz_upgrades", "Connections that were upgraded.", |stats| stats.upgrades.get()),
+            ("fezz_upgrade_received_bytes", "Bytes that clients sent over upgraded connections.", |stats| {
+                stats.upgrade_received.get()
+            }),
+            ("fezz_upgrade_sent_bytes", "Bytes that the function sent over upgraded connections.", |stats| {
+                stats.upgrade_sent.get()
+            }),
             ("fezz_refused", "Calls that were not made since the function was full.", |stats| {
                 stats.refused.get()
             }),
@@ -98,6 +105,8 @@ impl Collector for MetricsExporter {
             .gauge(&mut encoder, ("faas_in_flight", "Calls that are running."), |stats| &stats.in_flight)?;
         let queued = ("fezz_queue_length", "Calls that wait for others of their function to end.");
         functions.gauge(&mut encoder, queued, |stats| &stats.queued)?;
+        let open = ("fezz_upgrades_open", "Upgraded connections that are open.");
+        functions.gauge(&mut encoder, open, |stats| &stats.open_upgrades)?;
         let loaded = deployments.iter().filter_map(|(_, deployment)| deployment.function.as_ref());
         let loaded = loaded.filter(|function| self.cache.holds(&function.key)).count();
         gauge(&mut encoder, "fezz_functions_loaded", "Functions that are loaded now.", loaded)?;

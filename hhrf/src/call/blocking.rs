@@ -9,6 +9,7 @@ use std::time::Instant;
 use axum::body::Body;
 use fezz_isolation::host::Budget;
 use fezz_runtime::ffi::{Call, Reply, ReplyBody, ReplyError, RequestSource};
+use http::StatusCode;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
@@ -17,6 +18,7 @@ use super::answer::check_length;
 use super::concurrency::Permit;
 use super::reply_pacer::ReplyPacer;
 use super::stream::streamed;
+use super::upgrade;
 use super::{Admitted, BlockingPool, CallError, CallRequest, deadline_passed};
 use crate::function::Function;
 use crate::load::LoadedLibrary;
@@ -34,6 +36,7 @@ pub(super) async fn run(
     let (answer, wait) = oneshot::channel();
     let mut waiter = Waiter { call: call.clone(), wait: Some(wait), deadline };
     let blocks = call.source().function.calls.block();
+    let keep = call.source().upgrade.is_some().then(|| Arc::clone(&loaded));
     let job = Job { call, loaded, permit, deadline, answer };
     if blocks {
         let pacer = pacer.clone();
@@ -49,8 +52,11 @@ pub(super) async fn run(
         Ok(answer) => {
             waiter.wait = None;
             let (reply, permit) = answer.map_err(|_| CallError::Lost)??;
-            let body_of = |body| streamed(body, &waiter.call, permit, pool);
-            Ok(check_length(reply, &waiter.call.source().function, memory)?.map(body_of))
+            let reply = check_length(reply, &waiter.call.source().function, memory)?;
+            match keep.filter(|_| reply.status == StatusCode::SWITCHING_PROTOCOLS) {
+                Some(keep) => upgrade::switch(reply, &waiter.call, keep, pool),
+                None => Ok(reply.map(|body| streamed(body, &waiter.call, permit, pool))),
+            }
         }
         Err(_) => {
             let function = Arc::clone(&waiter.call.source().function);

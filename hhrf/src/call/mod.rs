@@ -13,6 +13,7 @@ mod polled;
 mod reply_pacer;
 mod request;
 mod stream;
+mod upgrade;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -30,6 +31,7 @@ pub(crate) use blocking_pool::BlockingPool;
 pub(crate) use body::{BodyError, BodyTimes};
 pub(crate) use concurrency::Permit;
 pub(crate) use request::{CallRequest, Head, REQUEST_ID};
+pub(crate) use upgrade::{Connection, Offer};
 
 use crate::function::Function;
 use crate::load::{CallMode, Loaded, LoadedLibrary};
@@ -38,6 +40,7 @@ use body::{BodyReader, Stop};
 use concurrency::check_overload;
 use polled::Polled;
 use reply_pacer::ReplyPacer;
+use upgrade::Upgrade;
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +74,8 @@ pub(crate) enum CallError {
         "no worker of the function was free before the deadline, since streams hold them: this call was not made"
     )]
     NoWorker,
+    #[error("the function has as many upgraded connections as it may, {open}: this one was not made")]
+    Upgrades { open: usize },
     #[error("the answers that the host has not sent yet take all the memory that they may; try again later")]
     NoMemory,
     #[error("the call was lost inside the host; this is a defect of the host")]
@@ -146,6 +151,11 @@ impl Caller {
     /// Begins a call of a loaded function.
     pub(crate) fn call(&self, mut request: CallRequest, body: Body, loaded: Loaded) -> Calling {
         if let Err(error) = check_overload(&request.function, self.options.abandoned_max) {
+            return Calling::Refused(Some(error));
+        }
+        if request.head.offer.is_some()
+            && let Err(error) = Upgrade::prepare(&mut request, &loaded)
+        {
             return Calling::Refused(Some(error));
         }
         match loaded {

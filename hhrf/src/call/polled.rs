@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use fezz_isolation::host::Budget;
-use fezz_runtime::ffi::{Call, Reply, Task};
+use fezz_runtime::ffi::{Call, Keep, Reply, Task};
+use http::StatusCode;
 use tokio::time::{Sleep, sleep_until};
 
 use super::answer::check_length;
 use super::concurrency::Permit;
 use super::stream::streamed;
+use super::upgrade;
 use super::{Admitted, BlockingPool, CallError, CallRequest, deadline_passed};
 use crate::load::LoadedLibrary;
 
@@ -75,13 +77,18 @@ impl Future for Polled {
             return deadline.map(|()| Err(deadline_passed(&this.task.call().source().function, 0)));
         };
         let call = this.task.call();
-        let reply = raw.and_then(|raw| raw.into_reply(Arc::<LoadedLibrary>::clone(&this.loaded)));
+        let offered = call.source().upgrade.is_some();
+        let reply = raw.and_then(|raw| raw.into_reply(Arc::<LoadedLibrary>::clone(&this.loaded), offered));
         call.source()
             .function
             .stats
             .call_ended(if is_first { took } else { end - this.begin }, reply.as_ref().err());
         let permit = this.permit.take();
         let reply = check_length(reply?, &call.source().function, &this.memory)?;
+        if reply.status == StatusCode::SWITCHING_PROTOCOLS {
+            let keep: Keep = Arc::<LoadedLibrary>::clone(&this.loaded);
+            return Poll::Ready(upgrade::switch(reply, call, keep, &this.pool));
+        }
         Poll::Ready(Ok(reply.map(|body| streamed(body, call, permit, &this.pool))))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use fezz_abi::{HTTP_1_0, HTTP_1_1, HTTP_2, REQUEST_EMPTY_QUERY};
-use fezz_runtime::ffi::RequestSource;
+use fezz_runtime::ffi::{Pieces, RequestSource};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Version};
 
@@ -13,6 +13,7 @@ use fezz_isolation::host::Reservation;
 
 use super::body::Stop;
 use super::concurrency::Permit;
+use super::upgrade::{Offer, Upgrade};
 use crate::function::Function;
 
 /// Carries the request's id, in both directions.
@@ -32,6 +33,8 @@ pub(crate) struct Head {
     pub(crate) client_addr: Arc<str>,
     /// When the head was complete.
     pub(crate) since: Instant,
+    /// The upgrade that the client asks for, until it is known whether the function takes it.
+    pub(crate) offer: Option<Box<Offer>>,
 }
 
 impl Head {
@@ -60,6 +63,8 @@ pub(crate) struct CallRequest {
     pub(super) body_memory: Option<Reservation>,
     /// Ends a streamed body.
     pub(super) body_stop: Option<Arc<Stop>>,
+    /// The upgrade that the function may make.
+    pub(super) upgrade: Option<Box<Upgrade>>,
 }
 
 impl CallRequest {
@@ -71,8 +76,8 @@ impl CallRequest {
         params: Vec<(String, String)>,
     ) -> Self {
         let cancelled = AtomicU32::new(0);
-        let (permit, body_memory, body_stop) = (None, None, None);
-        Self { head, function, path_start, route, params, cancelled, permit, body_memory, body_stop }
+        let (permit, body_memory, body_stop, upgrade) = (None, None, None, None);
+        Self { head, function, path_start, route, params, cancelled, permit, body_memory, body_stop, upgrade }
     }
 
     /// Whether nobody waits for the answer any more.
@@ -140,6 +145,14 @@ impl RequestSource for CallRequest {
         self.head.parts.uri.authority().map_or(&[], |authority| authority.as_str().as_bytes())
     }
 
+    fn upgrade(&self) -> &[u8] {
+        self.upgrade.as_ref().map_or(&[], |upgrade| upgrade.protocol())
+    }
+
+    fn take_upgraded(&mut self) -> Option<Box<dyn Pieces>> {
+        self.upgrade.as_mut()?.take_pieces()
+    }
+
     fn params(&self, to: &mut dyn FnMut(&[u8], &[u8])) {
         self.params.iter().for_each(|(name, value)| to(name.as_bytes(), value.as_bytes()));
     }
@@ -166,6 +179,9 @@ impl RequestSource for CallRequest {
         self.cancelled.store(1, Ordering::Relaxed);
         if let Some(stop) = &self.body_stop {
             stop.stop();
+        }
+        if let Some(upgrade) = &self.upgrade {
+            upgrade.cancel();
         }
     }
 

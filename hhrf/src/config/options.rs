@@ -77,6 +77,9 @@ fn catalog(judge: &mut Judge<'_>, quarantine_isolates: bool) -> catalog::Options
             max_queue: judge.optional_size("max_queue", 0..=1_048_576),
             queue_wait: judge.millis("queue_ms", 0..=HOUR_MS, 1_000),
             max_response_bytes: judge.number("max_response_bytes", 0..=4 * GIB, 256 << 20),
+            max_upgrades: judge.size("max_upgrades", 0..=1_048_576, 1024),
+            upgrade_idle: Some(judge.millis("upgrade_idle_ms", 0..=24 * HOUR_MS, 600_000))
+                .filter(|limit| !limit.is_zero()),
         },
         isolation: isolation::defaults(judge, &policy),
         policy,

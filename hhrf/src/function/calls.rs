@@ -22,6 +22,8 @@ pub(crate) struct Calls {
     waiting: AtomicUsize,
     abandoned: AtomicUsize,
     overloaded: AtomicBool,
+    /// Upgraded connections that are open.
+    upgrades: AtomicUsize,
     block: AtomicBool,
     /// How many more calls blocked than were quick, from 0 to [`CALLS_TO_CHANGE`].
     blocking_lead: AtomicU8,
@@ -35,6 +37,7 @@ impl Calls {
             waiting: AtomicUsize::new(0),
             abandoned: AtomicUsize::new(0),
             overloaded: AtomicBool::new(false),
+            upgrades: AtomicUsize::new(0),
             block: AtomicBool::new(false),
             blocking_lead: AtomicU8::new(0),
         }
@@ -67,6 +70,17 @@ impl Calls {
     /// Counts the end of a wait.
     pub(crate) fn leave_queue(&self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Counts one more upgraded connection, unless there are `limit` already.
+    pub(crate) fn open_upgrade(&self, limit: usize) -> bool {
+        let one_more = |open| (open < limit).then_some(open + 1);
+        self.upgrades.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    /// Counts the end of an upgraded connection.
+    pub(crate) fn close_upgrade(&self) {
+        self.upgrades.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// How many calls wait.

@@ -37,6 +37,10 @@ pub(crate) struct Limits {
     pub(crate) queue_wait: Duration,
     /// The largest response in one piece, in bytes.
     pub(crate) max_response_bytes: u64,
+    /// The most open upgraded connections.
+    pub(crate) max_upgrades: usize,
+    /// How long nothing may pass over one of them; none for any time.
+    pub(crate) upgrade_idle: Option<Duration>,
 }
 
 impl Limits {
@@ -89,6 +93,7 @@ impl Function {
             && self.swap == other.swap
             && self.quarantined == other.quarantined
             && self.routes.routes().eq(other.routes.routes())
+            && self.routes.upgrade_routes() == other.routes.upgrade_routes()
     }
 
     /// Whether its code has to be brought up before it can serve instead of `before`.

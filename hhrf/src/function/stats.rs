@@ -50,6 +50,12 @@ pub(crate) struct Stats {
     pub(crate) queue_wait: Histogram,
     /// Calls that were refused since the function was full.
     pub(crate) refused: Counter,
+    /// Connections that were upgraded, and those of them that are open.
+    pub(crate) upgrades: Counter,
+    pub(crate) open_upgrades: Gauge,
+    /// Bytes that clients sent over them, and bytes that the function sent.
+    pub(crate) upgrade_received: Counter,
+    pub(crate) upgrade_sent: Counter,
     /// A moving average of the time that calls take, in microseconds; 0 before the first.
     mean_micros: AtomicU64,
     routes: Mutex<BTreeMap<String, Arc<RouteStats>>>,
@@ -70,6 +76,10 @@ impl Default for Stats {
             queued: Gauge::default(),
             queue_wait: durations(),
             refused: Counter::default(),
+            upgrades: Counter::default(),
+            open_upgrades: Gauge::default(),
+            upgrade_received: Counter::default(),
+            upgrade_sent: Counter::default(),
             mean_micros: AtomicU64::new(0),
             routes: Mutex::default(),
         }

@@ -10,11 +10,11 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Removes the known hop-by-hop headers of a message, and those that its `Connection` header names. The others keep
-/// their order.
-pub(super) fn strip(headers: &mut HeaderMap) {
+/// their order. Returns the `Upgrade` header, if the `Connection` header names it.
+pub(super) fn strip(headers: &mut HeaderMap) -> Option<HeaderValue> {
     // A header that `Connection` names counts only beside `Connection`, which is itself a known one.
     if !headers.keys().any(is_known) {
-        return;
+        return None;
     }
     let connection: Vec<_> = headers.get_all(CONNECTION).iter().cloned().collect();
     let is_named = |name: &HeaderName| connection.iter().any(|list| names(list, name));
@@ -24,6 +24,7 @@ pub(super) fn strip(headers: &mut HeaderMap) {
             headers.append(name.clone(), value.clone());
         }
     }
+    all.get(UPGRADE).filter(|_| is_named(&UPGRADE)).cloned()
 }
 
 fn is_known(name: &HeaderName) -> bool {
@@ -64,8 +65,17 @@ mod tests {
         ] {
             headers.append(name, HeaderValue::from_static(value));
         }
-        strip(&mut headers);
+        assert_eq!(strip(&mut headers), None, "`connection` does not name it");
         let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["x-first", "x-second", "x-third"]);
+    }
+
+    #[test]
+    fn an_upgrade_is_one_that_the_connection_header_names() {
+        let mut headers = HeaderMap::new();
+        headers.append("connection", HeaderValue::from_static("keep-alive, Upgrade"));
+        headers.append("upgrade", HeaderValue::from_static("websocket"));
+        assert_eq!(strip(&mut headers), Some(HeaderValue::from_static("websocket")));
+        assert!(headers.is_empty());
     }
 }

@@ -4,20 +4,31 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fezz_guard::{ConnectionState, Violation};
-use http::{Extensions, Method};
+use http::{Extensions, HeaderValue, Method};
+use hyper::upgrade::OnUpgrade;
+
+use crate::call::{Connection, Offer};
 
 /// What all requests of a connection share.
 #[derive(Debug)]
 pub(crate) struct Peer {
     address: Arc<str>,
     state: Arc<ConnectionState>,
+    /// What an upgraded connection keeps of this one.
+    connection: Arc<Connection>,
     /// The map of the last request's extensions, emptied, for the next one: making one costs four allocations.
     extensions: Mutex<Extensions>,
 }
 
 impl Peer {
-    pub(crate) fn new(address: SocketAddr, state: Arc<ConnectionState>) -> Self {
-        Self { address: address.to_string().into(), state, extensions: Mutex::default() }
+    pub(crate) fn new(address: SocketAddr, state: Arc<ConnectionState>, connection: Arc<Connection>) -> Self {
+        Self { address: address.to_string().into(), state, connection, extensions: Mutex::default() }
+    }
+
+    /// An upgrade to this protocol; none if it is one that no function is offered.
+    pub(super) fn offer(&self, protocol: HeaderValue, on_upgrade: OnUpgrade) -> Option<Box<Offer>> {
+        let in_flight = || Arc::clone(&self.state).begin();
+        Offer::new(protocol, on_upgrade, &self.connection, in_flight).map(Box::new)
     }
 
     /// An empty map for a request's extensions.

@@ -8,11 +8,15 @@ use std::time::Instant;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request};
+use http::header::SEC_WEBSOCKET_KEY;
+use http::request::Parts;
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Version};
+use hyper::ext::Protocol;
+use hyper::upgrade::OnUpgrade;
 
 use super::hop_by_hop;
 use super::peer::Peer;
-use crate::call::{Head, REQUEST_ID};
+use crate::call::{Head, Offer, REQUEST_ID};
 
 /// A client's id that is longer is replaced: it stands in every log line.
 const MAX_ID_LENGTH: usize = 128;
@@ -41,11 +45,29 @@ impl Received {
         let (mut parts, body) = request.into_parts();
         let mut extensions = std::mem::take(&mut parts.extensions);
         let Arrival { peer, id, since } = extensions.remove()?;
+        let offer = match hop_by_hop::strip(&mut parts.headers) {
+            Some(protocol) => extensions.remove().and_then(|on_upgrade| peer.offer(protocol, on_upgrade)),
+            None if parts.method == Method::CONNECT => extended_connect(&mut parts, &mut extensions, &peer),
+            None => None,
+        };
         peer.keep_extensions(extensions);
-        hop_by_hop::strip(&mut parts.headers);
         let client_addr = Arc::clone(peer.address());
-        Some(Self { head: Box::new(Head { parts, id, client_addr, since }), body, peer })
+        Some(Self { head: Box::new(Head { parts, id, client_addr, since, offer }), body, peer })
     }
+}
+
+/// What a WebSocket client of HTTP/2 asks for (RFC 8441), as if it had asked on HTTP/1.1: applications know that form, and
+/// its routes are for GET. It has no key there, so that one is made up; no client sees what the application makes of it.
+fn extended_connect(parts: &mut Parts, extensions: &mut Extensions, peer: &Peer) -> Option<Box<Offer>> {
+    const MADE_UP_KEY: HeaderValue = HeaderValue::from_static("AAAAAAAAAAAAAAAAAAAAAA==");
+    let protocol = extensions.remove::<Protocol>()?;
+    let on_upgrade = extensions.remove::<OnUpgrade>()?;
+    if protocol.as_str() != "websocket" {
+        return None;
+    }
+    (parts.method, parts.version) = (Method::GET, Version::HTTP_11);
+    parts.headers.insert(SEC_WEBSOCKET_KEY, MADE_UP_KEY);
+    peer.offer(HeaderValue::from_static("websocket"), on_upgrade)
 }
 
 /// Gives requests their ids: a random number of this process, and a counter.

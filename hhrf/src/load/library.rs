@@ -135,6 +135,11 @@ impl LoadedLibrary {
         self.library.streams_bodies()
     }
 
+    /// Whether the function may answer with 101.
+    pub(crate) fn takes_upgrades(&self) -> bool {
+        self.library.takes_upgrades()
+    }
+
     /// Starts a call that is polled; none if calls have to be made with [`fetch`](Self::fetch).
     pub(crate) fn start<S: RequestSource>(&self, call: Call<S>, left: Duration) -> Option<Task<S>> {
         self.library.start(call, Some(left))
@@ -148,7 +153,7 @@ impl LoadedLibrary {
     ) -> Result<Reply<ReplyBody>, ReplyError> {
         let _inside = crash_record::enter(self.entry.number());
         let keep: Keep = Arc::<Self>::clone(self);
-        self.library.fetch(call, Some(left)).into_reply(keep)
+        self.library.fetch(call, Some(left)).into_reply(keep, !call.source().upgrade().is_empty())
     }
 }
 

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use fezz_guard::{InFlight, Limits, decline_upgrade, guard};
+use fezz_guard::{InFlight, Limits, UpgradeOffer, guard};
 use fezz_runtime::sys::unsent;
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Frame;
 use hyper::body::{Body as HttpBody, Incoming, SizeHint};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -28,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use tower::{BoxError, Service};
 
 use super::stalled::Stallable;
+use crate::call::Connection;
 use crate::http::Peer;
 
 /// An HTTP/2 client that does not answer a ping for this long is gone.
@@ -57,6 +58,8 @@ pub(super) struct Connections<M> {
     limits: Arc<Limits>,
     /// Asks idle connections to close, and others after what they serve.
     ending: CancellationToken,
+    /// Tells the functions of upgraded connections that these have to end.
+    leaving: CancellationToken,
     open: TaskTracker,
     /// Whether each answer is to be the last one of its connection.
     retiring: Arc<AtomicBool>,
@@ -74,6 +77,7 @@ where
             http: http(&options.limits),
             limits: Arc::new(options.limits.clone()),
             ending: CancellationToken::new(),
+            leaving: CancellationToken::new(),
             open: TaskTracker::new(),
             retiring: Arc::default(),
         }
@@ -87,14 +91,15 @@ where
         }
         let (io, state) = guard(stream, Arc::clone(&self.limits), reset);
         let io = io.observed_by(unsent, |stream| !matches!(stream.take_error(), Ok(None)));
-        let peer = Arc::new(Peer::new(address, state));
+        let lease = Connection::new(place, self.open.token(), self.leaving.clone());
+        let peer = Arc::new(Peer::new(address, state, Arc::clone(&lease)));
         // hyper calls a connection's service from its task alone, and the application is always ready: no clone of it
         // is needed for a request.
         let app = RefCell::new((self.make_app)(Arc::clone(&peer)));
         let retiring = Arc::clone(&self.retiring);
         let patience = self.limits.write_timeout;
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            decline_upgrade(&mut request);
+            let offer = UpgradeOffer::take(&mut request, peer.state());
             let in_flight = Arc::clone(peer.state()).begin();
             let version = request.version();
             let is_last = (version < Version::HTTP_2).then(|| Arc::clone(&retiring));
@@ -102,21 +107,27 @@ where
             async move {
                 let mut answer = answer.await?.map(|body| Held::new(body, in_flight, version, patience));
                 // HTTP/2 has a message of its own for that.
-                if is_last.is_some_and(|is_last| is_last.load(Ordering::Relaxed)) {
+                let status = answer.status();
+                if is_last.is_some_and(|is_last| is_last.load(Ordering::Relaxed))
+                    && status != StatusCode::SWITCHING_PROTOCOLS
+                {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                if let Some(offer) = offer {
+                    offer.decide(status);
                 }
                 Ok::<_, Infallible>(answer)
             }
         });
         let connection = self.http.serve_connection_with_upgrades(TokioIo::new(io), service).into_owned();
         // A token instead of `spawn`: its wrapper costs as much as a stage, at each poll.
-        let (ending, open) = (self.ending.clone(), self.open.token());
+        let ending = self.ending.clone();
         tokio::spawn(async move {
             // A client that breaks off is no event for an operator.
             if let Err(error) = serve_until(connection, ending).await {
                 tracing::debug!(%address, "connection ended: {error}");
             }
-            drop((place, open));
+            drop(lease);
         });
     }
 
@@ -124,6 +135,7 @@ where
     /// that its client is about to use would be an error there.
     pub(super) async fn retire(&self, patience: Duration) {
         self.retiring.store(true, Ordering::Relaxed);
+        self.leaving.cancel();
         self.open.close();
         let _ = tokio::time::timeout(patience, self.open.wait()).await;
     }
@@ -131,6 +143,7 @@ where
     /// Closes idle connections and lets the others finish what they serve.
     pub(super) async fn finish(self) {
         self.ending.cancel();
+        self.leaving.cancel();
         self.open.close();
         self.open.wait().await;
     }
@@ -230,6 +243,7 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
     // The guard times heads and idle connections: hyper's own timer does not tell one from the other.
     http.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(BUFFER);
     http.http2()
+        .enable_connect_protocol()
         .timer(TokioTimer::new())
         .keep_alive_interval(limits.header_timeout)
         .keep_alive_timeout(PING_TIMEOUT)

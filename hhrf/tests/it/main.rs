@@ -40,6 +40,7 @@ mod streams;
 mod supervision;
 mod swaps;
 mod systemd;
+mod upgrades;
 mod versions;
 mod watching;
 mod workers;

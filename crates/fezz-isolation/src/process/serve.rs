@@ -144,10 +144,10 @@ fn run_call(
 ) -> CallResult {
     let left = call.source().time_left();
     let Some(task) = library.start(call.clone(), left) else {
-        return library.fetch(call, left).into_reply(Arc::clone(keep));
+        return library.fetch(call, left).into_reply(Arc::clone(keep), false);
     };
     match polled::poll_to_end(task, is_cancelled) {
-        Some(reply) => reply.and_then(|reply| reply.into_reply(Arc::clone(keep))),
+        Some(reply) => reply.and_then(|reply| reply.into_reply(Arc::clone(keep), false)),
         None => Err(ReplyError::Worker("the call was cancelled: the caller has gone".to_owned())),
     }
 }

@@ -35,7 +35,7 @@ fn edits() -> impl Strategy<Value = (usize, usize, Vec<u8>)> {
 }
 
 fn route(path: &str) -> Route {
-    Route { path: path.to_owned(), methods: Methods::Only(vec![Method::GET]) }
+    Route { path: path.to_owned(), methods: Methods::Only(vec![Method::GET]), upgrade: false }
 }
 
 /// Texts that resemble `.env` files, with mistakes.

@@ -25,7 +25,7 @@ fn full() -> Value {
         "sha256": "0b2a9d1f4c6e8a7350f1e2d3c4b5a69788796a5b4c3d2e1f0123456789abcdef",
         "description": "Todos in SQLite",
         "routes": [
-            { "path": "/", "method": "ANY" },
+            { "path": "/", "method": "ANY", "upgrade": true },
             { "path": "/todos", "method": ["GET", "POST"] },
             { "path": "/todos/{id}", "method": "GET" },
             { "path": "/files/{*rest}", "method": "PROPFIND" }
@@ -39,6 +39,8 @@ fn full() -> Value {
         "max_queue": 128,
         "queue_ms": 500,
         "max_response_bytes": 1048576,
+        "max_upgrades": 10000,
+        "upgrade_idle_ms": 60000,
         "isolation": "process",
         "workers": { "min": 1, "max": 4, "spare": 1 },
         "worker_concurrency": 2,

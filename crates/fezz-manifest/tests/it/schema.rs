@@ -113,9 +113,16 @@ fn both_know_the_same_keys() {
 #[test]
 fn both_have_the_same_limits() {
     let schema = schema();
-    for key in
-        ["timeout_ms", "max_body_bytes", "max_concurrency", "max_queue", "queue_ms", "max_response_bytes"]
-    {
+    for key in [
+        "timeout_ms",
+        "max_body_bytes",
+        "max_concurrency",
+        "max_queue",
+        "queue_ms",
+        "max_response_bytes",
+        "max_upgrades",
+        "upgrade_idle_ms",
+    ] {
         let property = &schema["properties"][key];
         assert_eq!(property["type"], "integer", "{key}");
         let limit = |name: &str| property[name].as_u64().expect("a limit");

@@ -12,7 +12,7 @@ fn routes(lines: &[&str]) -> Vec<Route> {
             "" => Methods::Only(Vec::new()),
             list => Methods::Only(list.split(',').map(|m| m.parse().expect("a method")).collect()),
         };
-        Route { path: path.to_owned(), methods }
+        Route { path: path.to_owned(), methods, upgrade: false }
     };
     lines.iter().map(route).collect()
 }
@@ -246,4 +246,17 @@ fn routes_that_do_not_come_from_a_file_are_checked() {
             "$.routes[3].path: has 30 parameters; at most 16",
         ],
     );
+}
+
+#[test]
+fn the_route_that_takes_the_request_says_whether_it_may_upgrade() {
+    let mut all = routes(&["GET /a", "ANY /a", "ANY /b/{c}", "GET /d"]);
+    (all[1].upgrade, all[2].upgrade) = (true, true);
+    let table = RouteTable::new(&all).expect("routes without problems");
+    let may = |path: &str, method: Method| match table.find(path, &method) {
+        Found::Route(found) => table.upgrades(found.index, &method),
+        other => panic!("{}", show(&other)),
+    };
+    assert!(!may("/a", Method::GET) && may("/a", Method::POST) && may("/b/x", Method::GET));
+    assert!(!may("/a", Method::HEAD) && !may("/d", Method::GET));
 }

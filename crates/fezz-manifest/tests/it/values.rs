@@ -16,9 +16,16 @@ fn wrong_types_are_reported_at_their_place() {
         expect_problems(&with(&format!("/{key}"), Value::Null), &[(&at, "not null")]);
         expect_problems(&with(&format!("/{key}"), json!([])), &[(&at, "must be a string, not a list")]);
     }
-    for key in
-        ["timeout_ms", "max_body_bytes", "max_concurrency", "max_queue", "queue_ms", "max_response_bytes"]
-    {
+    for key in [
+        "timeout_ms",
+        "max_body_bytes",
+        "max_concurrency",
+        "max_queue",
+        "queue_ms",
+        "max_response_bytes",
+        "max_upgrades",
+        "upgrade_idle_ms",
+    ] {
         let at = format!("$.{key}");
         for (value, shown) in [
             (json!("5"), "a string"),
@@ -57,6 +64,8 @@ fn limits_are_inclusive() {
         ("max_queue", 0, 1 << 20),
         ("queue_ms", 0, 3_600_000),
         ("max_response_bytes", 0, 4 << 30),
+        ("max_upgrades", 0, 1 << 20),
+        ("upgrade_idle_ms", 0, 86_400_000),
     ] {
         let at = format!("$.{key}");
         let expected = format!("from {low} to {high}");
@@ -148,6 +157,19 @@ fn methods() {
     );
     let many: Vec<_> = (0..65).map(|i| format!("M-{i}-EXTENSION")).collect();
     expect_problems(&with("/routes/1/method", json!(many)), &[(at, "at most 64")]);
+}
+
+#[test]
+fn a_route_says_whether_it_may_upgrade() {
+    let upgrade = |value| parse(&with("/routes/1/upgrade", value));
+    assert!(
+        upgrade(json!(true)).unwrap().routes[1].upgrade && !upgrade(json!(false)).unwrap().routes[1].upgrade
+    );
+    assert!(!parse(&full()).unwrap().routes[1].upgrade);
+    for (bad, shown) in [(json!("true"), "a string"), (json!(1), "a"), (Value::Null, "null")] {
+        let expected = format!("must be true or false, not {shown}");
+        expect_problems(&with("/routes/1/upgrade", bad), &[("$.routes[1].upgrade", &expected)]);
+    }
 }
 
 #[test]

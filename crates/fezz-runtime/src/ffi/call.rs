@@ -30,6 +30,7 @@ struct CallData<S> {
     source: S,
     body: Bytes,
     upload: Option<Upload>,
+    upgraded: Option<Upload>,
     headers: Vec<FezzPair>,
     params: Vec<FezzPair>,
     trailers: Vec<FezzPair>,
@@ -44,14 +45,16 @@ unsafe impl<S: Send + Sync> Sync for CallData<S> {}
 impl<S: RequestSource> Call<S> {
     /// Builds a call that has not begun.
     #[must_use]
-    pub fn new(source: S, body: CallBody) -> Self {
+    pub fn new(mut source: S, body: CallBody) -> Self {
         let (body, upload) = match body {
             CallBody::Whole(body) => (body, None),
             CallBody::Stream(pieces) => (Bytes::new(), Some(Upload::new(pieces))),
         };
+        let upgraded = source.take_upgraded().map(Upload::new);
         let request = UnsafeCell::new(empty::<S>());
         let (headers, params, trailers) = (Vec::new(), Vec::new(), Vec::new());
-        let mut call = Arc::new(CallData { request, source, body, upload, headers, params, trailers });
+        let mut call =
+            Arc::new(CallData { request, source, body, upload, upgraded, headers, params, trailers });
         // Only now, since the source may have parts inline: the struct has moved to its final address.
         if let Some(data) = Arc::get_mut(&mut call) {
             data.fill_request();
@@ -83,6 +86,7 @@ impl<S: RequestSource> CallData<S> {
     /// Points the request at the other fields, which must not change or move from here on.
     fn fill_request(&mut self) {
         let body_stream = self.upload.as_mut().map_or(ptr::null(), Upload::point);
+        let upgraded = self.upgraded.as_mut().map_or(ptr::null(), Upload::point);
         let source = &self.source;
         self.headers.reserve_exact(source.max_headers());
         source.headers(&mut |name, value| self.headers.push(pair(name, value)));
@@ -106,6 +110,8 @@ impl<S: RequestSource> CallData<S> {
             scheme: FezzSlice::new(source.scheme()),
             authority: FezzSlice::new(source.authority()),
             trailers: FezzPairs::new(&self.trailers),
+            upgrade: FezzSlice::new(source.upgrade()),
+            upgraded,
             ..empty::<S>()
         };
     }

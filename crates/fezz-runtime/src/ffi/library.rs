@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use fezz_abi::{
-    ABI_MAJOR, ABI_VERSION, AbiVersionFn, FLAG_BLOCKING, FLAG_BODY_STREAM, FetchAsyncFn, FetchFn, FezzHost,
-    FezzResponse, FlagsFn, InitFn, ShutdownFn, symbol,
+    ABI_MAJOR, ABI_VERSION, AbiVersionFn, FLAG_BLOCKING, FLAG_BODY_STREAM, FLAG_UPGRADE, FetchAsyncFn,
+    FetchFn, FezzHost, FezzResponse, FlagsFn, InitFn, ShutdownFn, symbol,
 };
 use libloading::os::unix::{Library as RawLibrary, RTLD_LOCAL, RTLD_NOW};
 
@@ -140,6 +140,11 @@ impl Library {
     /// Whether the function reads request bodies as streams.
     pub const fn streams_bodies(&self) -> bool {
         self.flags & FLAG_BODY_STREAM != 0
+    }
+
+    /// Whether the function may answer with 101.
+    pub const fn takes_upgrades(&self) -> bool {
+        self.flags & FLAG_UPGRADE != 0
     }
 
     /// Starts a call that is polled, with this time until its deadline (`None`: no deadline). Returns `None` if calls must be

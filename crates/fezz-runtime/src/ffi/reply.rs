@@ -13,7 +13,7 @@ pub const HOST_HEADERS: usize = 8;
 /// An answer that can be sent.
 #[derive(Debug)]
 pub struct Reply<B> {
-    /// A final status: 200 to 599.
+    /// A final status, 200 to 599; or 101 with a stream, where an upgrade was on offer.
     pub status: StatusCode,
     /// All headers that the function set.
     pub headers: HeaderMap,
@@ -52,6 +52,14 @@ pub enum ReplyError {
     /// Not a final status.
     #[error("the function answered with status {0}; a final status lies between 200 and 599")]
     Status(u32),
+    /// 101, and no upgrade was on offer.
+    #[error("the function answered with status 101, and no upgrade was on offer")]
+    NotOffered,
+    /// 101 without a stream.
+    #[error(
+        "the function answered with status 101, and without a stream of what it sends to the client then"
+    )]
+    NoUpgradeStream,
     /// The array of headers cannot be read; its length.
     #[error("the function's headers are a null or misaligned array of {0}")]
     HeaderArray(usize),
@@ -95,10 +103,11 @@ pub enum ReplyError {
 
 impl RawReply {
     /// Checks the answer. Its body is not copied: it stays in the function's memory, and `keep` keeps the function loaded.
+    /// `offered` says whether an upgrade was on offer, so that 101 may be the status.
     ///
     /// # Errors
     /// If the function panicked or failed, or its answer cannot be sent.
-    pub fn into_reply(self, keep: Keep) -> Result<Reply<ReplyBody>, ReplyError> {
+    pub fn into_reply(self, keep: Keep, offered: bool) -> Result<Reply<ReplyBody>, ReplyError> {
         if self.0.body.is_malformed() {
             return Err(ReplyError::Body(self.0.body.len));
         }
@@ -111,12 +120,23 @@ impl RawReply {
         if !self.0.stream.is_aligned() {
             return Err(ReplyError::Stream);
         }
-        Ok(Reply { status: self.status()?, headers: self.headers()?, body: self.into_body(keep) })
+        Ok(Reply { status: self.status(offered)?, headers: self.headers()?, body: self.into_body(keep) })
     }
 
-    fn status(&self) -> Result<StatusCode, ReplyError> {
+    fn status(&self, offered: bool) -> Result<StatusCode, ReplyError> {
+        if self.0.status == u32::from(StatusCode::SWITCHING_PROTOCOLS.as_u16()) {
+            return self.switching(offered);
+        }
         let code = u16::try_from(self.0.status).ok().filter(|code| (200..=599).contains(code));
         code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(ReplyError::Status(self.0.status))
+    }
+
+    fn switching(&self, offered: bool) -> Result<StatusCode, ReplyError> {
+        match (offered, self.0.stream.is_null()) {
+            (false, _) => Err(ReplyError::NotOffered),
+            (true, true) => Err(ReplyError::NoUpgradeStream),
+            (true, false) => Ok(StatusCode::SWITCHING_PROTOCOLS),
+        }
     }
 
     /// All headers, in order. The caller decides which of them are sent.

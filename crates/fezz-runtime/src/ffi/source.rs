@@ -57,15 +57,25 @@ pub trait RequestSource: Send + Sync + fmt::Debug + 'static {
         self.cancelled().store(1, Ordering::Relaxed);
     }
 
+    /// The protocol that the client asks to upgrade its connection to; empty if no upgrade is on offer.
+    fn upgrade(&self) -> &[u8] {
+        &[]
+    }
+
+    /// What the client sends after the upgrade on offer. Taken once, when the call is built.
+    fn take_upgraded(&mut self) -> Option<Box<dyn Pieces>> {
+        None
+    }
+
     /// The function's number in the [crash record](crate::sys::crash_record); 0 if there is none.
     fn function_number(&self) -> u32 {
         0
     }
 }
 
-/// A streamed request body.
+/// What a function reads in pieces: a request's body, or an upgraded connection.
 pub trait Pieces: Send + fmt::Debug + 'static {
-    /// The next piece; `None` is the end, an error says why the body broke off. Must not be called after either.
+    /// The next piece; `None` is the end, an error says why it broke off. Must not be called after either.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>>;
 }
 

@@ -1,4 +1,4 @@
-//! A streamed request body, pulled by the function.
+//! A streamed request body or an upgraded connection, pulled by the function.
 
 use std::ffi::c_void;
 use std::ptr;

@@ -149,8 +149,15 @@ impl Deployer {
             max_queue: manifest.max_queue.map(|limit| limit as usize).or(defaults.max_queue),
             queue_wait: millis(manifest.queue_ms, defaults.queue_wait),
             max_response_bytes: manifest.max_response_bytes.unwrap_or(defaults.max_response_bytes),
+            max_upgrades: manifest.max_upgrades.map_or(defaults.max_upgrades, |limit| limit as usize),
+            upgrade_idle: manifest.upgrade_idle_ms.map_or(defaults.upgrade_idle, positive_millis),
         }
     }
+}
+
+/// 0 is no limit.
+fn positive_millis(millis: u64) -> Option<Duration> {
+    Some(Duration::from_millis(millis)).filter(|limit| !limit.is_zero())
 }
 
 /// Fingerprint of what statics may have been initialised from. Another isolation is other code, too.

@@ -21,7 +21,8 @@ fn function(name: &str) -> Arc<Function> {
     Arc::new(Function {
         tag,
         version: version.parse().unwrap(),
-        routes: RouteTable::new(&[Route { path: "/".to_owned(), methods: Methods::Any }]).unwrap(),
+        routes: RouteTable::new(&[Route { path: "/".to_owned(), methods: Methods::Any, upgrade: false }])
+            .unwrap(),
         limits: Limits {
             timeout: Duration::from_secs(1),
             max_body_bytes: 1,
@@ -29,6 +30,8 @@ fn function(name: &str) -> Arc<Function> {
             max_queue: None,
             queue_wait: Duration::ZERO,
             max_response_bytes: 1,
+            max_upgrades: 1,
+            upgrade_idle: None,
         },
         isolation: None,
         swap: Swap::default(),

@@ -16,7 +16,7 @@ use std::time::Instant;
 use axum::body::Body;
 use fezz_runtime::ffi::Reply;
 use futures_util::future::Either;
-use http::header::{ALLOW, CONTENT_LENGTH};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use tower::{Layer, Service};
@@ -85,6 +85,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let is_connect = *request.method() == Method::CONNECT;
         let Some(received) = Received::new(request) else {
             return Either::Right(std::future::ready(Ok(failure("the request has lost its arrival"))));
         };
@@ -92,6 +93,7 @@ where
         let asked = Asked {
             method: method_label(&head.parts.method),
             is_head: head.parts.method == Method::HEAD,
+            is_connect,
             id: head.id.clone(),
             since: head.since,
         };
@@ -104,6 +106,8 @@ where
 struct Asked {
     method: &'static str,
     is_head: bool,
+    /// Whether it was an extended CONNECT of HTTP/2.
+    is_connect: bool,
     id: HeaderValue,
     since: Instant,
 }
@@ -127,7 +131,11 @@ where
         let Self { layer, asked, .. } = &*self;
         let (matched, mut response) = match outcome {
             Ok(WithRoute { matched, value: Answer::Reply(reply) }) => {
-                (matched, function_reply(reply, asked.is_head))
+                if reply.status == StatusCode::SWITCHING_PROTOCOLS {
+                    (matched, switching(reply, asked.is_connect))
+                } else {
+                    (matched, function_reply(reply, asked.is_head))
+                }
             }
             Ok(WithRoute { matched, value: Answer::Options { allow } }) => (matched, options(&allow)),
             Err(failed) => {
@@ -193,6 +201,24 @@ fn function_reply(reply: Reply<Body>, is_head: bool) -> Response<Body> {
     if let Some(length) = length.filter(|_| is_head && !empty) {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
+    response
+}
+
+/// The response that accepts an upgrade; on HTTP/2 that is 200 (RFC 8441, section 5).
+fn switching(reply: Reply<Body>, is_connect: bool) -> Response<Body> {
+    let Reply { status, mut headers, body } = reply;
+    let protocol = headers.get(UPGRADE).cloned();
+    hop_by_hop::strip(&mut headers);
+    headers.remove(CONTENT_LENGTH);
+    let mut response = Response::new(body);
+    if is_connect {
+        headers.remove(SEC_WEBSOCKET_ACCEPT);
+    } else {
+        *response.status_mut() = status;
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.extend(protocol.map(|protocol| (UPGRADE, protocol)));
+    }
+    *response.headers_mut() = headers;
     response
 }
 

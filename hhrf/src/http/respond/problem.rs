@@ -55,7 +55,9 @@ pub(super) fn problem(failed: &WithRoute<Error>, request_id: &str, expose_panics
             | CallError::QueuedTooLong { again, .. }
             | CallError::Resting { again },
         ) => set(&mut response, RETRY_AFTER, &seconds(*again).to_string()),
-        Error::Call(CallError::Overloaded { .. }) => set(&mut response, RETRY_AFTER, "10"),
+        Error::Call(CallError::Overloaded { .. } | CallError::Upgrades { .. }) => {
+            set(&mut response, RETRY_AFTER, "10");
+        }
         Error::Call(CallError::NoWorker | CallError::NoMemory) => set(&mut response, RETRY_AFTER, "1"),
         Error::Call(CallError::Body(BodyError::NoMemory)) => {
             set(&mut response, RETRY_AFTER, "1");
@@ -95,7 +97,9 @@ fn status(error: &Error) -> StatusCode {
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
         }
         Error::Head(HeadError::AmbiguousHost) => StatusCode::BAD_REQUEST,
-        Error::Route(RouteError::BadPath(_) | RouteError::BadParameter { .. }) => StatusCode::BAD_REQUEST,
+        Error::Route(
+            RouteError::BadPath(_) | RouteError::BadParameter { .. } | RouteError::NoUpgrade { .. },
+        ) => StatusCode::BAD_REQUEST,
         Error::Route(RouteError::MethodNotAllowed { .. }) => StatusCode::METHOD_NOT_ALLOWED,
         Error::Route(_) => StatusCode::NOT_FOUND,
         Error::Quarantined(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -112,6 +116,7 @@ fn status(error: &Error) -> StatusCode {
             | CallError::QueuedTooLong { .. }
             | CallError::Resting { .. }
             | CallError::Overloaded { .. }
+            | CallError::Upgrades { .. }
             | CallError::NotStarted(_) => StatusCode::SERVICE_UNAVAILABLE,
             CallError::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
             CallError::Reply(ReplyError::Panicked(_) | ReplyError::Failed(_)) | CallError::Lost => {
@@ -138,6 +143,7 @@ fn detail(error: &Error, status: StatusCode, expose_panics: bool) -> String {
             | CallError::Body(BodyError::NoMemory)
             | CallError::Deadline { .. }
             | CallError::Resting { .. }
+            | CallError::Upgrades { .. }
             | CallError::Overloaded { .. },
         ) => error.to_string(),
         Error::Call(CallError::Crashed(_)) => "the function crashed while it served this request".to_owned(),
@@ -178,6 +184,7 @@ const fn kind(error: &Error) -> &'static str {
             CallError::NotStarted(_) => "calls failed: no worker could be started",
             CallError::Resting { .. } => "calls refused: the function crashed too often",
             CallError::Overloaded { .. } => "calls refused: too many calls run that nobody waits for",
+            CallError::Upgrades { .. } => "upgrades refused: the function has as many as it may",
             CallError::NoWorker => "calls refused: no worker was free before their deadline",
             CallError::NoMemory => "calls failed: unsent answers take all the memory that they may",
             CallError::Lost => "calls lost",

@@ -25,7 +25,7 @@ use tower::{Layer, Service};
 use super::error::Error;
 use super::request::Received;
 use super::respond::Answer;
-use crate::call::CallRequest;
+use crate::call::{CallRequest, Head};
 use crate::catalog::Catalog;
 use crate::function::Function;
 use outcome::WithRouteFuture;
@@ -49,6 +49,10 @@ pub(crate) enum RouteError {
     UnknownPath { function: String },
     #[error("function {function} does not take {method} here, but {allow}")]
     MethodNotAllowed { function: String, method: http::Method, allow: String },
+    #[error(
+        "the route {route} of function {function} takes no upgrade to websocket; if it is to take one, write \"upgrade\": true beside it in fezz.json"
+    )]
+    NoUpgrade { function: String, route: String },
     #[error("the path parameter `{name}` is not UTF-8")]
     BadParameter { name: String },
 }
@@ -130,7 +134,11 @@ fn route(catalog: &Catalog, sticky: &Sticky, mut received: Received) -> Result<R
     };
     match match_route(&function, parts, path_start) {
         Ok((route, params)) => {
-            let Received { head, body, .. } = received;
+            let Received { mut head, body, .. } = received;
+            if let Err(error) = check_upgrade(&function, route, &mut head) {
+                let matched = Some(RouteMatch { function, route: Some(route) });
+                return Err(Box::new(Err(WithRoute { matched, value: Error::Route(error) })));
+            }
             Ok(Routed { request: CallRequest::new(head, function, path_start, route, params), body })
         }
         Err(outcome) => {
@@ -168,6 +176,21 @@ fn mounted(
 
 type Matched = (usize, Vec<(String, String)>);
 type Unmatched = Result<Answer, RouteError>;
+
+/// Ignores an upgrade that the route does not take, as RFC 9110 (section 7.8) has it; but a client of WebSocket has no use
+/// for another answer, and is told why.
+fn check_upgrade(function: &Function, route: usize, head: &mut Head) -> Result<(), RouteError> {
+    let Some(offer) = &head.offer else { return Ok(()) };
+    if function.routes.upgrades(route, &head.parts.method) {
+        return Ok(());
+    }
+    if !offer.is_websocket() {
+        head.offer = None;
+        return Ok(());
+    }
+    let route = function.routes.patterns().nth(route).unwrap_or_default().to_owned();
+    Err(RouteError::NoUpgrade { function: function.name().to_owned(), route })
+}
 
 /// The function's route for a request; else the host's own answer to OPTIONS, or an error.
 fn match_route(function: &Function, head: &Parts, path_start: usize) -> Result<Matched, Box<Unmatched>> {
