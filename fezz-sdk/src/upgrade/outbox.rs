@@ -51,7 +51,7 @@ impl Outbox {
         state.bytes.extend_from_slice(&bytes[..count]);
         let reader = state.reader.take();
         drop(state);
-        reader.map(Waker::wake);
+        wake(reader);
         Poll::Ready(Ok(count))
     }
 
@@ -61,7 +61,14 @@ impl Outbox {
         state.ended = true;
         let reader = state.reader.take();
         drop(state);
-        reader.map(Waker::wake);
+        wake(reader);
+    }
+}
+
+/// Without the lock: it may run what waits.
+fn wake(waiting: Option<Waker>) {
+    if let Some(waker) = waiting {
+        waker.wake();
     }
 }
 
@@ -95,7 +102,7 @@ impl Stream for Pull {
         let bytes = state.bytes.split().freeze();
         let writer = state.writer.take();
         drop(state);
-        writer.map(Waker::wake);
+        wake(writer);
         Poll::Ready(Some(Ok(bytes)))
     }
 }
@@ -106,6 +113,6 @@ impl Drop for Pull {
         state.gone = true;
         let writer = state.writer.take();
         drop(state);
-        writer.map(Waker::wake);
+        wake(writer);
     }
 }

@@ -34,7 +34,7 @@ fn routes() -> Value {
     json!(routes)
 }
 
-fn with_router(host: Host, more: Value) -> Host {
+fn with_router(host: Host, more: &Value) -> Host {
     let mut manifest = json!({ "id": "ws", "version": "latest", "routes": routes() });
     for (key, value) in more.as_object().expect("an object") {
         manifest[key] = value.clone();
@@ -42,11 +42,11 @@ fn with_router(host: Host, more: Value) -> Host {
     host.deploy("ws@latest", &library("fezz-fixture-upgrade"), manifest)
 }
 
-fn router(more: Value) -> Running {
+fn router(more: &Value) -> Running {
     with_router(bare(), more).start()
 }
 
-fn plain(more: Value) -> Running {
+fn plain(more: &Value) -> Running {
     let paths = ["/echo", "/sink", "/silent", "/flood/{bytes}", "/plain"];
     let routes: Vec<_> =
         paths.iter().map(|path| json!({ "path": path, "method": "ANY", "upgrade": true })).collect();
@@ -98,7 +98,7 @@ fn open_in_function(host: &Running) -> String {
 
 #[test]
 fn a_router_of_axum_serves_websockets_as_it_is() {
-    let host = router(json!({}));
+    let host = router(&json!({}));
     for path in ["echo", "any"] {
         let mut socket = open(&host, path);
         for text in ["", "x", &"long ".repeat(100_000)] {
@@ -116,7 +116,7 @@ fn a_router_of_axum_serves_websockets_as_it_is() {
 
 #[test]
 fn the_response_switches_protocols_and_no_more() {
-    let host = router(json!({}));
+    let host = router(&json!({}));
     let mut stream = host.connect();
     let head =
         "GET /rpc/ws/echo HTTP/1.1\r\nhost: x\r\nconnection: keep-alive, Upgrade\r\nupgrade: WebSocket\r\n";
@@ -134,7 +134,7 @@ fn the_response_switches_protocols_and_no_more() {
 
 #[test]
 fn what_needs_no_upgrade_gets_none() {
-    let host = router(json!({}));
+    let host = router(&json!({}));
     // The function's own answers: axum's, for a client that does not ask as it should.
     let echo = |headers: &str| {
         host.raw(&format!("GET /rpc/ws/echo HTTP/1.1\r\nhost: x\r\n{headers}\r\n").into_bytes())
@@ -158,7 +158,7 @@ fn what_needs_no_upgrade_gets_none() {
 
 #[test]
 fn a_route_that_takes_no_upgrade_says_so() {
-    let host = router(json!({}));
+    let host = router(&json!({}));
     let websocket = [("connection", "upgrade"), ("upgrade", "websocket")];
     let answer = host.request("POST", "/rpc/ws/echo", &websocket, b"");
     answer.assert_status(400);
@@ -172,7 +172,7 @@ fn a_route_that_takes_no_upgrade_says_so() {
 
 #[test]
 fn a_declined_upgrade_leaves_the_connection_as_it_was() {
-    let host = router(json!({}));
+    let host = router(&json!({}));
     let ask = format!(
         "GET /rpc/ws/declined HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n{KEY}\r\n"
     );
@@ -188,7 +188,7 @@ fn a_declined_upgrade_leaves_the_connection_as_it_was() {
 
 #[test]
 fn a_101_that_nobody_asked_for_is_502() {
-    let host = router(json!({}));
+    let host = router(&json!({}));
     host.get("/rpc/ws/unasked").assert_status(502);
     host.wait_for_log(|line| line.message().contains("no upgrade was on offer"));
     // With an offer, but the router has made no use of it: its stream is empty, and the connection ends at once.
@@ -201,7 +201,7 @@ fn a_101_that_nobody_asked_for_is_502() {
 
 #[test]
 fn a_request_with_a_body_is_not_upgraded() {
-    let host = plain(json!({}));
+    let host = plain(&json!({}));
     let head = "POST /rpc/plain/plain HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\nupgrade: echo\r\n";
     let answer = host.raw(format!("{head}content-length: 3\r\n\r\nabc").as_bytes());
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("not offered"), "{answer}");
@@ -211,7 +211,7 @@ fn a_request_with_a_body_is_not_upgraded() {
 
 #[test]
 fn bytes_before_the_101_are_the_new_protocols() {
-    let host = plain(json!({}));
+    let host = plain(&json!({}));
     let early = b"\0\r\n\r\nGET / HTTP/1.1\r\n\r\n".repeat(2000);
     let (head, mut stream) = upgrade(&host, "echo", &early);
     assert!(head.starts_with("http/1.1 101 ") && head.contains("\r\nupgrade: echo\r\n"), "{head}");
@@ -224,7 +224,7 @@ fn bytes_before_the_101_are_the_new_protocols() {
 
 #[test]
 fn each_half_closes_on_its_own() {
-    let host = plain(json!({}));
+    let host = plain(&json!({}));
     // The client's: what was counted comes back.
     let (_, mut stream) = upgrade(&host, "sink", b"12345");
     stream.shutdown(Shutdown::Write).expect("half-closed");
@@ -244,7 +244,7 @@ fn each_half_closes_on_its_own() {
 
 #[test]
 fn no_more_are_open_than_may_be() {
-    let host = router(json!({ "max_upgrades": 2 }));
+    let host = router(&json!({ "max_upgrades": 2 }));
     let (mut first, second) = (open(&host, "echo"), open(&host, "echo"));
     let refused = client(format!("ws://{}/rpc/ws/echo", host.address()), host.connect());
     let Err(error) = refused else { panic!("a third one was opened") };
@@ -260,7 +260,7 @@ fn no_more_are_open_than_may_be() {
 
 #[test]
 fn a_socket_over_which_nothing_passes_is_closed() {
-    let host = router(json!({ "upgrade_idle_ms": 1500 }));
+    let host = router(&json!({ "upgrade_idle_ms": 1500 }));
     let mut silent = open(&host, "echo");
     let mut busy = open(&host, "echo");
     silent.get_mut().set_read_timeout(Some(Duration::from_millis(100))).expect("set");
@@ -277,7 +277,7 @@ fn a_socket_over_which_nothing_passes_is_closed() {
 
 #[test]
 fn a_client_that_leaves_or_never_reads_takes_nothing_with_it() {
-    let host = plain(json!({ "upgrade_idle_ms": 1000 }));
+    let host = plain(&json!({ "upgrade_idle_ms": 1000 }));
     // It neither reads nor closes, and the function has much to say.
     let (_, _unread) = upgrade(&host, "flood/1000000000", b"");
     host.until(|host| host.status("plain@latest")["upgrades"].clone(), |open| *open == 1);
@@ -291,7 +291,7 @@ fn a_client_that_leaves_or_never_reads_takes_nothing_with_it() {
 
 #[test]
 fn a_panic_in_an_open_socket_ends_that_one() {
-    let host = router(json!({}));
+    let host = router(&json!({}));
     let (mut other, mut socket) = (open(&host, "echo"), open(&host, "panic"));
     socket.send(Message::text("now")).expect("sent");
     assert!(socket.read().is_err());
@@ -302,7 +302,7 @@ fn a_panic_in_an_open_socket_ends_that_one() {
 /// At the end of the host a function may say goodbye; what has not ended after the grace period is cut.
 #[test]
 fn the_end_of_the_host_is_told_and_waits_for_its_grace() {
-    let host = with_router(bare().env("HHRF_GRACE_MS", "2000"), json!({})).start();
+    let host = with_router(bare().env("HHRF_GRACE_MS", "2000"), &json!({})).start();
     let (mut polite, mut stubborn) = (open(&host, "closing"), open(&host, "echo"));
     echoes(&mut polite, "before");
     host.signal(Signal::TERM);
@@ -315,7 +315,7 @@ fn the_end_of_the_host_is_told_and_waits_for_its_grace() {
 
 #[test]
 fn a_swap_and_a_hand_over_break_no_socket() {
-    let host = with_router(bare().env("HHRF_GRACE_MS", "20000"), json!({ "env": { "BUILD": "1" } })).start();
+    let host = with_router(bare().env("HHRF_GRACE_MS", "20000"), &json!({ "env": { "BUILD": "1" } })).start();
     let mut old: Vec<_> = (0..10).map(|_| open(&host, "closing")).collect();
     let serving = host.get("/rpc/ws/pid").text().to_owned();
     // Another setting is another build.
@@ -342,7 +342,7 @@ fn a_crash_in_an_open_socket_names_the_function() {
     if ISOLATED {
         return;
     }
-    let host = router(json!({}));
+    let host = router(&json!({}));
     let (mut other, mut socket) = (open(&host, "echo"), open(&host, "crash"));
     echoes(&mut other, "before");
     socket.send(Message::text("now")).expect("sent");
