@@ -6,6 +6,23 @@
 #![expect(unsafe_code, reason = "this is the C boundary; see docs/abi.md for the contract it relies on")]
 
 pub(crate) mod current;
+#[cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    not(target_feature = "crt-static"),
+    not(miri)
+))]
+mod environment;
+#[cfg(not(all(
+    target_os = "linux",
+    target_env = "gnu",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    not(target_feature = "crt-static"),
+    not(miri)
+)))]
+#[path = "entry/no_environment.rs"]
+mod environment;
 #[cfg(feature = "testing")]
 pub(crate) mod mock;
 mod panics;
@@ -19,6 +36,7 @@ use std::ffi::{OsStr, c_void};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fezz_abi::{
     FLAG_BLOCKING, FLAG_BODY_STREAM, FLAG_UPGRADE, FetchAsyncFn, FetchFn, FezzHost, FezzLogRecord, FezzPair,
@@ -88,7 +106,8 @@ fn zero_sized<F: Copy>() -> F {
     unsafe { ptr::NonNull::<F>::dangling().read() }
 }
 
-/// `fezz_init`: stores the host's table, sets up logging, runs the author's hook, and makes the function's service.
+/// `fezz_init`: stores the host's table, fills the library's environment, runs the author's hook, makes the function's
+/// service, and sets up logging where the author has not.
 ///
 /// # Safety
 /// `table` is null or points at a [`FezzHost`] that stays valid for the life of the process.
@@ -98,26 +117,22 @@ pub unsafe fn init(table: *const FezzHost, options: &Options) -> i32 {
     let address = table.addr();
     // SAFETY: the caller guarantees the table, for the life of the process.
     let Some(table) = (unsafe { copy_table(table) }) else { return 1 };
-    install(address, || Host {
-        table: address,
-        function_id: text(table.function_id).to_owned(),
-        function_version: text(table.function_version).to_owned(),
-        data_dir: OsStr::from_bytes(borrow(table.data_dir)).into(),
-        variables: pairs(table.variables)
-            .iter()
-            .map(|pair| (text(pair.name).to_owned(), text(pair.value).to_owned()))
-            .collect(),
-        log: Some(LogSink { ctx: table.ctx, log: table.log, level: table.log_level }),
+    let variables = pairs(table.variables).iter().map(|pair| (text(pair.name), text(pair.value)));
+    install(address, || {
+        // With the table, and so once: what the function has set itself outlives an eviction, as statics do.
+        environment::fill(variables.clone());
+        Host {
+            table: address,
+            function_id: text(table.function_id).to_owned(),
+            function_version: text(table.function_version).to_owned(),
+            data_dir: OsStr::from_bytes(borrow(table.data_dir)).into(),
+            variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            log: Some(LogSink { ctx: table.ctx, log: table.log, level: table.log_level }),
+        }
     });
     runtime::configure(options.threads);
-    crate::logs::start();
-    let outcome = panics::catch(|| runtime::enter(options.init))
-        .unwrap_or_else(|panic| Err(format!("init panicked: {panic}")));
-    let outcome = outcome.and_then(|()| {
-        panics::catch(options.prepare).unwrap_or_else(|panic| {
-            Err(format!("the service cannot be made, its function panicked: {panic}"))
-        })
-    });
+    let outcome = crate::logs::during(|| set_up(options));
+    panics::adopt_hook();
     match outcome {
         Ok(()) => 0,
         Err(reason) => {
@@ -125,6 +140,42 @@ pub unsafe fn init(table: *const FezzHost, options: &Options) -> i32 {
             2
         }
     }
+}
+
+/// Runs the author's hook and makes the function's service.
+fn set_up(options: &Options) -> InitOutcome {
+    static WAS_SET_UP: AtomicBool = AtomicBool::new(false);
+
+    let outcome = panics::catch(|| runtime::enter(options.init))
+        .unwrap_or_else(|panic| Err(format!("init panicked: {panic}")));
+    match outcome {
+        // After an eviction, in the same memory: a subscriber or a logger can be installed once, and is there.
+        Err(reason) if WAS_SET_UP.load(Ordering::Relaxed) && installs_again(&reason) => crate::log(
+            Level::Warn,
+            &format!(
+                "init was not run again to its end: it installs what it has installed at an earlier load, which goes on; \
+                 use `try_init`, or install it in the function that makes the service ({reason})"
+            ),
+        ),
+        outcome => outcome?,
+    }
+    panics::catch(options.prepare)
+        .unwrap_or_else(|panic| Err(format!("the service cannot be made, its function panicked: {panic}")))?;
+    WAS_SET_UP.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Whether that is why a set-up failed: the errors of the crates log, tracing and eyre.
+fn installs_again(reason: &str) -> bool {
+    let said = [
+        "SetLoggerError",
+        "attempted to set a logger after the logging system was already initialized",
+        "SetGlobalDefaultError",
+        "a global default trace dispatcher has already been set",
+        "a hook has already been installed",
+        "another was already installed",
+    ];
+    said.iter().any(|text| reason.contains(text))
 }
 
 /// The table, with zeros for the fields that an older host does not have. None for a null pointer.

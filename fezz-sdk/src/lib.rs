@@ -101,9 +101,15 @@
 //! A value may have become unusable meanwhile, such as a connection that the peer has closed. A deploy of new code or
 //! settings begins with new statics, and so does a restart; only [`data_dir`] is kept.
 //!
+//! # Environment
+//!
+//! On Linux with glibc, the library's environment is its own: `std::env` has the function's variables in it, and nobody
+//! else's. [`variable`] reads them everywhere.
+//!
 //! # Logs, panics, tests
 //!
-//! Events of `tracing` and records of `log` go to the host's log with the id of their request. A panic becomes a 500 and
+//! Events of `tracing` and records of `log` go to the host's log with the id of their request, unless the function installs a
+//! subscriber or a logger of its own. A panic becomes a 500 and
 //! affects no other call; with `panic = "abort"` a function does not compile. The feature `testing` calls functions
 //! in-process and on the real host.
 //!
@@ -147,6 +153,7 @@ pub use handler::Function;
 pub use hooks::{InitOutcome, IntoInitOutcome, SetUpError};
 pub use host::{Host, Level, data_dir, host, log, variable};
 pub use http;
+pub use logs::log_to_host;
 pub use request::{BodyError, FezzHttpRequest};
 pub use respond::{IntoFezzResponse, IntoFezzResponseParts};
 pub use response::FezzHttpResponse;

@@ -12,6 +12,8 @@ use std::thread::{self, Thread};
 
 #[cfg(feature = "tokio")]
 pub use with_tokio::runtime;
+#[cfg(all(feature = "tokio", feature = "tracing"))]
+pub(crate) use with_tokio::wake_threads;
 #[cfg(feature = "tokio")]
 pub(crate) use with_tokio::{block_on, configure, enter};
 #[cfg(not(feature = "tokio"))]
@@ -42,14 +44,24 @@ mod with_tokio {
         RUNTIME
             .get_or_init(|| {
                 let name = crate::host().map_or("fezz", |host| host.function_id());
-                Builder::new_multi_thread()
-                    .worker_threads(THREADS.load(Ordering::Relaxed))
-                    .thread_name(name)
-                    .enable_all()
-                    .build()
-                    .expect("the function's runtime can be started")
+                let threads = THREADS.load(Ordering::Relaxed);
+                let mut builder = Builder::new_multi_thread();
+                builder.worker_threads(threads).thread_name(name).enable_all();
+                #[cfg(feature = "tracing")]
+                builder
+                    .on_thread_start(move || crate::logs::threads::started(threads))
+                    .on_thread_unpark(crate::logs::threads::unparked);
+                builder.build().expect("the function's runtime can be started")
             })
             .handle()
+    }
+
+    /// Gives idle threads something to do, so that they see that a set-up has ended.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn wake_threads() {
+        for _ in 0..THREADS.load(Ordering::Relaxed) {
+            runtime().spawn(std::future::ready(()));
+        }
     }
 
     /// Runs `run` within the runtime, so that timers, sockets and `tokio::spawn` work.

@@ -23,7 +23,9 @@ pub use fezz_isolation::process::run as worker;
 pub use fezz_runtime::sys::scheduling::runtime_thread_started;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub use fezz_runtime::sys::thread_keys;
-pub use fezz_runtime::sys::{SUPERVISES, THREAD_STACK_BYTES, close_inherited, end_process, static_tls};
+pub use fezz_runtime::sys::{
+    SUPERVISES, THREAD_STACK_BYTES, close_inherited, end_process, static_tls, take_environment,
+};
 pub use serve::{ListenError, ServeError};
 pub use supervise::{InheritError, Inherited, PROGRAM_VARIABLE, SettingsChoice, as_started};
 

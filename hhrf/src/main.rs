@@ -134,7 +134,14 @@ fn supervised(arguments: &Arguments) -> ExitCode {
 }
 
 fn serve(settings: Settings, inherited: Option<Inherited>) -> ExitCode {
+    // Before there are threads. From here on functions and the C library find next to nothing in it.
+    let taken = hhrf::take_environment();
     hhrf::start_log(&settings);
+    if let Err(error) = taken {
+        tracing::warn!(
+            "functions in the host's process can read its environment, which cannot be taken out: {error}"
+        );
+    }
     hhrf::protect_standard_streams();
     if !hhrf::SUPERVISES {
         tracing::warn!("serving in one process: the supervisor and isolated functions need Linux");

@@ -17,11 +17,16 @@ fn workspace() -> &'static Path {
 
 /// The function library of a package of this workspace, built with the profile of the test.
 pub fn library(package: &str) -> PathBuf {
-    library_in(workspace(), package)
+    library_in(workspace(), package, !cfg!(debug_assertions))
 }
 
-fn library_in(folder: &Path, package: &str) -> PathBuf {
-    artifact(folder, package, |message| {
+/// The same, built with the profile `release`.
+pub fn release_library(package: &str) -> PathBuf {
+    library_in(workspace(), package, true)
+}
+
+fn library_in(folder: &Path, package: &str, release: bool) -> PathBuf {
+    artifact(folder, package, release, |message| {
         let kinds = message["target"]["crate_types"].as_array()?;
         kinds.iter().any(|kind| kind == "cdylib").then_some(())?;
         let files = message["filenames"].as_array()?.iter().filter_map(Value::as_str);
@@ -31,7 +36,9 @@ fn library_in(folder: &Path, package: &str) -> PathBuf {
 
 /// The program of a package of this workspace, built with the profile of the test.
 pub fn binary(package: &str) -> PathBuf {
-    artifact(workspace(), package, |message| message["executable"].as_str().map(PathBuf::from))
+    artifact(workspace(), package, !cfg!(debug_assertions), |message| {
+        message["executable"].as_str().map(PathBuf::from)
+    })
 }
 
 /// The host's program: the one named by `HHRF`, else that of this checkout, else that in the `PATH`.
@@ -63,19 +70,25 @@ pub fn own_function() -> (PathBuf, Value) {
     let text = std::fs::read_to_string(&file)
         .unwrap_or_else(|error| panic!("{} cannot be read: {error}", file.display()));
     let manifest = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    (library_in(&folder, &variable("CARGO_PKG_NAME")), manifest)
+    (library_in(&folder, &variable("CARGO_PKG_NAME"), !cfg!(debug_assertions)), manifest)
 }
 
-/// The path of a package's artifact. Builds each package once for a test process.
-fn artifact(folder: &Path, package: &str, pick: impl Fn(&Value) -> Option<PathBuf>) -> PathBuf {
-    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+/// The path of a package's artifact. Builds each package once for a test process and profile.
+fn artifact(
+    folder: &Path,
+    package: &str,
+    release: bool,
+    pick: impl Fn(&Value) -> Option<PathBuf>,
+) -> PathBuf {
+    static BUILT: Mutex<BTreeMap<(String, bool), PathBuf>> = Mutex::new(BTreeMap::new());
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(path) = built.get(package) {
+    let key = (package.to_owned(), release);
+    if let Some(path) = built.get(&key) {
         return path.clone();
     }
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(folder).args(["build", "--quiet", "--locked", "--message-format=json", "-p", package]);
-    if !cfg!(debug_assertions) {
+    if release {
         cargo.arg("--release");
     }
     let output = cargo.stderr(Stdio::inherit()).output().expect("cargo can be started");
@@ -87,7 +100,7 @@ fn artifact(folder: &Path, package: &str, pick: impl Fn(&Value) -> Option<PathBu
         .filter(|message| message["reason"] == "compiler-artifact" && is_of(message, package))
         .find_map(|message| pick(&message))
         .unwrap_or_else(|| panic!("{package} has no such artifact"));
-    built.insert(package.to_owned(), path.clone());
+    built.insert(key, path.clone());
     path
 }
 

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::host::Level;
 
@@ -12,24 +13,67 @@ thread_local! {
     static CALLS: Cell<u32> = const { Cell::new(0) };
     /// Message and location of this thread's latest panic, stored by the hook for [`catch`].
     static LATEST: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Whether this thread is in a hook of ours: an application's hook may call the one that was there before it.
+    static NOTING: Cell<bool> = const { Cell::new(false) };
 }
+
+type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
+
+/// The address of our hook, which tells it from the application's.
+static OURS: AtomicUsize = AtomicUsize::new(0);
 
 /// Sets the panic hook of this library's own copy of std; the hooks of the host and of other libraries are not affected.
 pub(super) fn install_hook() {
     static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let previous = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if CALLS.get() > 0 {
-                LATEST.set(Some(describe(info)));
-            } else if crate::host::host().is_some() {
-                // A thread or task of the function's own: log it, since no caller reports it.
-                crate::log(Level::Error, &format!("a thread panicked: {}", describe(info)));
-            } else {
-                previous(info);
-            }
-        }));
+    HOOK.call_once(|| wrap(panic::take_hook(), Previous::Default));
+}
+
+/// Puts our hook in front of the one that the application has set, if it has: both are called.
+pub(super) fn adopt_hook() {
+    let found = panic::take_hook();
+    if address(&found) == OURS.load(Ordering::Relaxed) {
+        panic::set_hook(found);
+    } else {
+        wrap(found, Previous::Application);
+    }
+}
+
+/// Whose hook stands behind ours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Previous {
+    /// That of std, which prints: in a host nobody needs that.
+    Default,
+    Application,
+}
+
+fn wrap(hook: Hook, whose: Previous) {
+    let ours: Hook = Box::new(move |info| {
+        let noted = NOTING.replace(true) || note(info);
+        if whose == Previous::Application || !noted {
+            hook(info);
+        }
+        NOTING.set(false);
     });
+    OURS.store(address(&ours), Ordering::Relaxed);
+    panic::set_hook(ours);
+}
+
+fn address(hook: &Hook) -> usize {
+    (&raw const **hook).addr()
+}
+
+/// Keeps or logs a panic; false outside of a call and of a host, as in a unit test.
+fn note(info: &PanicHookInfo<'_>) -> bool {
+    if CALLS.get() > 0 {
+        LATEST.set(Some(describe(info)));
+        return true;
+    }
+    // A thread or task of the function's own: log it, since no caller reports it.
+    let has_host = crate::host::host().is_some();
+    if has_host {
+        crate::log(Level::Error, &format!("a thread panicked: {}", describe(info)));
+    }
+    has_host
 }
 
 /// Runs `call`; a panic becomes its message and location.

@@ -19,8 +19,9 @@ fn its_environment_is_what_it_declares() {
         .start();
     let environment = host.get("/rpc/bad@1.0.0/env").assert_status(200).text().to_owned();
     let lines: Vec<_> = environment.lines().collect();
-    let [_, _, temporary] = lines.as_slice() else { panic!("{environment}") };
+    let [_, _, path, temporary] = lines.as_slice() else { panic!("{environment}") };
     assert_eq!(lines[..2], ["B=2", "GREETING=hello"]);
+    assert!(path.starts_with("PATH=/"), "{environment}");
     assert!(temporary.starts_with("TMPDIR=/"), "{environment}");
 }
 

@@ -31,7 +31,7 @@ pub use descriptor_passing::{MAX_FDS, receive_with_fds, send_with_fds};
 pub use descriptors::{adopt, close_inherited, wait_on};
 pub use dispositions::{remember_dispositions, restore_dispositions};
 pub use end::end_process;
-pub use environment::set_environment;
+pub use environment::{set_environment, shared_environment, started_with, take_environment};
 pub use lease::{Lease, lease};
 pub use platform::{
     detect_dead_peers, die_with_parent, ended_child, pidfd, seal, seal_writes, set_process_name,

@@ -4,7 +4,7 @@
 //! from it when they are loaded, and give nothing back. glibc's own reserve of about 1,600 bytes is used up after a few of
 //! them, and `dlopen` fails from then on. Only the environment of a new process can ask for more.
 
-use std::env;
+use super::environment::started_with;
 
 /// The variable that glibc reads its tunables from.
 const VARIABLE: &str = "GLIBC_TUNABLES";
@@ -19,14 +19,14 @@ pub const THREAD_STACK_BYTES: usize = (2 << 20) + BYTES;
 /// thing.
 #[must_use]
 pub fn variable() -> Option<(&'static str, String)> {
-    let found = env::var(VARIABLE).unwrap_or_default();
+    let found = started_with(VARIABLE).and_then(|value| value.into_string().ok()).unwrap_or_default();
     cfg!(all(target_os = "linux", target_env = "gnu")).then(|| (VARIABLE, with_reserve(&found)))
 }
 
 /// Whether this process was started with it.
 #[must_use]
 pub fn is_reserved() -> bool {
-    variable().is_none_or(|(name, wanted)| env::var(name).is_ok_and(|found| found == wanted))
+    variable().is_none_or(|(name, wanted)| started_with(name).is_some_and(|found| *found == *wanted))
 }
 
 /// Removes the variable from the environment of a process that was started for one function: it has had its effect, and

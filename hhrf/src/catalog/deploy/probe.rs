@@ -13,7 +13,7 @@ use fezz_isolation::host::{Plan, TemporaryFolders};
 use fezz_isolation::sandbox::{self, Confinement};
 use fezz_runtime::Variables;
 use fezz_runtime::ffi::{HostTable, Identity, Library, OpenError};
-use fezz_runtime::sys::{die_with_parent, static_tls};
+use fezz_runtime::sys::{die_with_parent, shared_environment, static_tls};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
@@ -90,7 +90,7 @@ impl Prober {
         })
     }
 
-    /// Loads the library, runs its `fezz_init` and its `fezz_shutdown`, in a process with an empty environment and a time
+    /// Loads the library, runs its `fezz_init` and its `fezz_shutdown`, in a process with a near-empty environment and a time
     /// limit, and under what holds for the function's workers, if it has any. What was killed from outside says nothing
     /// about the library: it is tried again.
     pub(crate) async fn check(
@@ -138,6 +138,7 @@ impl Prober {
             .arg(scratch)
             .env_clear()
             .envs(static_tls::variable())
+            .envs(shared_environment())
             // The library's only folder, as a worker has one for temporary files.
             .env("TMPDIR", scratch)
             .stdin(Stdio::piped())

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fezz_manifest::{Manifest, Problems, parse_env_file};
 use fezz_runtime::Variables;
+use fezz_runtime::sys::started_with;
 
 use super::dropped;
 
@@ -91,7 +92,8 @@ pub(super) fn secrets(names: &[String], source: &SecretsSource) -> Result<Secret
         known = parse(&name, &text)?;
     }
     let find = |name: &String| {
-        let value = known.remove(name).or_else(|| std::env::var(name).ok());
+        let value =
+            known.remove(name).or_else(|| started_with(name).and_then(|value| value.into_string().ok()));
         let file = file.map_or_else(String::new, |path| format!(" nor in {}", path.display()));
         let value = value.ok_or_else(|| VariablesError::MissingSecret { name: name.clone(), file })?;
         Ok((name.clone(), value))

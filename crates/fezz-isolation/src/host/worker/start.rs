@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use fezz_runtime::ffi::log_level;
-use fezz_runtime::sys::{Shared, seal, seal_writes, send_with_fds, static_tls};
+use fezz_runtime::sys::{Shared, seal, seal_writes, send_with_fds, shared_environment, static_tls};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::process::{ChildStderr, ChildStdout};
@@ -133,6 +133,7 @@ fn command(spec: &Spec, context: &PoolContext, number: u64, socket: StdStream) -
         // The function's variables come with the setup.
         .env_clear()
         .envs(static_tls::variable())
+        .envs(shared_environment())
         .current_dir(&spec.data_dir)
         .process_group(0)
         .stdin(Stdio::from(OwnedFd::from(socket)))
