@@ -5,32 +5,50 @@ use std::time::Instant;
 
 use axum::body::Body;
 use fezz_isolation::host::{CallError as WorkerError, CallHandle, PendingCall, Pool, WorkerBody};
-use fezz_runtime::ffi::{CallBody, Reply};
+use fezz_runtime::ffi::{CallBody, Reply, ReplyError};
+use http::StatusCode;
 use tokio::sync::oneshot;
 
 use super::concurrency::Permit;
+use super::upgrade::Running;
 use super::{CallError, CallRequest, deadline_passed};
 use crate::function::Function;
 
 /// Leaves the call to the pool: the caller may go at any time, and the call still has to end properly.
 pub(super) async fn run(
-    pool: &Pool,
+    pool: Arc<Pool>,
     mut request: CallRequest,
-    body: CallBody,
+    mut body: CallBody,
 ) -> Result<Reply<Body>, CallError> {
     let function = Arc::clone(&request.function);
     let deadline = Instant::now() + function.limits.timeout;
     if request.permit.is_none() {
         request.permit = Some(Permit::acquire(&function, deadline).await?);
     }
+    // An upgraded connection keeps no permit, and its stream comes in place of the body, which is empty.
+    let (mut upgrade, mut permit) = (None, None);
+    if let Some((pieces, taken)) = request.upgrade.as_mut().and_then(|upgrade| upgrade.take()) {
+        (upgrade, permit) = (Some(taken), request.permit.take());
+        body = CallBody::Stream(pieces);
+    }
     let begin = Instant::now();
     let handle = Arc::new(CallHandle::default());
     let mut waiter = Waiter(Some(Arc::clone(&handle)));
     let (answer, mut wait) = oneshot::channel();
     let request_id = request.head.id.clone();
+    let id = request_id.clone();
     let source = Box::new(request);
     let max_response = function.limits.max_response_bytes;
-    pool.submit(PendingCall { source, request_id, body, handle, begin, deadline, max_response, answer });
+    pool.submit(PendingCall {
+        source,
+        request_id,
+        body,
+        handle: Arc::clone(&handle),
+        begin,
+        deadline,
+        max_response,
+        answer,
+    });
     let answer = match tokio::time::timeout_at(deadline.into(), &mut wait).await {
         Ok(answer) => answer,
         Err(_) => {
@@ -42,6 +60,12 @@ pub(super) async fn run(
     // From here on the answer's body cancels the call when it is dropped.
     waiter.0 = None;
     match answer {
+        Ok(Ok(reply)) if reply.status == StatusCode::SWITCHING_PROTOCOLS => {
+            drop(permit);
+            let upgrade = upgrade.filter(|_| matches!(reply.body, WorkerBody::Stream(_)));
+            let upgrade = upgrade.ok_or(ReplyError::NotOffered)?;
+            Ok(upgrade.switch(reply.map(into_body), Running::Worker(handle), id, pool))
+        }
         Ok(Ok(reply)) => Ok(reply.map(into_body)),
         Ok(Err(error)) => {
             if !matches!(error, WorkerError::Reply(_) | WorkerError::Deadline | WorkerError::NotBegun) {

@@ -40,7 +40,7 @@ use body::{BodyReader, Stop};
 use concurrency::check_overload;
 use polled::Polled;
 use reply_pacer::ReplyPacer;
-use upgrade::Upgrade;
+use upgrade::{Runs, Upgrade};
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -154,7 +154,8 @@ impl Caller {
             return Calling::Refused(Some(error));
         }
         if request.head.offer.is_some()
-            && let Err(error) = Upgrade::prepare(&mut request, &loaded)
+            && let Loaded::Library(library) = &loaded
+            && let Err(error) = Upgrade::prepare(&mut request, library.takes_upgrades(), Runs::InProcess)
         {
             return Calling::Refused(Some(error));
         }
@@ -227,10 +228,11 @@ impl Caller {
         pool: Arc<Pool>,
     ) -> Result<Reply<Body>, CallError> {
         let function = Arc::clone(&request.function);
-        let streams = pool.streams_bodies(Instant::now() + function.limits.timeout).await;
-        let streams = streams.map_err(|error| isolated::call_error(error, &function))?;
-        let body = self.read(&mut request, body, streams).await?;
-        isolated::run(&pool, request, body).await
+        let abilities = pool.abilities(Instant::now() + function.limits.timeout).await;
+        let abilities = abilities.map_err(|error| isolated::call_error(error, &function))?;
+        Upgrade::prepare(&mut request, abilities.takes_upgrades, Runs::InWorker)?;
+        let body = self.read(&mut request, body, abilities.streams_bodies).await?;
+        isolated::run(pool, request, body).await
     }
 
     /// Reads the body, unless the function does. Before the permit is taken, so that a slow client does not hold one.

@@ -22,9 +22,9 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::stream::streamed;
 use super::{BlockingPool, CallError, CallRequest};
 use crate::function::Function;
-use crate::load::Loaded;
 use incoming::{Incoming, Stream};
 use pump::Pump;
+pub(super) use pump::Running;
 
 /// A client's connection, as long as it or an upgrade of it is open.
 #[derive(Debug)]
@@ -90,6 +90,14 @@ fn names(protocol: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     protocol.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
+/// Where a function runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Runs {
+    InProcess,
+    /// A worker is reached through its socket alone.
+    InWorker,
+}
+
 /// An upgrade that a function may make, as a part of its request.
 #[derive(Debug)]
 pub(crate) struct Upgrade {
@@ -103,23 +111,30 @@ pub(crate) struct Upgrade {
 
 impl Upgrade {
     /// Puts the upgrade of a request on offer, if its function takes upgrades and may have one more.
-    pub(super) fn prepare(request: &mut CallRequest, loaded: &Loaded) -> Result<(), CallError> {
+    pub(super) fn prepare(
+        request: &mut CallRequest,
+        takes_upgrades: bool,
+        runs: Runs,
+    ) -> Result<(), CallError> {
         let Some(offer) = request.head.offer.take() else { return Ok(()) };
-        let takes_upgrades = match loaded {
-            Loaded::Library(library) => library.takes_upgrades(),
-            Loaded::Workers(_) => false,
-        };
         if takes_upgrades {
             let place = Place::take(&request.function)?;
-            request.upgrade = Some(Box::new(Self::new(*offer, place)));
+            request.upgrade = Some(Box::new(Self::new(*offer, place, runs)));
         }
         Ok(())
     }
 
-    fn new(offer: Offer, place: Place) -> Self {
+    fn new(offer: Offer, place: Place, runs: Runs) -> Self {
         let Offer { protocol, socket } = offer;
-        let (incoming, pieces) = Incoming::new(Arc::clone(&place.0));
+        let (incoming, pieces) = Incoming::new(Arc::clone(&place.0), runs);
         Self { protocol, incoming, pieces: Some(pieces), socket: Mutex::new(Some((socket, place))) }
+    }
+
+    /// What a call in a worker process needs: its request stays behind, with the protocol.
+    pub(super) fn take(&mut self) -> Option<(Box<dyn Pieces>, Taken)> {
+        let (socket, place) = self.socket.get_mut().unwrap_or_else(PoisonError::into_inner).take()?;
+        let (incoming, protocol) = (Arc::clone(&self.incoming), self.protocol.clone());
+        Some((self.take_pieces()?, Taken { protocol, incoming, socket, place }))
     }
 
     pub(super) fn protocol(&self) -> &[u8] {
@@ -167,11 +182,39 @@ pub(super) fn switch(
     let upgrade = call.source().upgrade.as_ref().ok_or(ReplyError::NotOffered)?;
     let taken = upgrade.socket.lock().unwrap_or_else(PoisonError::into_inner).take();
     let (socket, place) = taken.ok_or(CallError::Lost)?;
-    let Reply { status, mut headers, body } = reply;
-    // A function in C need not repeat it.
-    headers.entry(UPGRADE).or_insert_with(|| upgrade.protocol.clone());
-    let outgoing = streamed(body, call, None, pool);
-    let incoming = Arc::clone(&upgrade.incoming);
-    Pump { socket, place, incoming, outgoing, call: call.clone(), _keep: keep }.start();
-    Ok(Reply { status, headers, body: Body::empty() })
+    let (incoming, protocol) = (Arc::clone(&upgrade.incoming), upgrade.protocol.clone());
+    let request_id = call.source().head.id.clone();
+    let reply = reply.map(|body| streamed(body, call, None, pool));
+    Ok(Taken { protocol, incoming, socket, place }.switch(
+        reply,
+        Running::Here(call.clone()),
+        request_id,
+        keep,
+    ))
+}
+
+/// An upgrade that can be made, without its request.
+pub(super) struct Taken {
+    protocol: HeaderValue,
+    incoming: Arc<Incoming>,
+    socket: Socket,
+    place: Place,
+}
+
+impl Taken {
+    /// Makes it; the reply's body is what the function sends.
+    pub(super) fn switch(
+        self,
+        reply: Reply<Body>,
+        running: Running,
+        request_id: HeaderValue,
+        keep: Keep,
+    ) -> Reply<Body> {
+        let Self { protocol, incoming, socket, place } = self;
+        let Reply { status, mut headers, body: outgoing } = reply;
+        // A function in C need not repeat it.
+        headers.entry(UPGRADE).or_insert(protocol);
+        Pump { socket, place, incoming, outgoing, running, request_id, _keep: keep }.start();
+        Reply { status, headers, body: Body::empty() }
+    }
 }

@@ -62,7 +62,7 @@ impl Cache {
         };
         if let Loaded::Workers(pool) = loaded {
             // A pool is there at once; its first worker shows whether the function starts.
-            if let Err(error) = pool.streams_bodies(deadline).await {
+            if let Err(error) = pool.abilities(deadline).await {
                 self.invalidate(&new.key).await;
                 return Err(self.failed(&new.key, error.into()));
             }

@@ -23,6 +23,8 @@ mod replies;
 mod requests;
 #[path = "streams.rs"]
 mod streams;
+#[path = "upgrades.rs"]
+mod upgrades;
 
 const ISOLATED: bool = true;
 

@@ -4,9 +4,16 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use fezz_testkit::{Host, Running, library};
+use bytes::Bytes;
+use fezz_testkit::{Host, Running, c_library, library};
+use futures_util::{SinkExt, StreamExt};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
 
@@ -231,6 +238,10 @@ fn each_half_closes_on_its_own() {
     let mut counted = String::new();
     stream.read_to_string(&mut counted).expect("the count");
     assert_eq!(counted, "5");
+    if ISOLATED {
+        // In a worker the connection ends with the function's half.
+        return;
+    }
     // The function's: the client may still send.
     let (_, mut stream) = upgrade(&host, "flood/3", b"");
     let mut flood = Vec::new();
@@ -349,4 +360,98 @@ fn a_crash_in_an_open_socket_names_the_function() {
     assert!(socket.read().is_err() && other.read().is_err(), "both are cut");
     host.wait_for_log(|line| line.message().contains("crash") && format!("{line:?}").contains("ws@latest"));
     echoes(&mut open(&host, "echo"), "again");
+}
+
+/// Its header is the committed one of that version.
+#[test]
+fn a_function_built_for_abi_1_0_is_served_and_offered_no_upgrade() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/abi_1_0");
+    let host = bare();
+    std::fs::copy(format!("{folder}/fezz.h"), host.root().join("fezz.h")).expect("copied");
+    let source = std::fs::read_to_string(format!("{folder}/fixture.c")).expect("the source");
+    let library = c_library(host.root(), "built_for_1_0", &source);
+    let route = |path: &str| json!({ "path": path, "method": "ANY", "upgrade": true });
+    let routes = json!([route("/answer"), route("/stream")]);
+    let manifest = json!({ "id": "old", "version": "1.0.0", "routes": routes });
+    let host = host.deploy("old@1.0.0", &library, manifest).start();
+    host.wait_for_log(|line| line.message() == "built for 1.0");
+    host.get("/rpc/old/answer").assert_status(200).assert_text("no upgrade");
+    host.get("/rpc/old/stream").assert_status(200).assert_text("in a stream");
+    host.request("POST", "/rpc/old/answer", &[], b"some").assert_status(200).assert_text("a body");
+    let websocket = [("connection", "upgrade"), ("upgrade", "websocket")];
+    host.request("GET", "/rpc/old/answer", &websocket, b"").assert_status(200).assert_text("no upgrade");
+}
+
+/// Two workers, a socket each.
+#[test]
+fn a_crash_of_a_worker_cuts_its_sockets_alone_and_is_named() {
+    if ISOLATED {
+        return;
+    }
+    let isolation = json!({ "isolation": "process", "workers": { "max": 2 }, "worker_concurrency": 1 });
+    let host = router(&isolation);
+    let (mut other, mut socket) = (open(&host, "echo"), open(&host, "crash"));
+    echoes(&mut other, "before");
+    socket.send(Message::text("now")).expect("sent");
+    assert!(socket.read().is_err());
+    echoes(&mut other, "unharmed");
+    let crashes = host.until(
+        |host| host.status("ws@latest")["isolation"]["last_crashes"].clone(),
+        |crashes| crashes.as_array().is_some_and(|crashes| !crashes.is_empty()),
+    );
+    assert!(crashes[0]["what"].as_str().unwrap_or_default().contains("SIGABRT"), "{crashes}");
+    assert_eq!(crashes[0]["request_ids"].as_array().map(Vec::len), Some(1), "{crashes}");
+}
+
+/// As browsers open WebSockets on a connection that speaks HTTP/2 already (RFC 8441).
+#[test]
+fn http_2_opens_websockets_beside_requests() {
+    let host = &router(&json!({}));
+    let test = async {
+        let stream = tokio::net::TcpStream::connect(host.address()).await.expect("connected");
+        let (mut sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("an HTTP/2 connection");
+        tokio::spawn(connection);
+        let uri = |path: &str| format!("http://{}/rpc/ws/{path}", host.address());
+        let get = |path: &str| http::Request::get(uri(path)).body(Empty::<Bytes>::new()).expect("a request");
+        // With its answer, the client knows that the server takes extended CONNECTs.
+        assert_eq!(sender.send_request(get("headers")).await.expect("an answer").status(), 200);
+        let mut sockets = Vec::new();
+        for path in ["echo", "any", "echo"] {
+            let mut connect = http::Request::connect(uri(path)).body(Empty::new()).expect("a request");
+            connect.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
+            connect.headers_mut().insert("sec-websocket-version", http::HeaderValue::from_static("13"));
+            let response = sender.send_request(connect).await.expect("an answer");
+            assert_eq!(response.status(), 200);
+            assert!(!response.headers().contains_key("sec-websocket-accept"), "{:?}", response.headers());
+            let upgraded = TokioIo::new(hyper::upgrade::on(response).await.expect("it is upgraded"));
+            sockets.push(WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await);
+        }
+        for socket in &mut sockets {
+            for text in ["x".to_owned(), "long ".repeat(100_000)] {
+                socket.send(Message::text(text.clone())).await.expect("sent");
+                assert_eq!(socket.next().await.expect("open").expect("an echo"), Message::text(text));
+            }
+        }
+        let open = sender.send_request(get("open")).await.expect("an answer");
+        assert_eq!(open.into_body().collect().await.expect("a body").to_bytes(), "3");
+        // Each ends on its own.
+        sockets.remove(1).close(None).await.expect("closed");
+        drop(sockets.remove(0));
+        host.until(|host| host.status("ws@latest")["upgrades"].clone(), |open| *open == 1);
+        let mut last = sockets.remove(0);
+        last.send(Message::text("last")).await.expect("sent");
+        assert_eq!(last.next().await.expect("open").expect("an echo"), Message::text("last"));
+        // What is refused is so on HTTP/2 too.
+        let mut refused = http::Request::connect(uri("nowhere")).body(Empty::new()).expect("a request");
+        refused.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
+        assert_eq!(sender.send_request(refused).await.expect("an answer").status(), 404);
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let limited = async { tokio::time::timeout(Duration::from_secs(30), test).await };
+    runtime.block_on(limited).expect("it ends in time");
 }

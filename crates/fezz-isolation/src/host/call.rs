@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::body::WorkerBody;
 use super::worker::Worker;
+use crate::protocol::{CANCELLED, CLOSING};
 
 /// Longest body of a call that can be pipelined, in bytes.
 const MAX_PIPELINED_BODY: usize = 4 << 10;
@@ -56,8 +57,15 @@ impl CallHandle {
     pub fn abandon(&self) {
         self.abandoned.store(true, Ordering::SeqCst);
         if let Some((worker, id)) = &*self.sent_to.lock().unwrap_or_else(PoisonError::into_inner) {
-            worker.flag(*id).store(1, Ordering::Relaxed);
+            worker.flag(*id).store(CANCELLED, Ordering::Relaxed);
             worker.claims.withdraw(*id);
+        }
+    }
+
+    /// Sets the function's flag, which says that its connection should end, without cancelling the call.
+    pub fn tell_to_close(&self) {
+        if let Some((worker, id)) = &*self.sent_to.lock().unwrap_or_else(PoisonError::into_inner) {
+            let _ = worker.flag(*id).compare_exchange(0, CLOSING, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 

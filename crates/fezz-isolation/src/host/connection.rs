@@ -100,6 +100,8 @@ impl FrameWriter {
                 () = stop.notified() => return self.send_frame(FrameKind::Broken, id, b"the call has ended").await,
             };
             match piece {
+                // No bytes, but a reason to look up.
+                Some(Ok(piece)) if piece.is_empty() => self.send_frame(FrameKind::Chunk, id, b"").await?,
                 Some(Ok(piece)) => self.send_chunks(&piece, id).await?,
                 Some(Err(error)) => return self.send_frame(FrameKind::Broken, id, error.as_bytes()).await,
                 None => return self.send_frame(FrameKind::End, id, b"").await,

@@ -35,3 +35,5 @@ pub use spawner::Spawner;
 pub use spec::{Observer, PoolContext, Spec};
 pub use status::{Crash, PoolStatus, WorkerStatus};
 pub use temporary::{TemporaryFolder, TemporaryFolders};
+
+pub use crate::protocol::Abilities;

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::protocol::Abilities;
+
 use super::call::{CallError, PendingCall};
 use super::connection::Connection;
 use super::driver::Driver;
@@ -34,8 +36,8 @@ pub(super) struct PoolInner {
     pub(super) spec: Spec,
     pub(super) context: Arc<PoolContext>,
     state: Mutex<PoolState>,
-    /// Whether the function reads request bodies as streams; known once a worker has reported it.
-    streams_bodies: OnceLock<bool>,
+    /// How the function wants to be called; known once a worker has reported it.
+    abilities: OnceLock<Abilities>,
     /// Number of the next worker, for its name in `ps`.
     next_worker: AtomicU64,
     /// The task of each worker holds this struct, so that the tracker waits for the last worker to end.
@@ -52,7 +54,7 @@ impl Pool {
             spec,
             context,
             state: Mutex::new(state),
-            streams_bodies: OnceLock::new(),
+            abilities: OnceLock::new(),
             next_worker: AtomicU64::new(1),
             _alive: alive,
         });
@@ -61,12 +63,12 @@ impl Pool {
         Self(inner)
     }
 
-    /// Whether the function reads request bodies as streams. A worker reports it, so the first call waits for one.
+    /// How the function wants to be called. A worker reports it, so the first call waits for one.
     ///
     /// # Errors
     /// If no worker starts before `deadline`, or the circuit breaker is open.
-    pub async fn streams_bodies(&self, deadline: Instant) -> Result<bool, CallError> {
-        if let Some(known) = self.0.streams_bodies.get() {
+    pub async fn abilities(&self, deadline: Instant) -> Result<Abilities, CallError> {
+        if let Some(known) = self.0.abilities.get() {
             return Ok(*known);
         }
         let (sender, told) = oneshot::channel();
@@ -222,9 +224,9 @@ impl PoolInner {
             if !is_current {
                 worker.retire();
             }
-            let streams_bodies = *self.streams_bodies.get_or_init(|| worker.streams_bodies());
+            let abilities = *self.abilities.get_or_init(|| worker.abilities());
             for waiter in state.capability_waiters.drain(..) {
-                let _ = waiter.send(Ok(streams_bodies));
+                let _ = waiter.send(Ok(abilities));
             }
             if !state.closed && is_current {
                 connections.into_iter().for_each(|connection| state.park(connection));

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use crate::protocol::Abilities;
+
 use super::call::{CallError, PendingCall};
 use super::connection::Connection;
 use super::file_identities::FileIdentities;
@@ -24,7 +26,7 @@ pub(super) struct PoolState {
     /// Queued calls, oldest first.
     pub(super) waiting: VecDeque<PendingCall>,
     /// Callers that wait for a worker to report whether the function reads request bodies as streams.
-    pub(super) capability_waiters: Vec<oneshot::Sender<Result<bool, CallError>>>,
+    pub(super) capability_waiters: Vec<oneshot::Sender<Result<Abilities, CallError>>>,
     /// Number of calls that drivers have taken from the queue and not finished.
     pub(super) in_flight: usize,
     /// Number of answers that are being streamed.

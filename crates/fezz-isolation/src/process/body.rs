@@ -1,4 +1,4 @@
-//! A streamed request body: a thread reads it from the socket while the function runs, a few pieces ahead.
+//! A streamed request body, or an upgraded connection: a thread reads it from the socket while the function runs, a few pieces ahead.
 //!
 //! The function may poll for a piece, and reading the socket would block. What the function leaves unread has to be read
 //! too, since the next request comes after it.
@@ -73,6 +73,11 @@ impl Pieces for BodyReceiver {
         let mut state = self.0.lock();
         if let Some(piece) = state.pieces.pop_front() {
             self.0.room.notify_one();
+            if matches!(&piece, Some(Ok(bytes)) if bytes.is_empty()) {
+                // The host has changed the call's flag: the function looks at it when it is woken.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             return Poll::Ready(piece);
         }
         if state.discarded {

@@ -5,9 +5,10 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fezz_runtime::ffi::RequestSource;
+use fezz_runtime::ffi::{Pieces, RequestSource};
 use fezz_runtime::sys::Shared;
 
+use super::body::BodyReceiver;
 use crate::protocol::WireRequest;
 
 /// A decoded request, and the host's cancellation flags.
@@ -17,11 +18,19 @@ pub(super) struct WorkerRequest {
     /// The call's number on its connection.
     id: u32,
     cancelled: Arc<Shared>,
+    /// What the client sends after the upgrade on offer.
+    upgraded: Option<BodyReceiver>,
 }
 
 impl WorkerRequest {
     pub(super) const fn new(wire: WireRequest, id: u32, cancelled: Arc<Shared>) -> Self {
-        Self { wire, id, cancelled }
+        Self { wire, id, cancelled, upgraded: None }
+    }
+
+    /// The same, with an upgrade on offer.
+    pub(super) fn with_upgraded(mut self, upgraded: BodyReceiver) -> Self {
+        self.upgraded = Some(upgraded);
+        self
     }
 
     /// Time until the deadline; `None` without a deadline.
@@ -73,6 +82,14 @@ impl RequestSource for WorkerRequest {
 
     fn authority(&self) -> &[u8] {
         &self.wire.authority
+    }
+
+    fn upgrade(&self) -> &[u8] {
+        &self.wire.upgrade
+    }
+
+    fn take_upgraded(&mut self) -> Option<Box<dyn Pieces>> {
+        Some(Box::new(self.upgraded.take()?))
     }
 
     fn params(&self, to: &mut dyn FnMut(&[u8], &[u8])) {
@@ -128,6 +145,7 @@ mod tests {
             flags: 1,
             scheme: "http".into(),
             authority: "example.com:80".into(),
+            upgrade: "websocket".into(),
             time_left_ns: 0,
             params: vec![pair("id", b"7")],
             headers: vec![pair("accept", b"*/*"), pair("x-bytes", b"\xff\0"), pair("x-empty", b"")],

@@ -11,7 +11,9 @@ use fezz_runtime::ffi::{HostTable, Identity, Library};
 use fezz_runtime::sys::{Shared, THREAD_STACK_BYTES, receive_with_fds, set_environment, static_tls};
 use rustix::io::dup;
 
-use crate::protocol::{Claims, Decoder, Encoder, FrameHeader, FrameKind, HEADER_LEN, Ready, Setup};
+use crate::protocol::{
+    Abilities, Claims, Decoder, Encoder, FrameHeader, FrameKind, HEADER_LEN, Ready, Setup,
+};
 use crate::sandbox::{self, Enforced};
 
 use super::log;
@@ -32,7 +34,10 @@ pub fn run() -> bool {
     };
     let ready = serde_json::to_vec(&Ready {
         enforced: worker.enforced.clone(),
-        streams_bodies: worker.library.streams_bodies(),
+        abilities: Abilities {
+            streams_bodies: worker.library.streams_bodies(),
+            takes_upgrades: worker.library.takes_upgrades(),
+        },
     });
     if ready.map_err(io::Error::from).and_then(|ready| send(&control, FrameKind::Ready, &ready)).is_err() {
         return false;

@@ -8,11 +8,12 @@ use std::thread;
 use std::time::Instant;
 
 use bytes::Bytes;
-use fezz_runtime::ffi::{Call, CallBody, Keep, Library, ReplyError};
+use fezz_runtime::ffi::{Call, CallBody, Keep, Library, ReplyError, RequestSource};
 use fezz_runtime::sys::Shared;
 
 use crate::protocol::{
-    Claims, FrameHeader, FrameKind, HEADER_LEN, Outcome, ProtocolError, STREAMED, WireRequest, read_frame,
+    CANCELLED, Claims, FrameHeader, FrameKind, HEADER_LEN, Outcome, ProtocolError, STREAMED, WireRequest,
+    read_frame,
 };
 
 use super::request::WorkerRequest;
@@ -80,24 +81,26 @@ impl CallServer {
 
     fn serve_call(&mut self, id: u32, request: WireRequest, body: CallBody) -> io::Result<()> {
         let call = Call::new(WorkerRequest::new(request, id, Arc::clone(&self.cancelled)), body);
-        let is_cancelled = || self.cancelled.word(id as usize).load(Ordering::Relaxed) != 0;
+        let is_cancelled = || self.cancelled.word(id as usize).load(Ordering::Relaxed) == CANCELLED;
         let begin = Instant::now();
         let reply = run_call(&self.library, &call, &self.keep, &is_cancelled);
         self.writer.took = begin.elapsed();
         self.writer.write_result(id, reply, &is_cancelled)
     }
 
-    /// A call with a streamed body, which is read while the function runs.
+    /// A call with a streamed body or an upgrade on offer, which is read while the function runs.
     fn serve_streamed(&mut self, id: u32, request: WireRequest) -> io::Result<()> {
         let Self { reader, writer, library, cancelled, keep, .. } = self;
         let (incoming, feeder, discard) = body::channel();
         thread::scope(|scope| {
             let reading = scope.spawn(|| feeder.feed(reader, id));
-            let call = Call::new(
-                WorkerRequest::new(request, id, Arc::clone(cancelled)),
-                CallBody::Stream(Box::new(incoming)),
-            );
-            let is_cancelled = || cancelled.word(id as usize).load(Ordering::Relaxed) != 0;
+            let request = WorkerRequest::new(request, id, Arc::clone(cancelled));
+            let call = if request.upgrade().is_empty() {
+                Call::new(request, CallBody::Stream(Box::new(incoming)))
+            } else {
+                Call::new(request.with_upgraded(incoming), CallBody::Whole(Bytes::new()))
+            };
+            let is_cancelled = || cancelled.word(id as usize).load(Ordering::Relaxed) == CANCELLED;
             let begin = Instant::now();
             let reply = run_call(library, &call, keep, &is_cancelled);
             writer.took = begin.elapsed();
@@ -143,11 +146,12 @@ fn run_call(
     is_cancelled: &dyn Fn() -> bool,
 ) -> CallResult {
     let left = call.source().time_left();
+    let offered = !call.source().upgrade().is_empty();
     let Some(task) = library.start(call.clone(), left) else {
-        return library.fetch(call, left).into_reply(Arc::clone(keep), false);
+        return library.fetch(call, left).into_reply(Arc::clone(keep), offered);
     };
     match polled::poll_to_end(task, is_cancelled) {
-        Some(reply) => reply.and_then(|reply| reply.into_reply(Arc::clone(keep), false)),
+        Some(reply) => reply.and_then(|reply| reply.into_reply(Arc::clone(keep), offered)),
         None => Err(ReplyError::Worker("the call was cancelled: the caller has gone".to_owned())),
     }
 }

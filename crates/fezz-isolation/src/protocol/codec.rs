@@ -30,6 +30,7 @@ pub(crate) fn encode_request(
     head.small(source.flags());
     head.bytes(source.scheme());
     head.bytes(source.authority());
+    head.bytes(source.upgrade());
     head.number(u64::try_from(time_left.as_nanos()).unwrap_or(u64::MAX).max(1));
     head.pairs(|to| source.params(to));
     head.pairs(|to| source.headers(to));
@@ -52,10 +53,10 @@ pub(crate) fn reply_error(outcome: Outcome, reason: &[u8]) -> ReplyError {
 }
 
 /// Checks a worker's response like that of a function in this process: a function can take over its worker, which may
-/// then send anything.
+/// then send anything. Whether 101 may be its status, the caller knows.
 pub(crate) fn decode_reply<B>(response: WireResponse, body: B) -> Result<Reply<B>, ReplyError> {
     let WireResponse { status, headers, .. } = response;
-    let code = u16::try_from(status).ok().filter(|code| (200..=599).contains(code));
+    let code = u16::try_from(status).ok().filter(|code| matches!(code, 101 | 200..=599));
     let status = code
         .and_then(|code| StatusCode::from_u16(code).ok())
         .ok_or_else(|| ReplyError::Status(u32::try_from(status).unwrap_or(u32::MAX)))?;

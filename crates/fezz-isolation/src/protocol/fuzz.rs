@@ -131,6 +131,10 @@ impl RequestSource for Source {
         &self.0.authority
     }
 
+    fn upgrade(&self) -> &[u8] {
+        &self.0.upgrade
+    }
+
     fn params(&self, to: &mut dyn FnMut(&[u8], &[u8])) {
         self.0.params.iter().for_each(|(name, value)| to(name, value));
     }

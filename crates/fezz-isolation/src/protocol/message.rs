@@ -28,12 +28,20 @@ pub(crate) struct Setup {
     pub(crate) temporary: Option<PathBuf>,
 }
 
+/// How a function wants to be called.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Abilities {
+    /// It reads request bodies as streams.
+    pub streams_bodies: bool,
+    /// It may answer with 101.
+    pub takes_upgrades: bool,
+}
+
 /// A worker's answer to its setup.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Ready {
     pub(crate) enforced: Enforced,
-    /// Whether the function reads request bodies as streams.
-    pub(crate) streams_bodies: bool,
+    pub(crate) abilities: Abilities,
 }
 
 /// A log record of a worker. Empty fields are absent.
@@ -65,6 +73,8 @@ pub(crate) struct WireRequest {
     pub(crate) flags: u32,
     pub(crate) scheme: Bytes,
     pub(crate) authority: Bytes,
+    /// The protocol of the upgrade on offer; empty if there is none. Its stream comes in place of the body's.
+    pub(crate) upgrade: Bytes,
     /// Time until the deadline, in nanoseconds; 0 is no deadline.
     pub(crate) time_left_ns: u64,
     pub(crate) params: Vec<(Bytes, Bytes)>,
@@ -92,6 +102,7 @@ impl WireRequest {
             flags: decoder.small()?,
             scheme: decoder.bytes()?,
             authority: decoder.bytes()?,
+            upgrade: decoder.bytes()?,
             time_left_ns: decoder.number()?,
             params: decoder.pairs()?,
             headers: decoder.pairs()?,

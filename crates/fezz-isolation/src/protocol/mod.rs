@@ -12,8 +12,14 @@ pub(crate) use claims::Claims;
 pub(crate) use codec::{decode_reply, encode_request, reply_error};
 pub(crate) use frame::{CHUNK, FrameHeader, HEADER_LEN, INLINE_BODY, STREAMED, read_frame};
 pub use frame::{FrameKind, ProtocolError};
+pub use message::Abilities;
 pub(crate) use message::{Outcome, Ready, Record, Setup, WireRequest, WireResponse, encode_response_head};
 pub(crate) use payload::{Decoder, Encoder};
+
+/// A call's flag in shared memory: its caller has gone, or its time is over.
+pub(crate) const CANCELLED: u32 = 1;
+/// The same: its upgraded connection should end.
+pub(crate) const CLOSING: u32 = 2;
 
 /// The command-line argument that starts the host's program as a worker.
 pub const WORKER_ARGUMENT: &str = "worker";

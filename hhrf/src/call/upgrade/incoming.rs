@@ -1,7 +1,7 @@
 //! What the client of an upgraded connection sends: the function reads it from the socket, when it asks for it.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, ReadBuf, ReadHalf};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::Runs;
 use crate::function::Function;
 
 /// The most that is read at once.
@@ -28,6 +29,9 @@ pub(super) struct Incoming {
     state: Mutex<State>,
     /// The function's, if it waits for more.
     reader: AtomicWaker,
+    /// In a worker, the function hears of what its flag says with an empty piece: none is ever read.
+    notice: AtomicBool,
+    runs: Runs,
     /// Told when the function has dropped its stream.
     pub(super) released: Notify,
     pub(super) activity: Activity,
@@ -45,10 +49,12 @@ enum State {
 
 impl Incoming {
     /// With the stream for the function.
-    pub(super) fn new(function: Arc<Function>) -> (Arc<Self>, Stream) {
+    pub(super) fn new(function: Arc<Function>, runs: Runs) -> (Arc<Self>, Stream) {
         let incoming = Arc::new(Self {
             state: Mutex::new(State::Waiting),
             reader: AtomicWaker::new(),
+            notice: AtomicBool::new(false),
+            runs,
             released: Notify::new(),
             activity: Activity::default(),
             function,
@@ -79,12 +85,20 @@ impl Incoming {
     }
 
     /// Has the function look up from its waiting.
-    pub(super) fn wake(&self) {
+    pub(super) fn notify(&self) {
+        self.notice.store(self.runs == Runs::InWorker, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
         self.reader.wake();
     }
 
     fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
         self.reader.register(cx.waker());
+        if self.notice.load(Ordering::Relaxed) && self.notice.swap(false, Ordering::Acquire) {
+            return Poll::Ready(Some(Ok(Bytes::new())));
+        }
         let mut state = self.lock();
         let reader = match &mut *state {
             State::Waiting => return Poll::Pending,

@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
+use fezz_isolation::host::CallHandle;
 use fezz_runtime::ffi::{Call, Keep, RequestSource};
+use http::HeaderValue;
 use http_body::Body as _;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -48,6 +50,24 @@ impl End {
     }
 }
 
+/// The call that has become a connection, to tell its function something.
+pub(in super::super) enum Running {
+    /// In this process.
+    Here(Call<CallRequest>),
+    /// In a worker.
+    Worker(Arc<CallHandle>),
+}
+
+impl Running {
+    /// The connection should end.
+    fn tell_to_close(&self) {
+        match self {
+            Self::Here(call) => call.source().cancelled().store(1, Ordering::Relaxed),
+            Self::Worker(handle) => handle.tell_to_close(),
+        }
+    }
+}
+
 /// An upgraded connection and all that it holds.
 pub(super) struct Pump {
     pub(super) socket: Socket,
@@ -55,7 +75,8 @@ pub(super) struct Pump {
     pub(super) incoming: Arc<Incoming>,
     /// What the function writes.
     pub(super) outgoing: Body,
-    pub(super) call: Call<CallRequest>,
+    pub(super) running: Running,
+    pub(super) request_id: HeaderValue,
     /// Keeps the function loaded.
     pub(super) _keep: Keep,
 }
@@ -67,10 +88,9 @@ impl Pump {
     }
 
     async fn run(self) {
-        let Self { socket, place, incoming, outgoing, call, _keep } = self;
+        let Self { socket, place, incoming, outgoing, running, request_id, _keep } = self;
         let Socket { on_upgrade, connection, in_flight } = socket;
         let function = Arc::clone(&place.0);
-        let request_id = call.source().head.id.clone();
         let begin = Instant::now();
         let end = match on_upgrade.await {
             Err(_) => End::NeverBegun,
@@ -79,7 +99,7 @@ impl Pump {
                 let (reader, writer) = tokio::io::split(TokioIo::new(upgraded));
                 incoming.open(reader);
                 let sender = Sender { outgoing, writer, incoming: &incoming, function: &function };
-                let end = pump(sender, call, &incoming, &connection.leaving, &function).await;
+                let end = pump(sender, running, &incoming, &connection.leaving, &function).await;
                 if end == End::BrokenOff {
                     in_flight.break_off();
                 }
@@ -102,26 +122,26 @@ impl Pump {
 /// Sends until the function closes its half, then waits for the rest. The function is told when the host is about to end.
 async fn pump(
     sender: Sender<'_>,
-    call: Call<CallRequest>,
+    running: Running,
     incoming: &Incoming,
     leaving: &tokio_util::sync::CancellationToken,
     function: &Function,
 ) -> End {
-    let mut call = Some(call);
+    let mut running = Some(running);
     let mut sending = pin!(sender.send());
     let mut leaving = pin!(leaving.cancelled());
     let mut idle = pin!(incoming.activity.idle(function.limits.upgrade_idle));
     let mut told = false;
     loop {
         tokio::select! {
-            end = &mut sending, if call.is_some() => {
+            end = &mut sending, if running.is_some() => {
                 // The function holds its own reference, if it still reads.
-                call = None;
+                running = None;
                 if let Some(end) = end {
                     return end;
                 }
             }
-            () = incoming.released.notified(), if call.is_none() => {
+            () = incoming.released.notified(), if running.is_none() => {
                 if let Some(reader) = incoming.end() {
                     discard(reader).await;
                 }
@@ -129,11 +149,11 @@ async fn pump(
             }
             () = &mut leaving, if !told => {
                 told = true;
-                if let Some(call) = &call {
-                    call.source().cancelled().store(1, Ordering::Relaxed);
+                if let Some(running) = &running {
+                    running.tell_to_close();
                 }
                 // It looks at the flag when it is polled; `sending` polls its stream in the next turn.
-                incoming.wake();
+                incoming.notify();
             }
             () = &mut idle => return End::Idle,
         }

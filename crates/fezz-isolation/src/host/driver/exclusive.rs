@@ -12,6 +12,7 @@ use crate::host::call::{CallError, PendingCall};
 use crate::host::connection::Connection;
 use crate::host::frame_reader::{ExchangeError, Response};
 use crate::host::pipeline::InFlightCall;
+use crate::protocol::CANCELLED;
 
 use super::failure::Failure;
 use super::upload::Upload;
@@ -107,7 +108,7 @@ impl Driver {
                 return Err(Failure::Deadline);
             }
             upload.stop();
-            worker.flag(id).store(1, Ordering::Relaxed);
+            worker.flag(id).store(CANCELLED, Ordering::Relaxed);
             if let Some(call) = pipeline.take_first() {
                 inner.spec.observer.call_ended(call.begin.elapsed(), None);
                 finished.count += 1;

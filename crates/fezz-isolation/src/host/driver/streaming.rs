@@ -14,7 +14,7 @@ use crate::host::body::{StreamBody, WorkerBody};
 use crate::host::call::{CallError, PendingCall};
 use crate::host::frame_reader::ExchangeError;
 use crate::host::worker::KillReason;
-use crate::protocol::{FrameKind, ProtocolError};
+use crate::protocol::{CANCELLED, FrameKind, ProtocolError};
 
 use super::Driver;
 use super::failure::{Failure, end_of};
@@ -78,7 +78,7 @@ impl Driver {
             BodyEnd::Complete => Some(Ok(())),
             BodyEnd::Broken(reason) => Some(Err(reason)),
             BodyEnd::Abandoned => {
-                self.connection.worker.flag(id).store(1, Ordering::Relaxed);
+                self.connection.worker.flag(id).store(CANCELLED, Ordering::Relaxed);
                 let rest = tokio::time::timeout(DRAIN_TIMEOUT, self.connection.reader.discard_body(id)).await;
                 if !matches!(rest, Ok(Ok(()))) {
                     // Not a crash: no caller is affected.

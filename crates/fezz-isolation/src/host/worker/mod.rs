@@ -17,7 +17,7 @@ use rustix::process::Signal;
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, watch};
 
-use crate::protocol::{Claims, FrameKind};
+use crate::protocol::{Abilities, Claims, FrameKind};
 use crate::sandbox::Enforced;
 
 use super::file_identities::FileIdentities;
@@ -80,7 +80,7 @@ pub(super) struct Worker {
     pub(super) enforced: Mutex<Enforced>,
     /// The files that its sandbox has opened by name.
     files: FileIdentities,
-    streams_bodies: OnceLock<bool>,
+    abilities: OnceLock<Abilities>,
     /// Cancellation flags of the calls, which only the host writes.
     flags: Shared,
     /// Which of its calls have begun.
@@ -257,9 +257,9 @@ impl Worker {
         self.started
     }
 
-    /// Whether its function reads request bodies as streams.
-    pub(super) fn streams_bodies(&self) -> bool {
-        self.streams_bodies.get().copied().unwrap_or_default()
+    /// How its function wants to be called.
+    pub(super) fn abilities(&self) -> Abilities {
+        self.abilities.get().copied().unwrap_or_default()
     }
 
     /// The cancellation flag of the call with this number.

@@ -69,7 +69,7 @@ pub(in crate::host) async fn start(
         process,
         enforced: Mutex::default(),
         files,
-        streams_bodies: OnceLock::new(),
+        abilities: OnceLock::new(),
         flags,
         claims: Claims(claims),
         started: begun,
@@ -112,7 +112,7 @@ pub(in crate::host) async fn start(
             return Err(StartError::Timeout(context.options.start));
         }
     };
-    let _ = worker.streams_bodies.set(ready.streams_bodies);
+    let _ = worker.abilities.set(ready.abilities);
     enforced.parts.extend(ready.enforced.parts);
     enforced.missing.extend(ready.enforced.missing);
     *worker.enforced.lock().unwrap_or_else(PoisonError::into_inner) = enforced;
