@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
 
 use super::{ISOLATED, bare};
+use crate::with_fixture;
 
 const KEY: &str = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n";
 
@@ -353,12 +354,15 @@ fn a_crash_in_an_open_socket_names_the_function() {
     if ISOLATED {
         return;
     }
-    let host = router(&json!({}));
+    let host = with_fixture(with_router(bare(), &json!({}))).start();
     let (mut other, mut socket) = (open(&host, "echo"), open(&host, "crash"));
     echoes(&mut other, "before");
+    // Nor is it the function that was called last.
+    host.get("/rpc/fix/ping").assert_status(200);
     socket.send(Message::text("now")).expect("sent");
     assert!(socket.read().is_err() && other.read().is_err(), "both are cut");
-    host.wait_for_log(|line| line.message().contains("crash") && format!("{line:?}").contains("ws@latest"));
+    let crash = host.wait_for_log(|line| line.message().contains("crashed"));
+    assert_eq!(crash.field("function"), "ws@latest", "{crash:?}");
     echoes(&mut open(&host, "echo"), "again");
 }
 
@@ -374,8 +378,8 @@ fn a_function_built_for_abi_1_0_is_served_and_offered_no_upgrade() {
     let routes = json!([route("/answer"), route("/stream")]);
     let manifest = json!({ "id": "old", "version": "1.0.0", "routes": routes });
     let host = host.deploy("old@1.0.0", &library, manifest).start();
-    host.wait_for_log(|line| line.message() == "built for 1.0");
     host.get("/rpc/old/answer").assert_status(200).assert_text("no upgrade");
+    host.wait_for_log(|line| line.message() == "built for 1.0");
     host.get("/rpc/old/stream").assert_status(200).assert_text("in a stream");
     host.request("POST", "/rpc/old/answer", &[], b"some").assert_status(200).assert_text("a body");
     let websocket = [("connection", "upgrade"), ("upgrade", "websocket")];
@@ -454,4 +458,34 @@ fn http_2_opens_websockets_beside_requests() {
         .expect("a runtime");
     let limited = async { tokio::time::timeout(Duration::from_secs(30), test).await };
     runtime.block_on(limited).expect("it ends in time");
+}
+
+#[test]
+fn open_sockets_outlive_an_eviction() {
+    let host =
+        with_router(bare().env("HHRF_CACHE_IDLE_MS", "200").env("HHRF_CACHE_SWEEP_MS", "50"), &json!({}));
+    let host = host.start();
+    let mut socket = open(&host, "echo");
+    host.until(|host| host.status("ws@latest")["library"].clone(), |library| *library == "idle");
+    echoes(&mut socket, "after the eviction");
+    echoes(&mut open(&host, "echo"), "loaded again");
+    echoes(&mut socket, "beside the new one");
+}
+
+#[test]
+fn metrics_tell_of_open_sockets_and_their_bytes() {
+    let host = router(&json!({}));
+    let mut socket = open(&host, "echo");
+    echoes(&mut socket, "12345");
+    let metrics = host.admin("/metrics");
+    // A frame has 2 bytes before its text, and a client's mask 4 more.
+    for (name, value) in [
+        ("fezz_upgrades_open", 1),
+        ("fezz_upgrades_total", 1),
+        ("fezz_upgrade_received_bytes_total", 11),
+        ("fezz_upgrade_sent_bytes_total", 7),
+    ] {
+        let line = format!("{name}{{function=\"ws\",version=\"latest\"}} {value}\n");
+        assert!(metrics.text().contains(&line), "no {line} in {}", metrics.text());
+    }
 }

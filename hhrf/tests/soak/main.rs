@@ -1,5 +1,7 @@
 //! Deploys by the hundreds, under load. `just soak` runs it at full length and shows the figures; else it is short.
 
+mod sockets;
+
 use std::collections::HashSet;
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -60,6 +60,8 @@ static PREVIOUS: Mutex<Vec<(c_int, libc::sigaction)>> = Mutex::new(Vec::new());
 thread_local! {
     /// This thread's slot plus one; 0 for none. Without lazy initialisation, so that a signal handler can read it.
     static SLOT: Cell<u32> = const { Cell::new(0) };
+    /// The number of the function that this thread belongs to; 0 for the host's own.
+    static OWNED_BY: Cell<u32> = const { Cell::new(0) };
     /// Frees the slot when the thread ends.
     static SLOT_OWNER: RefCell<Option<SlotOwner>> = const { RefCell::new(None) };
 }
@@ -133,10 +135,31 @@ fn is_inside() -> bool {
 
 fn note_crash(signal: u32) {
     let Some(record) = record() else { return };
-    let slot = if is_inside() { SLOT.try_with(Cell::get).unwrap_or(OUTSIDE) } else { OUTSIDE };
+    let slot = crashed_slot(record);
     // Only the first crash counts: it may cause others, such as the abort after a stack overflow.
     if record.word(CRASHED).compare_exchange(0, slot, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
         record.word(SIGNAL).store(signal, Ordering::SeqCst);
+    }
+}
+
+/// The slot of this thread, if it runs a function or belongs to one.
+fn crashed_slot(record: &Shared) -> u32 {
+    let slot = SLOT.try_with(Cell::get).unwrap_or(0);
+    let owner = OWNED_BY.try_with(Cell::get).unwrap_or(0);
+    if is_inside() {
+        return slot;
+    }
+    if slot == 0 || owner == 0 {
+        return OUTSIDE;
+    }
+    record.word(SLOTS + slot as usize - 1).store(owner | owner << LAST, Ordering::Relaxed);
+    slot
+}
+
+/// Called by a function: the thread is its own, unless the host has entered the function on it.
+pub fn adopt(number: u32) {
+    if number != 0 && OWNED_BY.get() != number && !is_inside() && slot().is_some() {
+        OWNED_BY.set(number);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the client of an upgraded connection sends: the function reads it from the socket, when it asks for it.
 
-use std::pin::Pin;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -8,10 +9,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use fezz_runtime::ffi::Pieces;
+use fezz_runtime::sys::crash_record;
 use futures_util::task::AtomicWaker;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, ReadBuf, ReadHalf};
+use tokio::io::{AsyncReadExt, ReadHalf};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -95,6 +97,10 @@ impl Incoming {
     }
 
     fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
+        if self.runs == Runs::InProcess {
+            // So that a crash in one of its threads is known to be the function's.
+            crash_record::adopt(self.function.number);
+        }
         self.reader.register(cx.waker());
         if self.notice.load(Ordering::Relaxed) && self.notice.swap(false, Ordering::Acquire) {
             return Poll::Ready(Some(Ok(Bytes::new())));
@@ -106,33 +112,29 @@ impl Incoming {
             State::Ended => return Poll::Ready(None),
         };
         // Not kept while there is nothing to read: most connections are silent most of the time.
-        let mut piece = BytesMut::zeroed(PIECE);
-        let mut buf = ReadBuf::new(&mut piece);
-        let read = ready!(Pin::new(reader).poll_read(cx, &mut buf));
-        let count = buf.filled().len();
-        if read.is_err() || count == 0 {
-            *state = State::Ended;
-        }
+        let mut piece = BytesMut::with_capacity(PIECE);
+        // `read_buf` has no state, so that each poll can make a new future.
+        let count = match ready!(pin!(reader.read_buf(&mut piece)).poll(cx)) {
+            Ok(0) => {
+                *state = State::Ended;
+                return Poll::Ready(None);
+            }
+            Err(error) => {
+                *state = State::Ended;
+                return Poll::Ready(Some(Err(error.to_string())));
+            }
+            Ok(count) => count,
+        };
         drop(state);
-        if let Err(error) = read {
-            return Poll::Ready(Some(Err(error.to_string())));
-        }
-        if count == 0 {
-            return Poll::Ready(None);
-        }
         self.activity.now();
         self.function.stats.upgrade_received.inc_by(count as u64);
-        Poll::Ready(Some(Ok(shortened(piece, count))))
+        Poll::Ready(Some(Ok(shortened(piece))))
     }
 }
 
-/// The first `count` bytes; in memory of their own, if they would keep much more.
-fn shortened(mut piece: BytesMut, count: usize) -> Bytes {
-    if count < PIECE / 4 {
-        return Bytes::copy_from_slice(&piece[..count]);
-    }
-    piece.truncate(count);
-    piece.freeze()
+/// The same bytes; in memory of their own, if they would keep much more.
+fn shortened(piece: BytesMut) -> Bytes {
+    if piece.len() < PIECE / 4 { Bytes::copy_from_slice(&piece) } else { piece.freeze() }
 }
 
 /// The function's end.

@@ -25,6 +25,7 @@ pub fn app() -> Router {
         .route("/unasked", get(|| async { StatusCode::SWITCHING_PROTOCOLS }))
         .route("/headers", get(headers))
         .route("/open", get(|| async { OPEN.load(Ordering::SeqCst).to_string() }))
+        .route("/build", get(|| async { fezz_sdk::variable("BUILD").unwrap_or_default() }))
         .route("/pid", get(|| async { std::process::id().to_string() }))
 }
 
