@@ -57,6 +57,7 @@ bench *arguments:
     cargo build --release --locked -p fezz-bench-work --examples
     # Alone: it turns on features of axum and tracing that would slow the host and bare axum.
     cargo build --release --locked -p fezz-bench-axum --examples
+    cargo build --release --locked -p fezz-bench-sockets --lib --examples
     cargo run --release --locked -p fezz-bench -- {{ arguments }}
 
 # The same, and against Deno, Bun, Node, workerd and nginx: those that are there or can be installed

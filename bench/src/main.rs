@@ -18,6 +18,7 @@ mod record;
 mod row;
 mod scale;
 mod server;
+mod sockets;
 mod spread;
 mod suite;
 mod swap;

@@ -14,12 +14,12 @@ use crate::record::Run;
 use crate::row::{self, Sample, Verdict};
 use crate::server::{self, Deployed, Kind, Server};
 use crate::workload::{self, RowPlan, Workload};
-use crate::{page, scale, swap};
+use crate::{page, scale, sockets, swap};
 
 /// Time before each run whose answers do not count.
 const WARM_UP: Duration = Duration::from_secs(1);
 /// What is measured besides workloads.
-const FIGURES: [&str; 3] = ["scale", "swap", "memory"];
+const FIGURES: [&str; 4] = ["scale", "swap", "sockets", "memory"];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), BenchError> {
     let cores = Cores::plan(arguments.shared);
@@ -46,6 +46,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), BenchError> {
     }
     if wanted("swap") {
         figures("swap", "A new version", swap::measure(cores)?);
+    }
+    if wanted("sockets") {
+        figures("sockets", "WebSockets", sockets::measure(cores, arguments)?);
     }
     if wanted("memory") {
         figures("memory", "Memory", memory(cores)?);

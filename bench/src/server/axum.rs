@@ -22,6 +22,11 @@ pub(super) fn start_own(
     start_program(name, Command::new(own).arg(command).arg(folder))
 }
 
+/// Starts axum with the WebSockets of the host's function, at the same path.
+pub(crate) fn sockets() -> Result<(SocketAddr, Process), BenchError> {
+    start_program("axum with WebSockets", &mut Command::new(built("examples/bench_sockets_listener")?))
+}
+
 /// Starts axum with middleware. Its log is read and thrown away, as the host's is.
 pub(super) fn start_with_middleware(data: &Path) -> Result<(SocketAddr, Process), BenchError> {
     let program = built("examples/bench_axum_middleware")?;

@@ -160,6 +160,26 @@ pub(crate) fn all_functions() -> Result<Deployed, BenchError> {
     Ok(deployed)
 }
 
+/// The function with WebSockets, in the host's process and isolated.
+pub(crate) fn sockets() -> Result<Deployed, BenchError> {
+    /// More than are opened at once.
+    const MAX_OPEN: usize = 16_000;
+    let mut deployed = Deployed::new()?;
+    deployed.set("HHRF_MAX_CONNECTIONS", MAX_OPEN.to_string());
+    let path = built(&file_name("fezz_bench_sockets"))?;
+    let library = std::fs::read(&path).map_err(BenchError::io(format!("reading {}", path.display())))?;
+    let routes = json!([{ "path": "/", "method": "GET", "upgrade": true }]);
+    let more = json!({ "max_upgrades": MAX_OPEN, "routes": routes });
+    deployed.add_as("sockets", &library, more.clone())?;
+    let mut isolated = more;
+    // A slot for each socket.
+    isolated["isolation"] = json!("process");
+    isolated["workers"] = json!({ "max": 2 });
+    isolated["worker_concurrency"] = json!(64);
+    deployed.add_as("sockets-isolated", &library, isolated)?;
+    Ok(deployed)
+}
+
 /// Only the function that answers with 20 bytes of JSON.
 pub(super) fn hello_alone() -> Result<Deployed, BenchError> {
     let deployed = Deployed::new()?;

@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-pub(crate) use axum::serve as serve_axum;
+pub(crate) use axum::{serve as serve_axum, sockets as sockets_on_axum};
 pub(crate) use given::{GivenHost, repeated};
-pub(crate) use hhrf::{Deployed, Host, all_functions, answering};
+pub(crate) use hhrf::{Deployed, Host, all_functions, answering, sockets as sockets_on_hhrf};
 pub(crate) use libraries::{serve as serve_libraries, start as start_libraries};
 pub(crate) use peers::version;
 
