@@ -8,7 +8,7 @@ use crate::json::Json;
 use crate::manifest::{Manifest, Route};
 use crate::problem::{At, Problem, Problems};
 use crate::version::Version;
-use crate::{builder, entry, method, path, swap, variables};
+use crate::{builder, cors, entry, method, path, swap, variables};
 
 /// The largest accepted `fezz.json`, `aliases.json` or `mounts.json`, in bytes.
 pub const MAX_FILE_BYTES: usize = 256 * 1024;
@@ -35,7 +35,7 @@ pub(crate) const ID_RULE: &str = "use 1 to 63 of `a-z`, `0-9`, `_` and `-`, with
 pub(crate) const SHA256_PATTERN: &str = "^[0-9a-f]{64}$";
 
 /// The keys of the file, in the order of the documentation.
-pub(crate) const KEYS: [Key; 24] = [
+pub(crate) const KEYS: [Key; 25] = [
     Key::optional("$schema"),
     Key::required("id", r#""todos""#),
     Key::required("version", r#""latest""#),
@@ -60,6 +60,7 @@ pub(crate) const KEYS: [Key; 24] = [
     Key::optional("memory_max_bytes"),
     Key::optional("sandbox"),
     Key::optional("ports"),
+    Key::optional("cors"),
 ];
 
 /// The keys of a route.
@@ -118,6 +119,7 @@ impl<'j> Checker<'j, '_> {
         let ports = self.fields.get("ports").map(|(at, json)| isolation::ports(json, &at, self.problems));
         let ports = ports.unwrap_or_default();
         isolation::check_ports_match(sandbox, &ports, self.problems);
+        let cors = self.check_with("cors", cors::cors);
         Some(Manifest {
             id: id?,
             version: version?,
@@ -142,6 +144,7 @@ impl<'j> Checker<'j, '_> {
             memory_max_bytes,
             sandbox,
             ports,
+            cors,
         })
     }
 

@@ -31,6 +31,7 @@
 mod aliases;
 mod builder;
 mod check;
+mod cors;
 mod entry;
 mod env_file;
 mod fields;
@@ -54,6 +55,7 @@ pub use check::{
     MAX_BODY_BYTES, MAX_CONCURRENCY, MAX_FILE_BYTES, MAX_QUEUE, MAX_RESPONSE_BYTES, MAX_ROUTES,
     MAX_TIMEOUT_MS, MAX_UPGRADE_IDLE_MS, MAX_UPGRADES,
 };
+pub use cors::{Cors, CorsOrigins, MAX_CORS_AGE, MAX_CORS_ITEMS};
 pub use env_file::{MAX_ENV_FILE_BYTES, parse_env_file};
 pub use found::{Found, Match, Params, ParamsIter};
 pub use isolation::{

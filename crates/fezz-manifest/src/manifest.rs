@@ -9,6 +9,7 @@ use crate::check::{
     self, MAX_BODY_BYTES, MAX_CONCURRENCY, MAX_QUEUE, MAX_RESPONSE_BYTES, MAX_ROUTES, MAX_TIMEOUT_MS,
     MAX_UPGRADE_IDLE_MS, MAX_UPGRADES,
 };
+use crate::cors::Cors;
 use crate::entry;
 use crate::isolation::{
     Isolation, MAX_MEMORY_BYTES, MAX_PORTS, MAX_WORKER_CONCURRENCY, MIN_MEMORY_BYTES, Sandbox, Workers,
@@ -131,6 +132,10 @@ pub struct Manifest {
     /// The TCP ports that a worker process with the sandbox `net` may connect to.
     #[schemars(default, length(max = MAX_PORTS), inner(range(min = 1, max = 65535)), extend("uniqueItems" = true))]
     pub ports: Vec<u16>,
+
+    /// The pages of other origins that may call the function: a list of origins, or an object. The host answers their
+    /// preflights, and adds the headers to its own answers and to those of the function that have none.
+    pub cors: Option<Cors>,
 }
 
 /// A path and its methods.

@@ -1,12 +1,14 @@
 //! A function that is served, and all that belongs to it: key, limits, running calls, statistics.
 
 mod calls;
+mod cors;
 mod key;
 mod quarantine;
 mod retirement;
 mod stats;
 
 pub(crate) use calls::Calls;
+pub(crate) use cors::CorsPolicy;
 pub(crate) use key::{FunctionKey, Tag};
 pub(crate) use quarantine::Quarantined;
 pub(crate) use retirement::Retirement;
@@ -57,6 +59,8 @@ pub(crate) struct Function {
     pub(crate) version: Version,
     pub(crate) routes: RouteTable,
     pub(crate) limits: Limits,
+    /// Which pages of other origins may call it; none where that is its own affair.
+    pub(crate) cors: Option<CorsPolicy>,
     /// Its worker processes; none if it runs in the serving process.
     pub(crate) isolation: Option<Plan>,
     /// How it takes the place of the build before it.
@@ -90,6 +94,7 @@ impl Function {
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.key == other.key
             && self.limits == other.limits
+            && self.cors == other.cors
             && self.swap == other.swap
             && self.quarantined == other.quarantined
             && self.routes.routes().eq(other.routes.routes())

@@ -1,6 +1,7 @@
 //! HTTP: the stack that a request passes, from the router to the call. [`mod@app`] shows all of it.
 
 mod app;
+mod cors;
 mod error;
 mod handler;
 mod head_limits;

@@ -11,6 +11,8 @@ use crate::{ROUTES, fixture, wait_until, with_async, with_fixture};
 
 #[path = "async_calls.rs"]
 mod async_calls;
+#[path = "cors.rs"]
+mod cors;
 #[path = "http.rs"]
 mod http;
 #[path = "limits.rs"]

@@ -6,6 +6,7 @@ mod async_calls;
 mod cannot_tell;
 mod cgroups;
 mod connections;
+mod cors;
 mod deploy;
 mod environment;
 mod function_settings;

@@ -1,6 +1,6 @@
 //! Whole `fezz.json` files: valid ones, and the problems of invalid ones.
 
-use fezz_manifest::{Aliases, Manifest, Methods, Version, parse_env_file};
+use fezz_manifest::{Aliases, Manifest, Methods, Mounts, Version, parse_env_file};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -143,6 +143,24 @@ fn the_documentation_shows_real_files_and_real_problems() {
 
     let aliases = blocks("json").into_iter().find(|block| block.contains("aliases.schema.json"));
     assert_eq!(Aliases::parse(aliases.expect("an aliases.json").as_bytes()).unwrap().iter().count(), 3);
+    let mounts = blocks("json").into_iter().find(|block| block.contains("mounts.schema.json"));
+    assert_eq!(Mounts::parse(mounts.expect("a mounts.json").as_bytes()).unwrap().iter().count(), 4);
+    let problems = Mounts::parse(
+        br#"{"todos.example.com": "todos", "Todos.example.com/": "todos", "api.example.com:8080": "api", "/rpc/todos": "todos"}"#,
+    );
+    let missing = Mounts::parse(br#"{"todos.example.com": "todos@lvie"}"#)
+        .unwrap()
+        .check(|| vec!["todos@live"], |_| false);
+    for problem in missing.into_iter().chain(problems.unwrap_err()) {
+        assert!(docs.contains(&format!("{problem}\n")), "docs/manifest.md should show: {problem}");
+    }
+    for cors in blocks("json")
+        .into_iter()
+        .filter(|block| block.starts_with("{ \"cors\"") || block.starts_with("{\n  \"cors\""))
+    {
+        let cors: Value = serde_json::from_str(cors).unwrap();
+        parse(&with("/cors", cors["cors"].clone())).unwrap();
+    }
     for file in blocks("shell") {
         assert!(parse_env_file(file.as_bytes()).unwrap().len() > 3);
     }

@@ -3,6 +3,7 @@
 mod aliases;
 mod checks;
 mod corpus;
+mod cors;
 mod env_file;
 mod files;
 mod fuzz;
@@ -46,7 +47,14 @@ fn full() -> Value {
         "worker_concurrency": 2,
         "memory_max_bytes": 134217728,
         "sandbox": "net",
-        "ports": [5432]
+        "ports": [5432],
+        "cors": {
+            "origins": ["https://app.example.com"],
+            "headers": ["authorization"],
+            "expose": ["etag"],
+            "credentials": true,
+            "max_age": 600
+        }
     })
 }
 

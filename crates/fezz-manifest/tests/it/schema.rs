@@ -108,6 +108,7 @@ fn both_know_the_same_keys() {
     };
     check(&schema["properties"], "");
     check(&schema["properties"]["routes"]["items"]["properties"], "/routes/0");
+    check(&schema["properties"]["cors"]["anyOf"][1]["properties"], "/cors");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::probe::Subject;
 use super::{Contents, DeployError, Deployer, Known, library_headers};
 use crate::catalog::ownership;
 use crate::catalog::store::Store;
-use crate::function::{Calls, Function, FunctionKey, Limits, Retirement, Tag};
+use crate::function::{Calls, CorsPolicy, Function, FunctionKey, Limits, Retirement, Tag};
 
 impl Deployer {
     /// Makes a function of its contents.
@@ -77,6 +77,7 @@ impl Deployer {
             quarantined: quarantined.filter(|_| isolation.is_none()),
             isolation,
             swap: manifest.swap,
+            cors: manifest.cors.as_ref().map(CorsPolicy::new),
             variables: variables.clone(),
             library,
             limits,

@@ -33,6 +33,7 @@ fn function(name: &str) -> Arc<Function> {
             max_upgrades: 1,
             upgrade_idle: None,
         },
+        cors: None,
         isolation: None,
         swap: Swap::default(),
         quarantined: None,

@@ -17,10 +17,11 @@ use axum::body::Body;
 use fezz_runtime::ffi::Reply;
 use futures_util::future::Either;
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, UPGRADE};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use tower::{Layer, Service};
 
+use super::cors;
 use super::error::Error;
 use super::hop_by_hop;
 use super::request::Received;
@@ -39,6 +40,8 @@ pub(crate) enum Answer {
     Reply(Reply<Body>),
     /// The methods of a path (RFC 9110, section 9.3.7).
     Options { allow: String },
+    /// The rules for a page of another origin.
+    Preflight(Box<HeaderMap>),
 }
 
 /// Puts this stage over services that answer with an [`Answer`] or an [`Error`].
@@ -138,6 +141,7 @@ where
                 }
             }
             Ok(WithRoute { matched, value: Answer::Options { allow } }) => (matched, options(&allow)),
+            Ok(WithRoute { matched, value: Answer::Preflight(headers) }) => (matched, preflight(*headers)),
             Err(failed) => {
                 let id = asked.id.to_str().unwrap_or_default();
                 log(&failed, id);
@@ -153,8 +157,11 @@ where
 impl RespondLayer {
     /// Names the function in the answer, and counts the answer.
     fn finish(&self, matched: Option<&RouteMatch>, asked: &Asked, response: &mut Response<Body>) {
-        if let Some(RouteMatch { function, .. }) = matched {
+        if let Some(RouteMatch { function, origin, .. }) = matched {
             let headers = response.headers_mut();
+            if let Some(policy) = &function.cors {
+                cors::add(policy, origin.as_deref(), headers);
+            }
             headers.insert(FUNCTION, function.tag.name.clone());
             headers.insert(DIGEST, function.tag.digest.clone());
         }
@@ -218,6 +225,14 @@ fn switching(reply: Reply<Body>, is_connect: bool) -> Response<Body> {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.extend(protocol.map(|protocol| (UPGRADE, protocol)));
     }
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The rules themselves are added to every answer.
+fn preflight(headers: HeaderMap) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
     *response.headers_mut() = headers;
     response
 }

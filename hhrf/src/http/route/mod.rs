@@ -22,6 +22,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use tower::{Layer, Service};
 
+use super::cors;
 use super::error::Error;
 use super::request::Received;
 use super::respond::Answer;
@@ -107,9 +108,9 @@ where
     fn call(&mut self, request: Received) -> Self::Future {
         let catalog = self.layer.catalog.load();
         match route(&catalog, &self.layer.sticky, request) {
-            Ok(routed) => {
+            Ok((routed, origin)) => {
                 let CallRequest { function, route, .. } = &routed.request;
-                let matched = RouteMatch { function: Arc::clone(function), route: Some(*route) };
+                let matched = RouteMatch { function: Arc::clone(function), route: Some(*route), origin };
                 Either::Right(WithRouteFuture { matched: Some(matched), inner: self.inner.call(routed) })
             }
             Err(outcome) => Either::Left(ready(*outcome)),
@@ -117,10 +118,13 @@ where
     }
 }
 
+/// The origin of the page that asks, where the function has rules for it.
+type Origin = Option<Box<HeaderValue>>;
+
 /// What ends here, with an answer or an error.
 type Ended = Box<Result<WithRoute<Answer>, WithRoute<Error>>>;
 
-fn route(catalog: &Catalog, sticky: &Sticky, mut received: Received) -> Result<Routed, Ended> {
+fn route(catalog: &Catalog, sticky: &Sticky, mut received: Received) -> Result<(Routed, Origin), Ended> {
     let nowhere = |error: RouteError| Box::new(Err(WithRoute::from(Error::Route(error))));
     let parts = &mut received.head.parts;
     let path = FunctionPath::parse(parts.uri.path()).map_err(|error| nowhere(error.into()))?;
@@ -132,17 +136,26 @@ fn route(catalog: &Catalog, sticky: &Sticky, mut received: Received) -> Result<R
         }
         None => mounted(catalog, sticky, parts).map_err(nowhere)?,
     };
+    let origin = function.cors.as_ref().and_then(|_| cors::origin(parts));
+    if let Some(policy) = &function.cors
+        && cors::is_preflight(parts)
+    {
+        let value = Answer::Preflight(Box::new(cors::preflight(policy, parts)));
+        let matched = Some(RouteMatch { function, route: None, origin });
+        return Err(Box::new(Ok(WithRoute { matched, value })));
+    }
     match match_route(&function, parts, path_start) {
         Ok((route, params)) => {
             let Received { mut head, body, .. } = received;
             if let Err(error) = check_upgrade(&function, route, &mut head) {
-                let matched = Some(RouteMatch { function, route: Some(route) });
+                let matched = Some(RouteMatch { function, route: Some(route), origin });
                 return Err(Box::new(Err(WithRoute { matched, value: Error::Route(error) })));
             }
-            Ok(Routed { request: CallRequest::new(head, function, path_start, route, params), body })
+            let request = CallRequest::new(head, function, path_start, route, params);
+            Ok((Routed { request, body }, origin))
         }
         Err(outcome) => {
-            let matched = Some(RouteMatch { function, route: None });
+            let matched = Some(RouteMatch { function, route: None, origin });
             Err(Box::new(match *outcome {
                 Ok(value) => Ok(WithRoute { matched, value }),
                 Err(error) => Err(WithRoute { matched, value: Error::Route(error) }),

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use fezz_runtime::ffi::Reply;
+use http::HeaderValue;
 
 use crate::function::Function;
 use crate::http::error::Error;
@@ -18,6 +19,8 @@ pub(crate) struct RouteMatch {
     pub(crate) function: Arc<Function>,
     /// Index in the function's table.
     pub(crate) route: Option<usize>,
+    /// The origin of the page that asks, where the function has rules for it.
+    pub(crate) origin: Option<Box<HeaderValue>>,
 }
 
 /// An answer or an error, with its route if routing has found one.
