@@ -148,6 +148,19 @@ fn a_file_behind_a_link_that_is_exchanged() {
 }
 
 #[test]
+fn a_file_behind_a_link_that_is_edited() {
+    let (host, _) = host(None);
+    let elsewhere = host.root().join("elsewhere");
+    fs::create_dir(&elsewhere).expect("made");
+    fs::write(elsewhere.join("mounts.json"), r#"{"a.test": "a"}"#).expect("written");
+    symlink("../elsewhere/mounts.json", host.functions().join("mounts.json")).expect("linked");
+    let host = host.env("HHRF_RESCAN_MS", "3600000").start();
+    assert_eq!(build(&host, "a.test"), Some(1));
+    fs::write(elsewhere.join("mounts.json"), r#"{"a.test": "b"}"#).expect("written");
+    host.until(|host| build(host, "a.test"), |build| *build == Some(2));
+}
+
+#[test]
 fn mounts_that_change_under_load_fail_no_request() {
     let (host, _) = host(Some(&json!({ "/app": "a" })));
     let host = host.start();

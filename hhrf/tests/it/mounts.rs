@@ -5,7 +5,7 @@ use std::fs;
 use fezz_testkit::{Browser, Host, Response, Running, library};
 use serde_json::{Value, json};
 
-use super::{ROUTES, bare, fixture};
+use super::{ISOLATED, ROUTES, bare, fixture};
 
 const PAGES: &[(&str, &str)] = &[("ANY", "/"), ("ANY", "/{*path}")];
 
@@ -131,7 +131,7 @@ fn methods_and_unknown_paths_are_as_below_rpc() {
     assert_eq!(nowhere.assert_problem(404).header("x-fezz-function"), None);
     assert_eq!(nowhere.json()["detail"], "nothing is served at this address");
     for path in ["/rpc", "/rpc/"] {
-        ask("GET", path).assert_problem(404);
+        assert_eq!(ask("GET", path).assert_problem(404).header("x-fezz-function"), None, "{path}");
     }
     assert_eq!(host.status("one@1.0.0")["library"], "idle");
     let metrics = host.admin("/metrics");
@@ -155,6 +155,24 @@ fn splits_and_stickiness_hold() {
         (0..10).map(|_| answered(&on(&host, "fix.example.test", "/ping")).to_owned()).collect();
     split.sort();
     assert_eq!(split.iter().filter(|name| *name == "fix@1.0.0").count(), 5, "{split:?}");
+}
+
+#[test]
+fn a_websocket_on_a_host_name() {
+    if ISOLATED {
+        // How workers upgrade connections does not depend on the address.
+        return;
+    }
+    let routes = json!([{ "path": "/echo", "method": "GET", "upgrade": true }]);
+    let manifest = json!({ "id": "ws", "version": "latest", "routes": routes });
+    let host = mounted(&json!({ "ws.example.test": "ws", "/sockets": "ws" }))
+        .deploy("ws@latest", &library("fezz-fixture-upgrade"), manifest)
+        .start();
+    for url in ["ws://ws.example.test/echo", "ws://example.test/sockets/echo"] {
+        let (mut socket, _) = tokio_tungstenite::tungstenite::client(url, host.connect()).expect(url);
+        socket.send("hello".into()).expect("sent");
+        assert_eq!(socket.read().expect("an echo").into_text().expect("text"), "hello");
+    }
 }
 
 /// Logs in as this user on the page that is open, which leads there.
