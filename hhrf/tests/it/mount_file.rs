@@ -150,10 +150,10 @@ fn a_file_behind_a_link_that_is_exchanged() {
 #[test]
 fn a_file_behind_a_link_that_is_edited() {
     let (host, _) = host(None);
-    let elsewhere = host.root().join("elsewhere");
+    let elsewhere = host.functions().join(".elsewhere");
     fs::create_dir(&elsewhere).expect("made");
     fs::write(elsewhere.join("mounts.json"), r#"{"a.test": "a"}"#).expect("written");
-    symlink("../elsewhere/mounts.json", host.functions().join("mounts.json")).expect("linked");
+    symlink(".elsewhere/mounts.json", host.functions().join("mounts.json")).expect("linked");
     let host = host.env("HHRF_RESCAN_MS", "3600000").start();
     assert_eq!(build(&host, "a.test"), Some(1));
     fs::write(elsewhere.join("mounts.json"), r#"{"a.test": "b"}"#).expect("written");

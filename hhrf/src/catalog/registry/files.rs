@@ -1,6 +1,7 @@
 //! The files beside the folders, `aliases.json` and `mounts.json`: when they are taken in, and what is kept of them.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fezz_manifest::{Aliases, Mounts};
@@ -15,14 +16,17 @@ const FILE_RETRY: Duration = Duration::from_secs(1);
 
 /// What was read of the files beside the folders.
 pub(super) struct Texts {
+    /// Counts the reads, in the order in which they began.
+    number: u64,
     aliases: Text,
     mounts: Text,
 }
 
 impl Texts {
-    pub(super) fn read(folder: &Path) -> Self {
+    pub(super) fn read(folder: &Path, reads: &AtomicU64) -> Self {
+        let number = reads.fetch_add(1, Ordering::AcqRel) + 1;
         let read = |file| folder_file::read(folder, file);
-        Self { aliases: read(Aliases::FILE), mounts: read(Mounts::FILE) }
+        Self { number, aliases: read(Aliases::FILE), mounts: read(Mounts::FILE) }
     }
 }
 
@@ -43,7 +47,12 @@ impl Registry {
     }
 
     /// Takes in what was read of them; whether the catalog has to change.
-    pub(super) fn take_texts(&self, state: &mut State, Texts { aliases, mounts }: Texts) -> bool {
+    pub(super) fn take_texts(&self, state: &mut State, Texts { number, aliases, mounts }: Texts) -> bool {
+        if number < state.texts_taken {
+            // A scan that began later has ended already: what it has read is newer.
+            return false;
+        }
+        state.texts_taken = number;
         self.take_text(state, |state| &mut state.aliases, aliases);
         self.take_text(state, |state| &mut state.mounts, mounts);
         // Also when only functions came: a file may have been waiting for one of them.

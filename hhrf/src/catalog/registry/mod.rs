@@ -11,7 +11,7 @@ mod state;
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -55,6 +55,8 @@ pub(crate) struct Registry {
     /// All functions that somebody may hold.
     held: Mutex<Vec<Weak<Function>>>,
     settle: Duration,
+    /// How often the files beside the folders were read.
+    file_reads: AtomicU64,
     /// Whether all folders have been scanned once.
     begun: AtomicBool,
     catalog: Arc<ArcSwap<Catalog>>,
@@ -100,6 +102,7 @@ impl Registry {
             deploying: RwLock::default(),
             held: Mutex::default(),
             settle: options.timing.settle,
+            file_reads: AtomicU64::new(0),
             begun: AtomicBool::new(false),
             catalog,
             state: Mutex::new(State { aliases, mounts, ..State::default() }),
@@ -247,7 +250,7 @@ impl Registry {
         }
         let this = Arc::clone(self);
         let finish = move || {
-            let texts = Texts::read(this.deployer.folder());
+            let texts = Texts::read(this.deployer.folder(), &this.file_reads);
             this.take_over(&mut found, Some(texts));
         };
         // Fails only where the host is ending.

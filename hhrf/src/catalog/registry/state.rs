@@ -17,6 +17,8 @@ pub(super) struct State {
     pub(super) deployments: BTreeMap<String, Deployment>,
     pub(super) aliases: FolderFile<Aliases>,
     pub(super) mounts: FolderFile<Mounts>,
+    /// The number of the read whose texts were taken in last.
+    pub(super) texts_taken: u64,
     /// Of those files that were in force and are missing.
     pub(super) file_absences: HashMap<&'static str, Absence>,
     /// Folders, and files beside them, that are to be looked at again, and when.
