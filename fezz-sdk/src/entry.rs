@@ -40,7 +40,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fezz_abi::{
     FLAG_BLOCKING, FLAG_BODY_STREAM, FLAG_UPGRADE, FetchAsyncFn, FetchFn, FezzHost, FezzLogRecord, FezzPair,
-    FezzPairs, FezzRequest, FezzResponse, FezzSlice, FezzTask,
+    FezzPairs, FezzRequest, FezzResponse, FezzSlice, FezzTask, INIT_STALE,
 };
 
 use crate::handler::Function;
@@ -131,15 +131,18 @@ pub unsafe fn init(table: *const FezzHost, options: &Options) -> i32 {
         }
     });
     runtime::configure(options.threads);
+    static HAS_FAILED: AtomicBool = AtomicBool::new(false);
     let outcome = crate::logs::during(|| set_up(options));
     panics::adopt_hook();
-    match outcome {
-        Ok(()) => 0,
-        Err(reason) => {
-            crate::log(Level::Error, &reason);
-            2
-        }
+    let Err(reason) = outcome else { return 0 };
+    if HAS_FAILED.swap(true, Ordering::Relaxed) && installs_again(&reason) {
+        let line =
+            format!("the set-up cannot be tried again in the same memory, and is in a fresh copy: {reason}");
+        crate::log(Level::Info, &line);
+        return INIT_STALE.cast_signed();
     }
+    crate::log(Level::Error, &reason);
+    2
 }
 
 /// Runs the author's hook and makes the function's service.

@@ -332,6 +332,10 @@ typedef struct FezzHost {
 
 /* ---- Flags --------------------------------------------------------------------------------------------- */
 
+/* Answer of `fezz_init`: this copy of the library cannot be set up again after an attempt that has failed, but a fresh one
+ * can. The host then loads one. */
+#define FEZZ_INIT_STALE 3u
+
 /* Flag of `fezz_flags`: request bodies come as a stream and are not buffered first. */
 #define FEZZ_FLAG_BODY_STREAM 1u
 /* Flag of `fezz_flags`: calls go to `fezz_fetch`, on a thread that may block, even if `fezz_fetch_async` is exported. */
@@ -357,7 +361,7 @@ FEZZ_EXPORT void fezz_fetch_async(const FezzRequest *request, FezzTask *task) FE
  * each load, before `fezz_init`. */
 FEZZ_EXPORT uint32_t fezz_flags(void) FEZZ_NOEXCEPT;
 
-/* Optional. Once after each load, before the first call. Anything but 0 refuses the load. */
+/* Optional. Once after each load, before the first call. Anything but 0 refuses the load; see FEZZ_INIT_STALE. */
 FEZZ_EXPORT int32_t fezz_init(const FezzHost *host) FEZZ_NOEXCEPT;
 
 /* Optional. After the last call, when the function is evicted or its host drains. */

@@ -46,6 +46,10 @@ pub const FLAG_BLOCKING: u32 = 2;
 /// Flag of `fezz_flags`, since 1.1: the function may answer with 101. Without it no upgrade is offered to it.
 pub const FLAG_UPGRADE: u32 = 4;
 
+/// `fezz_init` answers with this where the library's memory is in the way of another set-up after one that has failed: a
+/// logger can be installed once. The host then loads a fresh copy of the library.
+pub const INIT_STALE: u32 = 3;
+
 /// Names of the symbols that a function library exports.
 pub mod symbol {
     /// Required: [`AbiVersionFn`](super::AbiVersionFn).

@@ -6,7 +6,7 @@
 //! else sees them, and nobody else's variables are seen here. Exported instead, they would be the process' own, in which libc's
 //! come first.
 //!
-//! What they cannot reach is libc itself: `localtime_r` reads its own `TZ`, `popen` and `execl` pass on its own environment.
+//! What they cannot reach is libc itself: `localtime_r` reads its own `TZ`, `execl` passes on its own environment.
 //! The same holds for C libraries that are loaded as files of their own. The host keeps the process' environment near-empty
 //! for these.
 //!
@@ -15,6 +15,7 @@
 
 mod exec;
 mod list;
+mod pipe;
 mod symbols;
 
 /// What a function has besides its variables, from the process that it is in: where programs are, in which language they

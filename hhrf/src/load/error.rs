@@ -27,6 +27,8 @@ pub(crate) enum LoadError {
 pub(crate) enum LoadFailure {
     #[error(transparent)]
     Open(#[from] OpenError),
+    #[error("a fresh copy of it cannot be made: {0}")]
+    Copy(#[source] io::Error),
     #[error("no thread for it can be started: {0}")]
     Thread(#[source] io::Error),
     #[error(transparent)]

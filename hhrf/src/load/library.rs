@@ -4,6 +4,7 @@
 //! own statics. It is *up* between `fezz_init` and `fezz_shutdown`. The shutdown follows the last call; if a request loads
 //! the function again before the shutdown has begun, it stays up.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub(super) struct Mapping {
     state: Mutex<State>,
     /// Whether it is up, for those who must not wait for the lock.
     up: watch::Sender<bool>,
+    /// A copy of the file, which is there no more; none for the file in the store.
+    copy: Option<Arc<Library>>,
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +64,17 @@ struct State {
 
 impl Mapping {
     pub(super) fn new() -> Self {
-        Self { state: Mutex::default(), up: watch::Sender::new(false) }
+        Self { state: Mutex::default(), up: watch::Sender::new(false), copy: None }
+    }
+
+    /// A mapping of its own, with statics of its own.
+    pub(super) fn of_copy(copy: Library) -> Self {
+        Self { copy: Some(Arc::new(copy)), ..Self::new() }
+    }
+
+    /// The library, given its place in the store.
+    pub(super) fn open(&self, place: &Path) -> Result<Arc<Library>, OpenError> {
+        self.copy.as_ref().map_or_else(|| Library::open(place).map(Arc::new), |copy| Ok(Arc::clone(copy)))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -83,7 +96,7 @@ impl Mapping {
 impl LoadedLibrary {
     /// Runs the library's `fezz_init`, unless it is up. Blocks for as long as that takes.
     pub(super) fn load(
-        library: Library,
+        library: Arc<Library>,
         mapping: Arc<Mapping>,
         function: &Function,
         table: impl FnOnce() -> &'static HostTable,
@@ -101,7 +114,7 @@ impl LoadedLibrary {
         drop(state);
         tracing::debug!(function = function.name(), generation, "loaded");
         Ok(Self {
-            library: Arc::new(library),
+            library,
             mapping,
             generation,
             key: Arc::clone(&function.key),

@@ -1,13 +1,14 @@
 //! Loading functions: opening a library and running its `fezz_init`, or starting a pool of workers.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fezz_isolation::host::{Plan, Pool, PoolContext, Spec};
-use fezz_runtime::ffi::{HostTable, Identity, Library};
+use fezz_runtime::ffi::{HostTable, Identity, Library, OpenError};
 use fezz_runtime::sys::{crash_record, restore_dispositions};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
@@ -46,6 +47,8 @@ pub(super) struct Loader {
     pools: Mutex<HashMap<PathBuf, TaskTracker>>,
     /// Tracks what is loaded, and shutdowns.
     tracker: TaskTracker,
+    /// The number of copies of libraries that were made.
+    copies: AtomicU64,
     /// Set at the end of the host: nothing more is loaded.
     ending: AtomicBool,
     wear: Wear,
@@ -63,7 +66,8 @@ impl Loader {
     pub(super) fn new(tracker: TaskTracker, wear: Wear, context: PoolContext) -> Self {
         let (ending, context) = (AtomicBool::new(false), Arc::new(context));
         let (mappings, pools, places) = (Mutex::default(), Mutex::default(), Semaphore::new(PLACES));
-        Self { mappings, pools, tracker, ending, wear, places, context }
+        let copies = AtomicU64::new(0);
+        Self { mappings, pools, tracker, copies, ending, wear, places, context }
     }
 
     /// Loads nothing from here on.
@@ -109,11 +113,28 @@ impl Loader {
     fn load_blocking(&self, function: &Function) -> Result<LoadedLibrary, LoadFailure> {
         let token = self.token()?;
         let _inside = crash_record::enter(function.number);
-        let mapping = self.mapping(&function.library);
-        let loaded = Library::open(&function.library)
-            .and_then(|library| LoadedLibrary::load(library, mapping, function, || table(function), token));
+        let mut loaded = load(function, self.mapping(&function.library), token);
+        if loaded.as_ref().is_err_and(OpenError::is_stale) {
+            loaded = load(function, self.copy(&function.library)?, self.token()?);
+        }
         check_dispositions(function);
         Ok(loaded?)
+    }
+
+    /// Maps a copy of a library, whose statics are as new, and has it stand for the library from here on.
+    fn copy(&self, library: &Path) -> Result<Arc<Mapping>, LoadFailure> {
+        let number = self.copies.fetch_add(1, Ordering::Relaxed);
+        let place = library.with_extension(format!("{}-{number}", std::process::id()));
+        fs::copy(library, &place).map_err(LoadFailure::Copy)?;
+        let opened = Library::open(&place);
+        // Mapped, it needs its name no more.
+        fs::remove_file(&place).map_err(LoadFailure::Copy)?;
+        let mapping = Arc::new(Mapping::of_copy(opened?));
+        let mut mappings = lock(&self.mappings);
+        let stale = mappings.insert(library.to_owned(), Arc::clone(&mapping));
+        // It stays mapped, and counts.
+        mappings.extend(stale.map(|stale| (place, stale)));
+        Ok(mapping)
     }
 
     fn start_pool(&self, function: &Function, plan: &Plan) -> Result<Pool, LoadFailure> {
@@ -174,6 +195,15 @@ impl Loader {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn load(
+    function: &Function,
+    mapping: Arc<Mapping>,
+    token: TaskTrackerToken,
+) -> Result<LoadedLibrary, OpenError> {
+    let library = mapping.open(&function.library)?;
+    LoadedLibrary::load(library, mapping, function, || table(function), token)
 }
 
 /// Puts back the host's signal handlers, if the library has replaced them.

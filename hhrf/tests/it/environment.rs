@@ -54,7 +54,7 @@ fn a_function_sees_its_own_variables_and_nobody_elses() {
                 ("native-has/HOSTS", "false"),
                 ("variable/HHRF_LISTEN", "unset"),
                 ("typed", "hello hello"),
-                ("child", "hello|hello b|0"),
+                ("child", "hello|hello b|0|true"),
             ] {
                 assert_eq!(text(&host, &format!("{name}/{path}")), value, "{way} {name} {path}");
             }

@@ -1,5 +1,7 @@
 //! Applications that install subscribers, loggers and panic hooks of their own.
 
+use std::fs;
+
 use fezz_testkit::{Host, LogLine, Running, library};
 use serde_json::{Value, json};
 
@@ -79,6 +81,15 @@ fn an_applications_own_loggers_get_what_is_logged() {
 }
 
 #[test]
+fn the_hosts_can_be_installed_at_the_start_of_the_set_up() {
+    let host = host("none", &json!({ "LOGGERS": "host" })).start();
+    call(&host, "log", 200);
+    host.wait_for_log(|line| is_record(line, "a record set up"));
+    host.wait_for_log(|line| is_record(line, "an event set up"));
+    assert!(!host.log().iter().any(says_so));
+}
+
+#[test]
 fn they_outlive_an_eviction() {
     for env in [json!({ "LOGGERS": "fmt color_eyre" }), json!({ "INIT_LOGGERS": "fmt color_eyre" })] {
         let host = host("none", &env)
@@ -95,6 +106,21 @@ fn they_outlive_an_eviction() {
         }
         assert_eq!(host.log().iter().filter(|line| says_so(line)).count(), 1, "{env}");
     }
+}
+
+/// The next attempt finds the subscriber of the one before in place.
+#[test]
+fn a_set_up_that_fails_after_them_is_tried_again() {
+    let host = host("none", &json!({ "LOGGERS": "fmt" }));
+    let folder = host.root().join(".fezz/data/app");
+    fs::create_dir_all(&folder).expect("created");
+    fs::write(folder.join("down"), "").expect("written");
+    let host = host.start();
+    host.get("/rpc/app@1.0.0/log").assert_problem(503);
+    line(&host, "the database is down");
+    fs::remove_file(folder.join("down")).expect("removed");
+    host.until(|host| host.get("/rpc/app@1.0.0/log").status.as_u16(), |status| *status == 200);
+    line(&host, "an event in a call");
 }
 
 #[test]

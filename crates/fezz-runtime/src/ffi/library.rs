@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fezz_abi::{
     ABI_MAJOR, ABI_VERSION, AbiVersionFn, FLAG_BLOCKING, FLAG_BODY_STREAM, FLAG_UPGRADE, FetchAsyncFn,
-    FetchFn, FezzHost, FezzResponse, FlagsFn, InitFn, ShutdownFn, symbol,
+    FetchFn, FezzHost, FezzResponse, FlagsFn, INIT_STALE, InitFn, ShutdownFn, symbol,
 };
 use libloading::os::unix::{Library as RawLibrary, RTLD_LOCAL, RTLD_NOW};
 
@@ -49,6 +49,12 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether a fresh copy of the library can be set up, while this one cannot any more.
+    #[must_use]
+    pub const fn is_stale(&self) -> bool {
+        matches!(self, Self::Init { code, .. } if code.cast_unsigned() == INIT_STALE)
+    }
+
     /// Whether this process has run out of what loading takes, and a fresh one has it: room for static thread-locals,
     /// memory maps, memory.
     #[must_use]

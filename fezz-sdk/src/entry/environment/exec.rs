@@ -171,23 +171,34 @@ pub(super) unsafe extern "C" fn system(command: *const c_char) -> c_int {
     if command.is_null() {
         return 1;
     }
+    // SAFETY: the caller's text, and no actions.
+    match unsafe { shell(command, ptr::null()) } {
+        Ok(child) => wait(child),
+        Err(error) => fail(error),
+    }
+}
+
+/// Starts a shell that runs this command.
+///
+/// # Safety
+/// `command` is a text; `actions` are null, or initialised.
+pub(super) unsafe fn shell(
+    command: *const c_char,
+    actions: *const libc::posix_spawn_file_actions_t,
+) -> Result<libc::pid_t, c_int> {
     let arguments =
         [c"sh".as_ptr().cast_mut(), c"-c".as_ptr().cast_mut(), command.cast_mut(), ptr::null_mut()];
+    let (program, environment) = (c"/bin/sh".as_ptr(), list::current());
     let mut child = 0;
-    // SAFETY: texts, in lists that end with a null.
+    // SAFETY: texts, in lists that end with a null, and the caller's actions.
     let error = unsafe {
-        libc::posix_spawn(
-            &raw mut child,
-            c"/bin/sh".as_ptr(),
-            ptr::null(),
-            ptr::null(),
-            arguments.as_ptr(),
-            list::current(),
-        )
+        libc::posix_spawn(&raw mut child, program, actions, ptr::null(), arguments.as_ptr(), environment)
     };
-    if error != 0 {
-        return fail(error);
-    }
+    if error == 0 { Ok(child) } else { Err(error) }
+}
+
+/// Waits for the end of a child; answers with its status, or -1.
+pub(super) fn wait(child: libc::pid_t) -> c_int {
     let mut status = 0;
     loop {
         // SAFETY: a number that can be written.

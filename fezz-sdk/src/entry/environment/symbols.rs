@@ -7,7 +7,7 @@ use std::arch::global_asm;
 use std::ffi::c_char;
 use std::sync::atomic::AtomicPtr;
 
-use super::{exec, list};
+use super::{exec, list, pipe};
 
 #[cfg(target_arch = "x86_64")]
 macro_rules! jump {
@@ -52,6 +52,8 @@ hidden! {
     "execvpe" => exec::execvpe;
     "posix_spawnp" => exec::posix_spawnp;
     "system" => exec::system;
+    "popen" => pipe::popen;
+    "pclose" => pipe::pclose;
 }
 
 // `environ` under its three names, a pointer to the list of variables.

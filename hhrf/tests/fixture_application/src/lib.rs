@@ -106,7 +106,8 @@ async fn child() -> String {
     let plain = output(&mut Command::new("sh"));
     let more = output(Command::new("sh").env("A", "b"));
     let status = native::system("test \"$GREETING\" = hello");
-    format!("{}|{}|{status}", plain.trim(), more.trim())
+    let piped = native::pipes_see("GREETING", "hello");
+    format!("{}|{}|{status}|{piped}", plain.trim(), more.trim())
 }
 
 async fn typed() -> String {

@@ -7,6 +7,7 @@ use std::panic;
 pub(crate) fn install(wanted: &str) -> Result<(), Box<dyn Error>> {
     for word in wanted.split_whitespace() {
         match word {
+            "host" => fezz_sdk::log_to_host(),
             "fmt" => tracing_subscriber::fmt().with_ansi(false).init(),
             "global" => {
                 let subscriber = tracing_subscriber::fmt().with_ansi(false).finish();

@@ -27,6 +27,22 @@ int native_system(const char *command) {
     return system(command);
 }
 
+/* Whether a program that a shell starts sees a variable with this value. */
+int native_popen(const char *name, const char *value) {
+    char line[256] = "";
+    FILE *pipe = popen("env", "r");
+    int seen = 0;
+    while (pipe && fgets(line, sizeof line, pipe)) {
+        size_t length = strlen(name);
+        line[strcspn(line, "\n")] = 0;
+        if (strncmp(line, name, length) == 0 && line[length] == '=' && strcmp(line + length + 1, value) == 0) seen = 1;
+    }
+    int status = pipe ? pclose(pipe) : -1;
+    pipe = popen("read line; test \"$line\" = told", "w");
+    if (!pipe || fputs("told\n", pipe) < 0) return 0;
+    return seen && status == 0 && pclose(pipe) == 0;
+}
+
 /* Minutes that local time was ahead of UTC in the summer of 2024, as libc has it. */
 long native_offset(void) {
     time_t summer = 1720000000;

@@ -8,6 +8,7 @@ unsafe extern "C" {
     fn native_variable(name: *const c_char) -> *const c_char;
     fn native_has(name: *const c_char) -> c_int;
     fn native_system(command: *const c_char) -> c_int;
+    fn native_popen(name: *const c_char, value: *const c_char) -> c_int;
     fn native_offset() -> c_long;
 }
 
@@ -33,6 +34,12 @@ pub(crate) fn system(command: &str) -> i32 {
     let command = text(command);
     // SAFETY: a text.
     unsafe { native_system(command.as_ptr()) }
+}
+
+pub(crate) fn pipes_see(name: &str, value: &str) -> bool {
+    let (name, value) = (text(name), text(value));
+    // SAFETY: two texts.
+    unsafe { native_popen(name.as_ptr(), value.as_ptr()) != 0 }
 }
 
 pub(crate) fn offset_minutes() -> i64 {
