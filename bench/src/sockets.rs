@@ -78,6 +78,11 @@ pub(crate) fn measure(cores: Cores, arguments: &Arguments) -> Result<Vec<Figure>
     let Host { address, process, .. } = deployed.start()?;
     cores.be_load()?;
     figures.extend(open(address, &process, "hhrf")?);
+    drop(process);
+    // Another one: this one's memory has grown.
+    cores.be_server()?;
+    let Host { address, process, .. } = deployed.start()?;
+    cores.be_load()?;
     figures.push(bulk(address, &process)?);
     Ok(figures.into_iter().flatten().collect())
 }

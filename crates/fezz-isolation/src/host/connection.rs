@@ -118,6 +118,13 @@ impl FrameWriter {
 
     async fn send_frame(&mut self, kind: FrameKind, id: u32, payload: &[u8]) -> Result<(), ExchangeError> {
         let header = FrameHeader { length: payload.len(), kind, id }.encode();
+        if payload.len() <= INLINE_BODY {
+            // A copy costs less than another write.
+            self.scratch.clear();
+            self.scratch.extend_from_slice(&header);
+            self.scratch.extend_from_slice(payload);
+            return self.socket.write_all(&self.scratch).await.map_err(ExchangeError::Gone);
+        }
         self.socket.write_all(&header).await.map_err(ExchangeError::Gone)?;
         self.socket.write_all(payload).await.map_err(ExchangeError::Gone)
     }
