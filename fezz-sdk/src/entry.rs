@@ -126,6 +126,9 @@ pub unsafe fn init(table: *const FezzHost, options: &Options) -> i32 {
             function_id: text(table.function_id).to_owned(),
             function_version: text(table.function_version).to_owned(),
             data_dir: OsStr::from_bytes(borrow(table.data_dir)).into(),
+            assets: Some(borrow(table.assets_dir))
+                .filter(|path| !path.is_empty())
+                .map(|path| OsStr::from_bytes(path).into()),
             variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             log: Some(LogSink { ctx: table.ctx, log: table.log, level: table.log_level }),
         }

@@ -13,6 +13,7 @@ pub struct Host {
     pub(crate) function_id: String,
     pub(crate) function_version: String,
     pub(crate) data_dir: PathBuf,
+    pub(crate) assets: Option<PathBuf>,
     pub(crate) variables: Vec<(String, String)>,
     /// The host's log; none for a test's own host.
     pub(crate) log: Option<LogSink>,
@@ -68,6 +69,21 @@ pub fn data_dir() -> Option<&'static Path> {
     Some(host()?.data_dir())
 }
 
+/// The folder with the files that were deployed beside the function's library: templates, scripts, images. It is as it was
+/// when this build was deployed, and read-only. None if there are none, on a host before version 1.1 of the C contract, and
+/// outside a host.
+///
+/// ```
+/// use std::path::Path;
+///
+/// // In the function's folder: `assets/style.css`. Outside a host, as in a unit test, the crate's own folder.
+/// let folder = fezz_sdk::assets().unwrap_or(Path::new(".")).join("assets");
+/// ```
+#[must_use]
+pub fn assets() -> Option<&'static Path> {
+    host()?.assets()
+}
+
 /// Writes to the host's log, with the function's id and version and the current request's id. Does nothing outside a
 /// host.
 pub fn log(level: Level, message: &str) {
@@ -112,6 +128,12 @@ impl Host {
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
+    }
+
+    /// See [`assets`].
+    #[must_use]
+    pub fn assets(&self) -> Option<&Path> {
+        self.assets.as_deref()
     }
 
     /// See [`variable`].

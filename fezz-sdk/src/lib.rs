@@ -151,7 +151,7 @@ pub use fezz_abi as abi;
 pub use fezz_macro::fezz_function;
 pub use handler::Function;
 pub use hooks::{InitOutcome, IntoInitOutcome, SetUpError};
-pub use host::{Host, Level, data_dir, host, log, variable};
+pub use host::{Host, Level, assets, data_dir, host, log, variable};
 pub use http;
 pub use logs::log_to_host;
 pub use request::{BodyError, FezzHttpRequest};

@@ -73,6 +73,27 @@ pub fn own_function() -> (PathBuf, Value) {
     (library_in(&folder, &variable("CARGO_PKG_NAME"), !cfg!(debug_assertions)), manifest)
 }
 
+/// Copies a file or folder of the crate under test into `folder`, under the same path.
+#[track_caller]
+pub fn copy_own(path: &str, folder: &Path) {
+    let own = std::env::var("CARGO_MANIFEST_DIR").expect("cargo runs the test");
+    copy(&Path::new(&own).join(path), &folder.join(path))
+        .unwrap_or_else(|error| panic!("{path} cannot be copied: {error}"));
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    if !from.is_dir() {
+        std::fs::create_dir_all(to.parent().unwrap_or(to))?;
+        return std::fs::copy(from, to).map(drop);
+    }
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let name = entry?.file_name();
+        copy(&from.join(&name), &to.join(&name))?;
+    }
+    Ok(())
+}
+
 /// The path of a package's artifact. Builds each package once for a test process and profile.
 fn artifact(
     folder: &Path,

@@ -7,11 +7,12 @@ use ureq::http::{Method, Request};
 use crate::Response;
 use crate::wait::PATIENCE;
 
-/// A client with its own connections.
+/// A client with its own connections. It follows no redirect: the answer is what is tested.
 pub(crate) fn new_agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
         .allow_non_standard_methods(true)
+        .max_redirects(0)
         .timeout_global(Some(PATIENCE))
         .build()
         .into()

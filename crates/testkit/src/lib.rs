@@ -27,7 +27,7 @@ mod wait;
 
 #[cfg(feature = "browser")]
 pub use browser::{Browser, Tab};
-pub use build::{binary, c_library, host_program, library, own_function, release_library};
+pub use build::{binary, c_library, copy_own, host_program, library, own_function, release_library};
 pub use deploy::{Folder, manifest};
 pub use host::Host;
 pub use load::{Load, Outcome};

@@ -120,6 +120,13 @@ impl Context {
         self.host.map(Host::data_dir)
     }
 
+    /// The folder with the files that were deployed beside the library, read-only; none if there are none, and outside a
+    /// host.
+    #[must_use]
+    pub fn assets(&self) -> Option<&Path> {
+        self.host?.assets()
+    }
+
     /// The address that the client connected from.
     #[must_use]
     pub fn client_addr(&self) -> Option<SocketAddr> {

@@ -22,6 +22,7 @@ pub struct TestHost {
     host: Host,
     library: PathBuf,
     manifest: Value,
+    assets: Vec<String>,
 }
 
 impl TestHost {
@@ -34,7 +35,7 @@ impl TestHost {
     #[expect(clippy::new_without_default, reason = "it builds a library and makes a folder")]
     pub fn new() -> Self {
         let (library, manifest) = fezz_testkit::own_function();
-        Self { host: Host::new(), library, manifest }
+        Self { host: Host::new(), library, manifest, assets: Vec::new() }
     }
 
     /// Sets a variable of the function.
@@ -58,6 +59,17 @@ impl TestHost {
         self
     }
 
+    /// Deploys a file or a folder of the crate, with all that is in it, beside the library.
+    ///
+    /// # Panics
+    /// If it cannot be copied.
+    #[must_use]
+    #[track_caller]
+    pub fn assets(mut self, path: &str) -> Self {
+        self.assets.push(path.to_owned());
+        self
+    }
+
     /// Starts the host and waits until it serves the function.
     ///
     /// # Panics
@@ -65,9 +77,12 @@ impl TestHost {
     #[must_use]
     #[track_caller]
     pub fn start(self) -> RunningTestHost {
-        let Self { host, library, manifest } = self;
+        let Self { host, library, manifest, assets } = self;
         let (id, version) = (text(&manifest, "id"), text(&manifest, "version"));
         let name = format!("{id}@{version}");
+        for path in assets {
+            fezz_testkit::copy_own(&path, &host.folder(&name));
+        }
         let running = host.deploy(&name, &library, manifest).start();
         assert!(
             running.log().iter().any(|line| line.message() == "serving" && line.field("function") == name),

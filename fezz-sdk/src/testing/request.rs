@@ -47,6 +47,7 @@ pub struct TestRequest {
     function: (String, String),
     variables: Vec<(String, String)>,
     data_dir: PathBuf,
+    assets: Option<PathBuf>,
 }
 
 impl TestRequest {
@@ -65,7 +66,7 @@ impl TestRequest {
             ..Parts::default()
         };
         let function = ("test".to_owned(), "0.0.0".to_owned());
-        Self { parts, function, variables: Vec::new(), data_dir: std::env::temp_dir() }
+        Self { parts, function, variables: Vec::new(), data_dir: std::env::temp_dir(), assets: None }
     }
 
     /// `GET target`.
@@ -159,6 +160,13 @@ impl TestRequest {
         self
     }
 
+    /// Sets the folder of the function's assets, as it is beside the library. Default: none.
+    #[must_use]
+    pub fn assets(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.assets = Some(folder.into());
+        self
+    }
+
     /// Sets the function's id and version.
     #[must_use]
     pub fn function(mut self, id: &str, version: &str) -> Self {
@@ -221,6 +229,7 @@ impl TestRequest {
             function_id: self.function.0,
             function_version: self.function.1,
             data_dir: self.data_dir,
+            assets: self.assets,
             variables: self.variables,
             log: None,
         });

@@ -27,6 +27,8 @@ struct Function {
     id: String,
     version: String,
     digest: Option<String>,
+    /// The files beside its library.
+    assets: Option<Assets>,
     state: State,
     /// Whether its library is loaded, or waits for a call.
     library: Library,
@@ -52,6 +54,13 @@ struct Function {
     last_error: Option<LastError>,
     /// Why changes in its folder are not noticed at once, if they are not.
     unwatched: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Assets {
+    digest: String,
+    files: usize,
+    bytes: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -181,6 +190,11 @@ fn function(name: &str, deployment: &Deployment, cache: &Cache) -> Function {
         version: function
             .map_or_else(|| version.to_owned(), |function| Version::to_string(&function.version)),
         digest: function.map(|function| function.key.digest.to_string()),
+        assets: function.and_then(|function| function.assets.as_ref()).map(|assets| Assets {
+            digest: assets.digest.to_string(),
+            files: assets.files,
+            bytes: assets.bytes,
+        }),
         state: match (function, &deployment.last_error) {
             _ if unloadable.is_some() => State::Failed,
             (Some(_), None) => State::Serving,

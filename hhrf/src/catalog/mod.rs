@@ -27,7 +27,7 @@ use fezz_isolation::host::Defaults;
 
 pub(crate) use activate::{Activate, NotActivated};
 pub(crate) use backoff::retry_delay;
-pub(crate) use deploy::{Policy, SecretRules};
+pub(crate) use deploy::{AssetLimits, Policy, SecretRules};
 pub use deploy::{own_program, probe};
 pub(crate) use last_good::LastGood;
 pub(crate) use registry::{Deployment, Registry};
@@ -52,6 +52,8 @@ pub(crate) struct Options {
     pub(crate) policy: Policy,
     /// Whether a function in quarantine moves to worker processes, or is refused.
     pub(crate) quarantine_isolates: bool,
+    /// How large the files of an application may be.
+    pub(crate) assets: AssetLimits,
     /// How long a probe may take.
     pub(crate) probe_timeout: Duration,
     /// How changes are found.

@@ -4,7 +4,14 @@
 //! (`dlopen` answers with the old code for a path that it knows), and under the function's name, so that two functions
 //! built into one library have statics of their own. A library is in the store only if it passed its probe.
 //!
+//! A function with assets has a folder there instead of a file, `<id>@<version>+<digest of the assets>/`, in which links to
+//! them are beside the library.
+//!
 //! `<state>/store/files/<sha256>`: what else a deployment consisted of, for the history.
+
+mod blobs;
+mod listing;
+mod trees;
 
 use std::fs::{self, Permissions};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -18,11 +25,15 @@ use sha2::{Digest as _, Sha256};
 
 use super::{durable, ownership};
 use crate::function::FunctionKey;
+pub(super) use blobs::StagedBlob;
+use blobs::Verified;
+pub(super) use listing::{Content, Entry, Listing};
 
 /// The store's folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     root: PathBuf,
+    verified: Verified,
 }
 
 /// A library in the store.
@@ -51,15 +62,19 @@ impl Store {
         ownership::private_folder(&root)?;
         sweep(&root);
         // A relative path would be searched for in the loader's own way, and break with the working directory.
-        Ok(Self { root: fs::canonicalize(root)? })
+        Ok(Self { root: fs::canonicalize(root)?, verified: Verified::default() })
     }
 
     /// Where the copy of this library for this function lies, or would lie. Other settings are another copy, since
-    /// they are read into statics that a library keeps for good.
+    /// they are read into statics that a library keeps for good; and so are other assets, beside which it stands.
     pub(crate) fn path(&self, key: &FunctionKey) -> PathBuf {
         let settings = if key.settings == 0 { String::new() } else { format!("+{:016x}", key.settings) };
-        let file = format!("{}{settings}{}", key.name, std::env::consts::DLL_SUFFIX);
-        self.root.join(key.digest.to_string()).join(file)
+        let stem = format!("{}{settings}", key.name);
+        let file = format!("{stem}{}", std::env::consts::DLL_SUFFIX);
+        let folder = self.root.join(key.digest.to_string());
+        let folder =
+            key.assets.map_or_else(|| folder.clone(), |assets| folder.join(format!("{stem}+{assets}")));
+        folder.join(file)
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -113,19 +128,29 @@ impl Store {
     }
 
     fn copies(&self, digest: Digest) -> io::Result<Vec<StoredLibrary>> {
-        let mut copies = Vec::new();
-        for entry in fs::read_dir(self.root.join(digest.to_string()))? {
+        let folder = self.root.join(digest.to_string());
+        let mut copies = copies_in(&folder)?;
+        for entry in fs::read_dir(&folder)? {
             let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let Some(stem) = name.strip_suffix(std::env::consts::DLL_SUFFIX) else { continue };
-            copies.push(StoredLibrary {
-                path: entry.path(),
-                function: without_settings(stem).to_owned(),
-                stem: stem.to_owned(),
-                used: entry.metadata()?.modified()?,
-            });
+            if entry.file_type()?.is_dir() {
+                copies.extend(copies_in(&entry.path())?);
+            }
         }
         Ok(copies)
+    }
+
+    /// Removes the folders of copies that have been removed. Nothing else may use the store.
+    pub(super) fn remove_empty_folders(&self, digest: Digest) -> io::Result<()> {
+        let folder = self.root.join(digest.to_string());
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() && copies_in(&entry.path())?.is_empty() {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        // Fails while there is anything left in it.
+        let _ = fs::remove_dir(folder);
+        Ok(())
     }
 
     /// Whether the store holds exactly these bytes at `path`, and nobody else can change them.
@@ -139,9 +164,7 @@ impl Store {
         let folder = target.parent().unwrap_or(Path::new("."));
         ownership::private_folder(folder)?;
         ownership::private(folder)?;
-        // Not the process id: hosts in two containers may have the same.
-        let random = RandomState::new().build_hasher().finish();
-        let path = target.with_extension(format!("{random:016x}{STAGED_SUFFIX}"));
+        let path = target.with_extension(random_name());
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         let staged = Staged { path, target };
         file.write_all(data)?;
@@ -179,13 +202,36 @@ fn without_settings(stem: &str) -> &str {
     stem.rsplit_once('+').filter(|(_, last)| is_settings(last)).map_or(stem, |(name, _)| name)
 }
 
+/// The libraries in a folder. Links are not among them: they lead to assets.
+fn copies_in(folder: &Path) -> io::Result<Vec<StoredLibrary>> {
+    let mut copies = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(stem) = name.strip_suffix(std::env::consts::DLL_SUFFIX) else { continue };
+        if entry.file_type()?.is_file() {
+            copies.push(StoredLibrary {
+                path: entry.path(),
+                function: without_settings(stem).to_owned(),
+                stem: stem.to_owned(),
+                used: entry.metadata()?.modified()?,
+            });
+        }
+    }
+    Ok(copies)
+}
+
+/// The entries of a folder; none where there is no folder.
+fn entries(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
+    match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None.into_iter().flatten()),
+        entries => Ok(Some(entries?).into_iter().flatten()),
+    }
+}
+
 /// The entries of a folder that are named by a digest; none where there is no folder.
 fn digests(folder: &Path) -> io::Result<Vec<Digest>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let names = entries.map(|entry| Ok(entry?.file_name()));
+    let names = entries(folder)?.map(|entry| Ok(entry?.file_name()));
     let digests = names.map(|name: io::Result<_>| Ok(name?.to_str().and_then(|name| name.parse().ok())));
     digests.filter_map(Result::transpose).collect()
 }
@@ -193,6 +239,12 @@ fn digests(folder: &Path) -> io::Result<Vec<Digest>> {
 /// The data, if it is what was asked for.
 fn check(data: Vec<u8>, expected: Digest) -> io::Result<Vec<u8>> {
     if digest(&data) == expected { Ok(data) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
+
+/// The name of something that is not whole yet, or is about to be removed. Not the process id: hosts in two containers may
+/// have the same.
+fn random_name() -> String {
+    format!("{:016x}{STAGED_SUFFIX}", RandomState::new().build_hasher().finish())
 }
 
 /// What the names of staged libraries end with.
@@ -203,12 +255,17 @@ const LEFT_BEHIND: Duration = Duration::from_secs(2 * 3_600);
 /// Removes staged libraries that were left behind. What cannot be removed is only in the way of tidiness.
 fn sweep(root: &Path) {
     let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
-    for file in entries(root).flat_map(|folder| entries(&folder.path())) {
-        let is_staged = file.file_name().to_string_lossy().ends_with(STAGED_SUFFIX);
-        let age =
-            file.metadata().and_then(|found| found.modified()).ok().and_then(|time| time.elapsed().ok());
-        if is_staged && age.is_some_and(|age| age > LEFT_BEHIND) {
-            let _ = fs::remove_file(file.path());
+    for folder in entries(root).filter(|folder| folder.file_name() != trees::TREES) {
+        let copies = || entries(&folder.path());
+        // The libraries of functions with assets are a folder deeper, beside links.
+        for file in copies().chain(copies().flat_map(|folder| entries(&folder.path()))) {
+            let is_staged = file.file_name().to_string_lossy().ends_with(STAGED_SUFFIX)
+                && file.file_type().is_ok_and(|kind| kind.is_file());
+            let modified = file.metadata().and_then(|found| found.modified()).ok();
+            let age = modified.and_then(|time| time.elapsed().ok());
+            if is_staged && age.is_some_and(|age| age > LEFT_BEHIND) {
+                let _ = fs::remove_file(file.path());
+            }
         }
     }
 }

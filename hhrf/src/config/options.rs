@@ -84,6 +84,11 @@ fn catalog(judge: &mut Judge<'_>, quarantine_isolates: bool) -> catalog::Options
         isolation: isolation::defaults(judge, &policy),
         policy,
         quarantine_isolates,
+        assets: catalog::AssetLimits {
+            bytes: judge.number("max_assets_bytes", 0..=1024 * GIB, GIB),
+            files: judge.size("max_assets_files", 0..=1_000_000, 50_000),
+            depth: judge.size("max_assets_depth", 1..=64, 32),
+        },
         probe_timeout: judge.millis("probe_timeout_ms", 1..=HOUR_MS, 2_000),
         timing: catalog::Timing {
             watch: judge.boolean("watch", true),

@@ -5,13 +5,15 @@ use std::hash::{Hash, Hasher};
 use fezz_runtime::Digest;
 use http::HeaderValue;
 
-/// What tells one function from another in every cache: id, version, the library's digest, and the settings that its
-/// statics may have been initialised from.
+/// What tells one function from another in every cache: id, version, the library's digest, and the files and settings that
+/// its statics may have been initialised from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FunctionKey {
     pub(crate) id: String,
     pub(crate) version: String,
     pub(crate) digest: Digest,
+    /// The digest of the files beside its library, if there are any.
+    pub(crate) assets: Option<Digest>,
     /// Fingerprint of its variables and its isolation.
     pub(crate) settings: u64,
     /// `id@version`, as it stands in logs.

@@ -21,8 +21,8 @@ use std::time::Duration;
 use fezz_isolation::host::Plan;
 pub(crate) use fezz_manifest::Swap;
 use fezz_manifest::{RouteTable, Version};
-use fezz_runtime::Variables;
 use fezz_runtime::sys::crash_record::Entry;
+use fezz_runtime::{Digest, Variables};
 
 /// The calls that may wait for each one that may run, unless it is set.
 const QUEUE_PER_CALL: usize = 8;
@@ -52,6 +52,16 @@ impl Limits {
     }
 }
 
+/// The files that belong to an application, in the store.
+#[derive(Clone, Debug)]
+pub(crate) struct Assets {
+    pub(crate) folder: PathBuf,
+    /// Of all names and contents.
+    pub(crate) digest: Digest,
+    pub(crate) files: usize,
+    pub(crate) bytes: u64,
+}
+
 /// One build of a function, with its settings: an entry of the catalog.
 #[derive(Debug)]
 pub(crate) struct Function {
@@ -73,6 +83,8 @@ pub(crate) struct Function {
     pub(crate) quarantined: Option<String>,
     pub(crate) variables: Variables,
     pub(crate) data_dir: PathBuf,
+    /// The files that were deployed beside its library.
+    pub(crate) assets: Option<Assets>,
     /// The private copy of the library.
     pub(crate) library: PathBuf,
     pub(crate) calls: Calls,

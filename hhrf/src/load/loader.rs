@@ -225,6 +225,7 @@ fn table(function: &Function) -> &'static HostTable {
         version: function.key.version.clone(),
         data_dir: function.data_dir.clone(),
         variables: function.variables.clone(),
+        assets_dir: function.assets.as_ref().map(|assets| assets.folder.clone()),
     })
 }
 
@@ -237,6 +238,7 @@ fn spec(function: &Function, plan: &Plan) -> Spec {
         library: function.library.clone(),
         data_dir: function.data_dir.clone(),
         variables: function.variables.clone(),
+        assets_dir: function.assets.as_ref().map(|assets| assets.folder.clone()),
         plan: plan.clone(),
         observer: Arc::<Stats>::clone(&function.stats),
     }

@@ -18,7 +18,7 @@ use crate::swaps::CLIENTS;
 use crate::{ROUTES, fixture};
 
 /// Has root be refused what the mode of a file refuses, as everybody is.
-fn with_permissions(host: Host) -> Host {
+pub(crate) fn with_permissions(host: Host) -> Host {
     if rustix::process::geteuid().is_root() {
         let without = "exec setpriv --bounding-set=-dac_override,-dac_read_search";
         host.after(&format!(r#"{without} "$0" "$@""#))

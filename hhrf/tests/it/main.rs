@@ -2,6 +2,7 @@
 
 mod admin;
 mod ahead;
+mod assets;
 mod async_calls;
 mod cannot_tell;
 mod cgroups;

@@ -102,6 +102,6 @@ fn the_shipped_file_holds_every_setting_with_its_default() {
         .collect();
     let host = host().arg("--config=all.toml");
     std::fs::write(host.root().join("all.toml"), &enabled).expect("written");
-    assert_eq!(enabled.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).count(), 74);
+    assert_eq!(enabled.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).count(), 79);
     host.start().get("/rpc/fix/ping").assert_status(200);
 }

@@ -31,6 +31,7 @@ pub use limits::{kill_orphans_of_host, remove_groups_of_dead_hosts};
 pub use plan::{Defaults, HealthOptions, Plan, PoolOptions};
 pub use pool::Pool;
 pub use process::describe;
+pub use remove_tree::remove_tree;
 pub use spawner::Spawner;
 pub use spec::{Observer, PoolContext, Spec};
 pub use status::{Crash, PoolStatus, WorkerStatus};

@@ -70,12 +70,12 @@ pub struct HealthOptions {
 }
 
 impl Plan {
-    /// The sandbox of a child of this process that loads `library` and writes to `data_dir`.
-    pub fn confinement(&self, library: &Path, data_dir: &Path) -> Confinement {
+    /// The sandbox of a child of this process that loads `library`, reads what is in `assets` and writes to `data_dir`.
+    pub fn confinement(&self, library: &Path, assets: Option<&Path>, data_dir: &Path) -> Confinement {
         Confinement {
             profile: self.profile,
             ports: self.ports.clone(),
-            readable: vec![library.to_owned()],
+            readable: [Some(library), assets].into_iter().flatten().map(Path::to_owned).collect(),
             writable: vec![data_dir.to_owned()],
             limits: self.limits,
             parent: std::process::id(),

@@ -13,8 +13,10 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
 /// Removes a folder with all that is in it, following no links. Blocks. Nothing else may be writing to it.
-/// An error leaves part of the tree.
-pub(super) fn remove_tree(folder: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// If an entry cannot be removed; part of the tree is left then.
+pub fn remove_tree(folder: &Path) -> io::Result<()> {
     let top = open(rustix::fs::CWD, folder)?;
     let mut moved = 0;
     loop {

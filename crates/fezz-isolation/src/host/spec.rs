@@ -54,6 +54,8 @@ pub struct Spec {
     pub data_dir: PathBuf,
     /// Its variables, which become the workers' environment once they are in their sandbox.
     pub variables: Variables,
+    /// The folder with the files that were deployed beside its library, if there are any: the workers' working directory.
+    pub assets_dir: Option<PathBuf>,
     /// Number, sandbox and limits of its workers.
     pub plan: Plan,
     /// Its statistics.

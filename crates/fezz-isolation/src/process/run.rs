@@ -92,6 +92,7 @@ impl WorkerProcess {
             version: setup.version,
             data_dir: setup.data_dir,
             variables: setup.variables.into_iter().collect(),
+            assets_dir: setup.assets_dir,
         });
         library.init(table).map_err(|error| error.to_string())?;
         let sockets = fds.map(UnixStream::from).collect();

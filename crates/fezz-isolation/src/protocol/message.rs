@@ -18,6 +18,8 @@ pub(crate) struct Setup {
     pub(crate) id: String,
     pub(crate) version: String,
     pub(crate) data_dir: PathBuf,
+    /// The folder with the files that were deployed beside the library.
+    pub(crate) assets_dir: Option<PathBuf>,
     /// The most detailed level at which the host logs functions, numbered as in the C contract.
     pub(crate) log_level: u32,
     pub(crate) confinement: Confinement,

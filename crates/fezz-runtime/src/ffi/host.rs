@@ -25,6 +25,8 @@ pub struct Identity {
     pub data_dir: PathBuf,
     /// Its variables, secrets included.
     pub variables: Variables,
+    /// The folder with the files that were deployed beside its library, if there are any.
+    pub assets_dir: Option<PathBuf>,
 }
 
 /// A [`FezzHost`] with the memory that it points to.
@@ -79,7 +81,11 @@ impl HostTable {
             data_dir: FezzSlice::new(function.identity.data_dir.as_os_str().as_bytes()),
             variables: FezzPairs::new(&function.variables),
             log,
-            assets_dir: FezzSlice::EMPTY,
+            assets_dir: function
+                .identity
+                .assets_dir
+                .as_ref()
+                .map_or(FezzSlice::EMPTY, |folder| FezzSlice::new(folder.as_os_str().as_bytes())),
         };
         Box::leak(Box::new(Self { raw, owned: function }))
     }

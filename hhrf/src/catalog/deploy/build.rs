@@ -14,8 +14,8 @@ use super::failures::BadLibrary;
 use super::probe::Subject;
 use super::{Contents, DeployError, Deployer, Known, library_headers};
 use crate::catalog::ownership;
-use crate::catalog::store::Store;
-use crate::function::{Calls, CorsPolicy, Function, FunctionKey, Limits, Retirement, Tag};
+use crate::catalog::store::{Listing, Store};
+use crate::function::{Assets, Calls, CorsPolicy, Function, FunctionKey, Limits, Retirement, Tag};
 
 impl Deployer {
     /// Makes a function of its contents.
@@ -48,16 +48,19 @@ impl Deployer {
         isolates: bool,
         known: &mut Known,
     ) -> Result<Function, DeployError> {
-        let Contents { manifest, routes, variables, library, digest, .. } = contents;
+        let Contents { manifest, routes, variables, library, digest, assets, .. } = contents;
         let isolation = self.isolation.plan(manifest, isolates);
         let key = FunctionKey {
             name: name.to_owned(),
             id: manifest.id.clone(),
             version: manifest.version.to_string(),
             digest: *digest,
+            assets: assets.as_ref().map(Listing::digest),
             settings: fingerprint(variables, isolation.as_ref()),
         };
-        let library = self.admit(&key, variables, isolation.as_ref(), library, known).await?;
+        let assets = assets.as_ref().map(|assets| self.place(&key, assets)).transpose()?;
+        let subject = Subject::new(&key, assets.as_ref(), variables);
+        let library = self.admit(&key, subject, isolation.as_ref(), library, known).await?;
         let limits = self.limits(manifest);
         let entry = crash_record::entry(&key.name, key.digest);
         let (tag, key) = (Tag::of(&key), Arc::new(key));
@@ -79,16 +82,29 @@ impl Deployer {
             swap: manifest.swap,
             cors: manifest.cors.as_ref().map(CorsPolicy::new),
             variables: variables.clone(),
+            assets,
             library,
             limits,
         })
+    }
+
+    /// Has the assets be in the store, and beside the library's place.
+    fn place(&self, key: &FunctionKey, listing: &Listing) -> Result<Assets, DeployError> {
+        let place = || {
+            let folder = self.store.tree(listing)?;
+            let library = self.store.path(key);
+            self.store.link_tree(library.parent().unwrap_or(&library), listing.digest())?;
+            Ok(folder)
+        };
+        let (files, bytes) = (listing.files().count(), listing.bytes());
+        Ok(Assets { folder: place().map_err(DeployError::Store)?, digest: listing.digest(), files, bytes })
     }
 
     /// Brings the library into the store. One that is there has passed its probe before.
     async fn admit(
         &self,
         key: &FunctionKey,
-        variables: &Variables,
+        subject: Subject<'_>,
         isolation: Option<&Plan>,
         data: &[u8],
         known: &mut Known,
@@ -100,7 +116,7 @@ impl Deployer {
         let bad = known.bad.as_ref().filter(|bad| bad.is(key));
         bad.map_or(Ok(()), BadLibrary::check)?;
         let failures = bad.map_or(0, |bad| bad.failures) + 1;
-        let passed = self.examine(&target, key, variables, isolation, data, &mut known.probe).await;
+        let passed = self.examine(&target, subject, isolation, data, &mut known.probe).await;
         known.bad = passed.as_ref().err().and_then(|error| BadLibrary::new(key, error, failures));
         passed
     }
@@ -108,15 +124,14 @@ impl Deployer {
     async fn examine(
         &self,
         target: &Path,
-        key: &FunctionKey,
-        variables: &Variables,
+        subject: Subject<'_>,
         isolation: Option<&Plan>,
         data: &[u8],
         probe: &mut Duration,
     ) -> Result<PathBuf, DeployError> {
         library_headers::check(data)?;
         let staged = Store::stage(target.to_owned(), data).map_err(DeployError::Store)?;
-        let subject = Subject::new(staged.path(), key, variables);
+        let subject = subject.with_library(staged.path());
         let begin = Instant::now();
         let verdict = self.prober.check(subject, isolation).await;
         *probe = begin.elapsed();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use fezz_manifest::{Problem, Problems};
 use fezz_runtime::Digest;
 
+use super::assets::AssetsError;
 use super::library_headers::HeaderError;
 use super::probe::ProbeError;
 use super::variables::VariablesError;
@@ -33,8 +34,10 @@ pub(crate) enum DeployError {
     #[error(transparent)]
     Variables(#[from] VariablesError),
     #[error(transparent)]
+    Assets(#[from] AssetsError),
+    #[error(transparent)]
     Headers(#[from] HeaderError),
-    #[error("the library cannot be copied to the store: {0}")]
+    #[error("it cannot be copied to the store: {0}")]
     Store(#[source] io::Error),
     #[error(transparent)]
     Probe(#[from] ProbeError),
@@ -58,6 +61,9 @@ impl DeployError {
     /// Whether the same folder may succeed later: a disk is full, a file is being written, a probe was killed, `fezz_init`
     /// needs a server that is down.
     pub(in crate::catalog) const fn may_pass(&self) -> bool {
+        if let Self::Assets(error) = self {
+            return error.may_pass();
+        }
         let of_the_moment = matches!(
             self,
             Self::ReadFolder(_)

@@ -12,6 +12,7 @@ use crate::function::FunctionKey;
 #[derive(Clone, Debug)]
 pub(super) struct BadLibrary {
     digest: Digest,
+    assets: Option<Digest>,
     settings: u64,
     reason: String,
     pub(super) failures: u32,
@@ -41,12 +42,12 @@ impl BadLibrary {
             DeployError::Probe(_) => Some(Instant::now() + retry_delay(failures)),
             _ => return None,
         };
-        let FunctionKey { digest, settings, .. } = *key;
-        Some(Self { digest, settings, reason: error.to_string(), failures, again })
+        let FunctionKey { digest, assets, settings, .. } = *key;
+        Some(Self { digest, assets, settings, reason: error.to_string(), failures, again })
     }
 
     pub(super) fn is(&self, key: &FunctionKey) -> bool {
-        self.digest == key.digest && self.settings == key.settings
+        self.digest == key.digest && self.assets == key.assets && self.settings == key.settings
     }
 
     /// An error unless it may be tried now.

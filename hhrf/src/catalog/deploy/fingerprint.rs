@@ -1,19 +1,22 @@
 //! Fingerprints of folders: whether one has changed since its last scan, without reading its files.
 
-use std::fs::{self, Metadata};
+use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// A file that was touched this recently may be touched again without its times showing it, since they move in the
-/// kernel's ticks. (git calls such an entry racily clean.)
-const RACY: Duration = Duration::from_secs(1);
+use super::MANIFEST;
+use super::assets::{AssetLimits, walk};
+use super::stamp::{Stamp, time};
 
 /// The state of a folder's files at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::catalog) struct Fingerprint {
-    files: Vec<File>,
+    /// Shared, since there may be many.
+    files: Arc<[(OsString, Stamp)]>,
     settled: bool,
     /// When the folder or a file in it changed last.
     changed: Option<SystemTime>,
@@ -42,40 +45,37 @@ impl FolderStamp {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct File {
-    name: std::ffi::OsString,
-    identity: (u64, u64),
-    length: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
 impl Fingerprint {
-    /// Looks at the files of `folder`, and at one more that its function may depend on.
-    pub(in crate::catalog) fn of(folder: &Path, also: Option<&Path>) -> io::Result<Self> {
+    /// Looks at the files of `folder`, those of its assets too, and at one more that its function may depend on.
+    pub(in crate::catalog) fn of(
+        folder: &Path,
+        assets: AssetLimits,
+        also: Option<&Path>,
+    ) -> io::Result<Self> {
         let mut files = Vec::new();
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             // Follows links: what counts is what would be read. One that leads nowhere is as good as no file.
             if let Ok(found) = fs::metadata(entry.path()) {
-                files.push(File::new(entry.file_name(), &found));
+                files.push((entry.file_name(), Stamp::of(&found)));
             }
+        }
+        // What is no function's folder may hold anything.
+        if files.iter().any(|(name, _)| name == MANIFEST) {
+            // What cannot be deployed is found again when it is deployed.
+            let (found, _) = walk(folder, assets, &|_| false);
+            files.extend(found.into_iter().map(|found| (found.path.into_os_string(), found.stamp)));
         }
         if let Some(path) = also
             && let Ok(found) = fs::metadata(path)
         {
-            files.push(File::new(path.as_os_str().to_owned(), &found));
+            files.push((path.as_os_str().to_owned(), Stamp::of(&found)));
         }
         files.sort_unstable();
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let racy = |file: &File| {
-            u128::try_from(file.changed.0).is_ok_and(|at| at + 1 >= (now - RACY).as_secs().into())
-        };
-        let settled = !files.iter().any(racy);
+        let settled = !files.iter().any(|(_, stamp)| stamp.is_racy());
         let own = fs::metadata(folder).ok().and_then(|found| time((found.ctime(), found.ctime_nsec())));
-        let changed = files.iter().filter_map(|file| time(file.changed)).chain(own).max();
-        Ok(Self { files, settled, changed })
+        let changed = files.iter().filter_map(|(_, stamp)| stamp.changed()).chain(own).max();
+        Ok(Self { files: files.into(), settled, changed })
     }
 
     /// How long nothing has changed; none where the clock was set back since.
@@ -92,22 +92,4 @@ impl Fingerprint {
     pub(in crate::catalog) fn is_unchanged_since(&self, earlier: &Self) -> bool {
         earlier.settled && self.files == earlier.files
     }
-}
-
-impl File {
-    fn new(name: std::ffi::OsString, found: &Metadata) -> Self {
-        Self {
-            name,
-            identity: (found.dev(), found.ino()),
-            length: found.len(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        }
-    }
-}
-
-/// A time of a file's metadata.
-fn time((seconds, nanos): (i64, i64)) -> Option<SystemTime> {
-    let since = Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanos).ok()?);
-    SystemTime::UNIX_EPOCH.checked_add(since)
 }

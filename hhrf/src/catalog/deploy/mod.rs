@@ -3,6 +3,7 @@
 //! The manifest is validated; the library is read once through one descriptor, checked, copied to the store under its
 //! digest and loaded by a probe process. What is served changes only after all of that has succeeded.
 
+mod assets;
 mod build;
 mod contents;
 mod dropped;
@@ -13,6 +14,7 @@ mod library_headers;
 mod policy;
 mod probe;
 mod probe_clock;
+mod stamp;
 mod variables;
 
 use std::io;
@@ -30,10 +32,13 @@ use super::history::Build;
 use super::store::Store;
 use super::{OpenError, Options};
 use crate::function::{Function, FunctionKey, Limits, Quarantined, Stats};
+use assets::Digests;
 use failures::BadLibrary;
 use probe::Prober;
 use variables::{Secrets, SecretsSource};
 
+pub(crate) use assets::AssetLimits;
+pub(super) use assets::is_ignored;
 pub(super) use contents::Contents;
 pub(super) use dropped::read as read_dropped;
 pub(crate) use error::DeployError;
@@ -42,12 +47,14 @@ pub(super) use fingerprint::{Fingerprint, FolderStamp};
 pub(crate) use policy::{Policy, SecretRules};
 pub use probe::{own_program, run as probe};
 
-const MANIFEST: &str = "fezz.json";
+pub(super) const MANIFEST: &str = "fezz.json";
 
 /// What earlier deployments of a folder have left.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
     bad: Option<BadLibrary>,
+    /// Shared, since there may be many.
+    assets: Arc<Digests>,
     /// How long the last probe took; zero where there was none.
     pub(in crate::catalog) probe: Duration,
     pub(crate) stats: Arc<Stats>,
@@ -80,6 +87,7 @@ pub(crate) struct Deployer {
     quarantined: ArcSwap<Vec<Quarantined>>,
     quarantine_isolates: bool,
     secrets: SecretsSource,
+    assets: AssetLimits,
     store: Store,
     prober: Prober,
     /// Where the keys of functions go that nothing holds any more.
@@ -109,6 +117,7 @@ impl Deployer {
             quarantined: ArcSwap::from_pointee(quarantined),
             quarantine_isolates: options.quarantine_isolates,
             secrets: SecretsSource { file: options.secrets_file.clone(), settle: options.timing.settle },
+            assets: options.assets,
             prober: Prober::new(options.probe_timeout, &options.state_dir).map_err(state)?,
             dropped,
         })
@@ -145,7 +154,7 @@ impl Deployer {
     /// Where that cannot be told.
     pub(crate) fn fingerprint(&self, name: &str) -> io::Result<Option<Fingerprint>> {
         let folder = self.folder.join(name);
-        match Fingerprint::of(&folder, self.secrets.file.as_deref()) {
+        match Fingerprint::of(&folder, self.assets, self.secrets.file.as_deref()) {
             Ok(found) => Ok(Some(found)),
             Err(error) if is_gone(&folder, &error) => {
                 // Where the functions folder itself is missing, nothing is known of those in it.
@@ -172,7 +181,7 @@ impl Deployer {
         known: &mut Known,
     ) -> Result<(Function, Contents), DeployError> {
         known.probe = Duration::ZERO;
-        let contents = Contents::of_folder(&self.folder.join(name), name, &self.secrets)?;
+        let contents = self.contents(name, known)?;
         if let Some(seen) = seen {
             let now = self.fingerprint(name).map_err(DeployError::ReadFolder)?;
             if !now.is_some_and(|now| now.is_alike(seen)) {

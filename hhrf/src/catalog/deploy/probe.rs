@@ -20,7 +20,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::probe_clock::ProbeClock;
-use crate::function::FunctionKey;
+use crate::function::{Assets, FunctionKey};
 
 /// Prefix of the probe process's verdict line; all other lines are the library's own output.
 const VERDICT: &str = "hhrf-probe: ";
@@ -114,10 +114,12 @@ impl Prober {
     async fn check_once(&self, subject: &Subject<'_>, isolation: Option<&Plan>) -> Result<(), ProbeError> {
         let core = Arc::clone(&self.cores).acquire_owned().await.map_err(io::Error::other)?;
         let scratch = self.scratch.create()?;
-        let confinement = isolation.map(|plan| plan.confinement(&subject.library, scratch.path()));
-        let mut child = self.spawn(subject, scratch.path())?;
+        let assets = subject.assets.as_deref();
+        let confinement = isolation.map(|plan| plan.confinement(&subject.library, assets, scratch.path()));
+        let subject = subject.confined(confinement);
+        let mut child = self.spawn(&subject, scratch.path())?;
         let clock = ProbeClock::start(child.id(), self.timeout);
-        let input = serde_json::to_vec(&subject.confined(confinement)).map_err(io::Error::from)?;
+        let input = serde_json::to_vec(&subject).map_err(io::Error::from)?;
         let (status, output) = tokio::select! {
             verdict = verdict(&mut child, &input) => verdict,
             () = over(clock, core) => return Err(ProbeError::Timeout(self.timeout)),
@@ -132,7 +134,12 @@ impl Prober {
     }
 
     fn spawn(&self, subject: &Subject<'_>, scratch: &Path) -> io::Result<Child> {
-        Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        if let Some(folder) = subject.assets.as_deref().filter(|_| subject.confinement.is_some()) {
+            // As a worker.
+            command.current_dir(folder);
+        }
+        command
             .arg0(format!("hhrf: probe {}@{}", subject.id, subject.version))
             .arg("probe")
             .arg(scratch)
@@ -200,18 +207,25 @@ pub(crate) struct Subject<'a> {
     id: Cow<'a, str>,
     version: Cow<'a, str>,
     variables: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    assets: Option<Cow<'a, Path>>,
     confinement: Option<Confinement>,
 }
 
 impl<'a> Subject<'a> {
-    pub(crate) fn new(library: &'a Path, key: &'a FunctionKey, variables: &'a Variables) -> Self {
+    /// The function with this key, of which the library is still to be [named](Self::with_library).
+    pub(crate) fn new(key: &'a FunctionKey, assets: Option<&'a Assets>, variables: &'a Variables) -> Self {
         Self {
-            library: library.into(),
+            library: Path::new("").into(),
             id: key.id.as_str().into(),
             version: key.version.as_str().into(),
             variables: variables.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            assets: assets.map(|assets| assets.folder.as_path().into()),
             confinement: None,
         }
+    }
+
+    pub(crate) fn with_library(self, library: &'a Path) -> Self {
+        Self { library: library.into(), ..self }
     }
 
     fn confined(&self, confinement: Option<Confinement>) -> Self {
@@ -252,6 +266,7 @@ fn load(subject: impl io::Read, scratch: &Path) -> Result<(), String> {
         version: subject.version.into_owned(),
         data_dir: scratch.to_owned(),
         variables: variables.collect(),
+        assets_dir: subject.assets.map(Cow::into_owned),
     });
     library.init(table).map_err(|error| format!("{INIT}{error}"))?;
     // As every end of a library: threads that it has started end here, and not in the middle of an exit.

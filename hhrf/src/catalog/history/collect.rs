@@ -1,7 +1,7 @@
 //! Collection of what nothing refers to: files of the store, and histories of versions that are long gone.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -28,6 +28,8 @@ pub(in crate::catalog) struct Collector {
 pub(in crate::catalog) struct Collected {
     pub(in crate::catalog) libraries: usize,
     pub(in crate::catalog) files: usize,
+    pub(in crate::catalog) trees: usize,
+    pub(in crate::catalog) blobs: usize,
     pub(in crate::catalog) histories: usize,
 }
 
@@ -37,6 +39,7 @@ struct References {
     /// Name of a function, and digest of its library.
     libraries: HashSet<(String, Digest)>,
     files: HashSet<Digest>,
+    trees: HashSet<Digest>,
 }
 
 impl Collector {
@@ -56,7 +59,7 @@ impl Collector {
         Self { history, store, lock: lock.ok() }
     }
 
-    /// Removes what nothing refers to. `in_use` are the libraries of functions that this process holds, and `aliased` says
+    /// Removes what nothing refers to. `in_use` are the libraries and assets of functions that this process holds, and `aliased` says
     /// whether an alias names a function. None where another process uses the store.
     pub(in crate::catalog) fn collect(
         &self,
@@ -92,8 +95,7 @@ impl Collector {
                 durable::remove(&library)?;
                 collected.libraries += 1;
             }
-            // Fails while there is anything left in it.
-            let _ = fs::remove_dir(self.store.root().join(digest.to_string()));
+            self.store.remove_empty_folders(digest)?;
         }
         for digest in self.store.files()? {
             if !references.files.contains(&digest) {
@@ -101,7 +103,25 @@ impl Collector {
                 collected.files += 1;
             }
         }
+        self.sweep_assets(&references, in_use, &mut collected)?;
         Ok(collected)
+    }
+
+    fn sweep_assets(
+        &self,
+        references: &References,
+        in_use: &HashSet<PathBuf>,
+        collected: &mut Collected,
+    ) -> io::Result<()> {
+        self.store.remove_unfinished_trees()?;
+        for digest in self.store.trees()? {
+            if !references.trees.contains(&digest) && !in_use.contains(&self.store.tree_path(digest)) {
+                self.store.remove_tree(digest)?;
+                collected.trees += 1;
+            }
+        }
+        collected.blobs += self.store.remove_unused_blobs()?;
+        Ok(())
     }
 }
 
@@ -113,6 +133,8 @@ impl References {
                 references.libraries.insert((name.clone(), build.digest));
                 references.files.insert(build.manifest);
                 references.files.extend(build.env);
+                references.files.extend(build.assets);
+                references.trees.extend(build.assets);
             }
         }
         references

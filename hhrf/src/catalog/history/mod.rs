@@ -13,6 +13,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use fezz_runtime::Digest;
+
 use super::durable;
 use super::ownership;
 use super::store::Store;
@@ -37,8 +39,11 @@ pub(super) struct History {
 /// The files of a deployment, as they were read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Files<'f> {
+    pub(super) library: Digest,
     pub(super) manifest: &'f [u8],
     pub(super) env: Option<&'f [u8]>,
+    /// The list of the files beside the library.
+    pub(super) assets: Option<&'f [u8]>,
 }
 
 impl History {
@@ -48,16 +53,13 @@ impl History {
     }
 
     /// Records that this is served; changes nothing where the last record says so already.
-    pub(super) fn serving(
-        &self,
-        name: &str,
-        library: fezz_runtime::Digest,
-        files: Files<'_>,
-    ) -> io::Result<bool> {
+    pub(super) fn serving(&self, name: &str, files: Files<'_>) -> io::Result<bool> {
+        let keep = |text: Option<&[u8]>| text.map(|text| self.store.keep(text)).transpose();
         let build = Build {
-            digest: library,
+            digest: files.library,
             manifest: self.store.keep(files.manifest)?,
-            env: files.env.map(|text| self.store.keep(text)).transpose()?,
+            env: keep(files.env)?,
+            assets: keep(files.assets)?,
         };
         let records = self.records(name)?;
         if records.last().and_then(Record::build) == Some(&build) {

@@ -43,6 +43,9 @@ pub(in crate::catalog) struct Build {
     /// `.env`, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::catalog) env: Option<Digest>,
+    /// The files beside the library, if there are any: the digest of their list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::catalog) assets: Option<Digest>,
 }
 
 impl Record {
@@ -57,9 +60,10 @@ impl Record {
 
 impl Build {
     /// Whether it consists of these.
-    pub(in crate::catalog) fn is_of(&self, library: Digest, files: Files<'_>) -> bool {
-        self.digest == library
+    pub(in crate::catalog) fn is_of(&self, files: Files<'_>) -> bool {
+        self.digest == files.library
             && self.manifest == store::digest(files.manifest)
             && self.env == files.env.map(store::digest)
+            && self.assets == files.assets.map(store::digest)
     }
 }

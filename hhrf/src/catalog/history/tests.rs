@@ -28,14 +28,15 @@ impl Fixture {
             id: id.to_owned(),
             version: version.to_owned(),
             digest,
+            assets: None,
             settings,
             name: name.to_owned(),
         };
         let target = self.store.path(&key);
         let path = Store::stage(target, library.as_bytes()).unwrap().admit().unwrap();
         let manifest = format!("manifest of {library}");
-        let files = Files { manifest: manifest.as_bytes(), env: Some(b"A=1") };
-        self.history.serving(name, digest, files).unwrap();
+        let files = Files { library: digest, manifest: manifest.as_bytes(), env: Some(b"A=1"), assets: None };
+        self.history.serving(name, files).unwrap();
         path
     }
 

@@ -18,7 +18,7 @@ impl Registry {
         let mut before = self.lock().deployments.get(name).cloned().unwrap_or_default();
         let old = match &before.function {
             Some(old) => Some(Arc::clone(old)),
-            None => self.predecessor(name, &new, &contents, known).await,
+            None => self.predecessor(name, &contents, known).await,
         };
         if let Some(old) = old.filter(|old| new.needs_activation(old)) {
             let begin = Instant::now();

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 
 use super::Registry;
 use crate::function::Function;
@@ -16,10 +16,15 @@ impl Registry {
         held.push(Arc::downgrade(function));
     }
 
-    /// The libraries of all functions that somebody holds.
+    /// The libraries and assets of all functions that somebody holds.
     fn in_use(&self) -> HashSet<PathBuf> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.iter().filter_map(|function| Some(function.upgrade()?.library.clone())).collect()
+        let functions = held.iter().filter_map(Weak::upgrade);
+        let paths = functions.flat_map(|function| {
+            let assets = function.assets.as_ref().map(|assets| assets.folder.clone());
+            [Some(function.library.clone()), assets]
+        });
+        paths.flatten().collect()
     }
 
     /// Has the next scan end with a collection.

@@ -47,7 +47,6 @@ impl Registry {
     pub(super) async fn predecessor(
         &self,
         name: &str,
-        new: &Function,
         contents: &Contents,
         known: &mut Known,
     ) -> Option<Arc<Function>> {
@@ -55,7 +54,7 @@ impl Registry {
             return None;
         }
         let (build, _) = self.history.last_good(name).ok()??;
-        if build.is_of(new.key.digest, contents.files()) {
+        if build.is_of(contents.files()) {
             return None;
         }
         Some(self.restore(name, known).await?.function)
@@ -67,7 +66,7 @@ impl Registry {
         let kept = self
             .last_good
             .keep_secrets(name, &contents.secrets)
-            .and_then(|()| self.history.serving(name, function.key.digest, contents.files()));
+            .and_then(|()| self.history.serving(name, contents.files()));
         match kept {
             Ok(is_new) => {
                 if is_new {

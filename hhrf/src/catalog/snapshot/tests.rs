@@ -14,6 +14,7 @@ fn function(name: &str) -> Arc<Function> {
         id: id.to_owned(),
         version: version.to_owned(),
         digest: Digest::new([7; 32]),
+        assets: None,
         settings: 0,
         name: name.to_owned(),
     };
@@ -41,6 +42,7 @@ fn function(name: &str) -> Arc<Function> {
         _entry: Default::default(),
         variables: Variables::default(),
         data_dir: PathBuf::new(),
+        assets: None,
         library: PathBuf::new(),
         calls: Calls::new(1),
         route_stats: Vec::new(),

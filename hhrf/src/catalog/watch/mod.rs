@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use notify::Event;
-use notify::event::{AccessKind, AccessMode, EventKind};
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -164,6 +164,8 @@ impl Watcher {
             // A new folder is watched from its first event on, so that its files are noticed too.
             if self.pending.note(what.clone(), now) {
                 self.follow(&what);
+            } else {
+                self.follow_new(&what, &event);
             }
         }
     }
@@ -202,6 +204,16 @@ impl Watcher {
         let error = watches.follow(what).err();
         if let Concerned::Name(name) = what {
             self.registry.set_unwatched(name, error.map(|error| error.to_string()));
+        }
+    }
+
+    /// Watches folders that have come to be with this event. What cannot be watched is noted when the function is scanned.
+    fn follow_new(&mut self, what: &Concerned, event: &Event) {
+        let Some(watches) = &mut self.watches else { return };
+        if matches!(event.kind, EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_))) {
+            for folder in event.paths.iter().filter(|path| path.is_dir()) {
+                let _ = watches.follow_new(what, folder);
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Which folders are watched, and whom they concern.
 //!
-//! Each function's folder is watched by itself, and so are the folders that links in it lead to. What is no function's
+//! Each function's folder is watched by itself, and so are the folders in it, and those that links in it lead to. What is no function's
 //! folder is not watched, however large it is, and one that cannot be watched costs no other.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -13,7 +13,11 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
 use super::pending::Concerned;
+use crate::catalog::deploy::{MANIFEST, is_ignored};
 use crate::catalog::folder_file;
+
+/// More folders of a function are not watched: it cannot have so many, or changes in them are found by rescans.
+const MAX_FOLDERS: usize = 10_000;
 
 /// Where events come from, and where they are sent.
 pub(super) struct Watches {
@@ -89,17 +93,39 @@ impl Watches {
             Concerned::Name(name) => self.folders_of(name),
             Concerned::All => self.folders_of_secrets(),
         };
+        let result = self.watch(what, &folders);
+        let before = self.watched.insert(what.clone(), folders.clone()).unwrap_or_default();
+        for folder in before.difference(&folders) {
+            self.forget(folder, what);
+        }
+        result
+    }
+
+    /// Watches a folder that was made or moved to where folders are watched, and what is in it: it may be filled while its
+    /// function is still waiting to be left alone.
+    ///
+    /// # Errors
+    /// The first of what cannot be watched.
+    pub(super) fn follow_new(&mut self, what: &Concerned, folder: &Path) -> notify::Result<()> {
+        if !matches!(what, Concerned::Name(_)) || folder.file_name().is_none_or(is_ignored) {
+            return Ok(());
+        }
+        let Ok(folder) = fs::canonicalize(folder) else { return Ok(()) };
+        let mut folders = BTreeSet::new();
+        add_folders(&folder, true, &mut folders);
+        let result = self.watch(what, &folders);
+        self.watched.entry(what.clone()).or_default().extend(folders);
+        result
+    }
+
+    fn watch(&mut self, what: &Concerned, folders: &BTreeSet<PathBuf>) -> notify::Result<()> {
         let mut result = Ok(());
-        for folder in &folders {
+        for folder in folders {
             let watched = self.watcher.watch(folder, RecursiveMode::NonRecursive);
             if watched.is_ok() {
                 self.concerned.entry(folder.clone()).or_default().insert(what.clone());
             }
             result = result.and(watched);
-        }
-        let before = self.watched.insert(what.clone(), folders.clone()).unwrap_or_default();
-        for folder in before.difference(&folders) {
-            self.forget(folder, what);
         }
         result
     }
@@ -116,7 +142,7 @@ impl Watches {
         }
     }
 
-    /// A function's folder, and where links in it lead; none of what is no function's folder.
+    /// A function's folder, those in it, and where links in it lead; none of what is no function's folder.
     fn folders_of(&self, name: &str) -> BTreeSet<PathBuf> {
         let path = self.folder.join(name);
         let mut folders = BTreeSet::new();
@@ -128,11 +154,10 @@ impl Watches {
         if version.parse::<fezz_manifest::Version>().is_err() {
             return folders;
         }
-        let Ok(folder) = fs::canonicalize(&path) else { return folders };
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            folders.extend(link_target(&entry.path()));
+        if let Ok(folder) = fs::canonicalize(&path) {
+            let is_function = folder.join(MANIFEST).exists();
+            add_folders(&folder, is_function, &mut folders);
         }
-        folders.insert(folder);
         folders
     }
 
@@ -185,6 +210,32 @@ impl Watches {
         path.file_name() == file.file_name()
             || is_link(path)
             || fs::canonicalize(file).is_ok_and(|target| target == path)
+    }
+}
+
+/// Adds a folder, those that links in it lead to, and if it is a function's, all that are in it, each once.
+fn add_folders(top: &Path, is_function: bool, folders: &mut BTreeSet<PathBuf>) {
+    let (mut seen, mut todo) = (HashSet::new(), vec![top.to_owned()]);
+    while let Some(folder) = todo.pop() {
+        if seen.len() >= MAX_FOLDERS || !seen.insert(folder.clone()) {
+            continue;
+        }
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() {
+                if is_function && !is_ignored(&entry.file_name()) {
+                    todo.push(entry.path());
+                }
+            } else if kind.is_symlink() {
+                let Ok(target) = fs::canonicalize(entry.path()) else { continue };
+                folders.extend(target.parent().map(Path::to_owned));
+                // Links to elsewhere are refused.
+                if is_function && target.starts_with(top) && target.is_dir() {
+                    todo.push(target);
+                }
+            }
+        }
+        folders.insert(folder);
     }
 }
 

@@ -134,7 +134,7 @@ fn command(spec: &Spec, context: &PoolContext, number: u64, socket: StdStream) -
         .env_clear()
         .envs(static_tls::variable())
         .envs(shared_environment())
-        .current_dir(&spec.data_dir)
+        .current_dir(spec.assets_dir.as_ref().unwrap_or(&spec.data_dir))
         .process_group(0)
         .stdin(Stdio::from(OwnedFd::from(socket)))
         .stdout(Stdio::piped())
@@ -181,13 +181,14 @@ fn set_up(
     control: &StdStream,
     memory: [&OwnedFd; 2],
 ) -> Result<(Vec<StdStream>, Vec<u8>), StartError> {
-    let mut confinement = spec.plan.confinement(&spec.library, &spec.data_dir);
+    let mut confinement = spec.plan.confinement(&spec.library, spec.assets_dir.as_deref(), &spec.data_dir);
     confinement.writable.extend(temporary.map(Path::to_owned));
     let setup = Setup {
         library: spec.library.clone(),
         id: spec.id.clone(),
         version: spec.version.clone(),
         data_dir: spec.data_dir.clone(),
+        assets_dir: spec.assets_dir.clone(),
         log_level: log_level(),
         confinement,
         variables: spec.variables.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),

@@ -1,0 +1,2 @@
+// Shows that the script was loaded, and by which page.
+document.documentElement.dataset.script = location.pathname;
