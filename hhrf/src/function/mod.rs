@@ -60,6 +60,8 @@ pub(crate) struct Assets {
     pub(crate) digest: Digest,
     pub(crate) files: usize,
     pub(crate) bytes: u64,
+    /// The libraries among them that its own is linked with: names and contents.
+    pub(crate) libraries: Vec<(String, Digest)>,
 }
 
 /// One build of a function, with its settings: an entry of the catalog.

@@ -33,6 +33,13 @@ pub(crate) enum LoadFailure {
     Thread(#[source] io::Error),
     #[error(transparent)]
     Worker(#[from] WorkerError),
+    /// The loader would give it that one.
+    #[error(
+        "its private library `{name}` is another one than that of {owner}, which this process has loaded, and a process has \
+         one library of a name; isolate the function, put a version into the library's name, or hand over to a new \
+         process (SIGHUP) if that build is no longer served"
+    )]
+    OtherLibrary { name: String, owner: String },
     #[error("its fezz_init has not returned within {} ms", .0.as_millis())]
     Hangs(Duration),
     #[error(

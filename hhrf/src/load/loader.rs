@@ -17,6 +17,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::error::LoadFailure;
 use super::library::{LoadedLibrary, Mapping};
+use super::private_libraries::PrivateLibraries;
 use super::threads::on_load_thread;
 use super::wear::Wear;
 use crate::function::{Function, Stats};
@@ -43,6 +44,7 @@ impl Loaded {
 #[derive(Debug)]
 pub(super) struct Loader {
     mappings: Mutex<HashMap<PathBuf, Arc<Mapping>>>,
+    private_libraries: PrivateLibraries,
     /// Tracks the workers of each isolated function.
     pools: Mutex<HashMap<PathBuf, TaskTracker>>,
     /// Tracks what is loaded, and shutdowns.
@@ -66,8 +68,8 @@ impl Loader {
     pub(super) fn new(tracker: TaskTracker, wear: Wear, context: PoolContext) -> Self {
         let (ending, context) = (AtomicBool::new(false), Arc::new(context));
         let (mappings, pools, places) = (Mutex::default(), Mutex::default(), Semaphore::new(PLACES));
-        let copies = AtomicU64::new(0);
-        Self { mappings, pools, tracker, copies, ending, wear, places, context }
+        let (copies, private_libraries) = (AtomicU64::new(0), PrivateLibraries::default());
+        Self { mappings, private_libraries, pools, tracker, copies, ending, wear, places, context }
     }
 
     /// Loads nothing from here on.
@@ -112,6 +114,7 @@ impl Loader {
 
     fn load_blocking(&self, function: &Function) -> Result<LoadedLibrary, LoadFailure> {
         let token = self.token()?;
+        self.private_libraries.claim(function)?;
         let _inside = crash_record::enter(function.number);
         let mut loaded = load(function, self.mapping(&function.library), token);
         if loaded.as_ref().is_err_and(OpenError::is_stale) {

@@ -5,6 +5,7 @@ mod error;
 mod flights;
 mod library;
 mod loader;
+mod private_libraries;
 mod recent;
 mod retire;
 mod swap;

@@ -400,3 +400,41 @@ fn libraries_in_the_folder_are_found_by_origin() {
         host.get(&format!("/rpc/{name}@1.0.0")).assert_status(200).assert_text(greeting);
     }
 }
+
+#[test]
+fn a_library_with_the_name_of_another_is_not_taken_for_it() {
+    let host = bare();
+    with_private_library(&host, "a@1.0.0", "one", "libgreet.so", "/lib", &json!({}));
+    let host = host.start();
+    host.get("/rpc/a@1.0.0").assert_status(200).assert_text("one");
+    // Another function.
+    let builder = host.host();
+    with_private_library(builder, "b@1.0.0", "two", "libgreet.so", "/lib", &json!({}));
+    host.until(|host| host.status("b@1.0.0")["state"].clone(), |state| state == "serving");
+    host.get("/rpc/b@1.0.0").assert_status(503);
+    let message = host.status("b@1.0.0")["last_error"]["message"].to_string();
+    assert!(message.contains("`libgreet.so` is another one than that of a@1.0.0"), "{message}");
+    // The same one, and a process of its own.
+    with_private_library(builder, "c@1.0.0", "one", "libgreet.so", "/lib", &json!({}));
+    with_private_library(
+        builder,
+        "b@1.0.0",
+        "two",
+        "libgreet.so",
+        "/lib",
+        &json!({ "isolation": "process" }),
+    );
+    host.until(|host| host.get_anew("/rpc/b@1.0.0").text().to_owned(), |text| text == "two");
+    host.until(|host| host.get_anew("/rpc/c@1.0.0").text().to_owned(), |text| text == "one");
+    // A new build of the first one waits for a new process.
+    fs::remove_dir_all(builder.functions().join("c@1.0.0")).expect("removed");
+    with_private_library(builder, "a@1.0.0", "three", "libgreet.so", "/lib", &json!({}));
+    host.until(
+        |host| host.status("a@1.0.0")["last_error"]["message"].to_string(),
+        |message| message.contains("hand over to a new process"),
+    );
+    host.get_anew("/rpc/a@1.0.0").assert_text("one");
+    host.until(|host| host.status("c@1.0.0"), Value::is_null);
+    host.signal(Signal::HUP);
+    host.until(|host| host.get_anew("/rpc/a@1.0.0").text().to_owned(), |text| text == "three");
+}

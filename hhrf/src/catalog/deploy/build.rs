@@ -12,7 +12,7 @@ use fezz_runtime::{Digest, Variables};
 
 use super::failures::BadLibrary;
 use super::probe::Subject;
-use super::{Contents, DeployError, Deployer, Known, library_headers};
+use super::{Contents, DeployError, Deployer, Known, library_headers, private_libraries};
 use crate::catalog::ownership;
 use crate::catalog::store::{Listing, Store};
 use crate::function::{Assets, Calls, CorsPolicy, Function, FunctionKey, Limits, Retirement, Tag};
@@ -58,7 +58,7 @@ impl Deployer {
             assets: assets.as_ref().map(Listing::digest),
             settings: fingerprint(variables, isolation.as_ref()),
         };
-        let assets = assets.as_ref().map(|assets| self.place(&key, assets)).transpose()?;
+        let assets = assets.as_ref().map(|assets| self.place(&key, library, assets)).transpose()?;
         let subject = Subject::new(&key, assets.as_ref(), variables);
         let library = self.admit(&key, subject, isolation.as_ref(), library, known).await?;
         let limits = self.limits(manifest);
@@ -89,7 +89,7 @@ impl Deployer {
     }
 
     /// Has the assets be in the store, and beside the library's place.
-    fn place(&self, key: &FunctionKey, listing: &Listing) -> Result<Assets, DeployError> {
+    fn place(&self, key: &FunctionKey, data: &[u8], listing: &Listing) -> Result<Assets, DeployError> {
         let place = || {
             let folder = self.store.tree(listing)?;
             let library = self.store.path(key);
@@ -97,7 +97,9 @@ impl Deployer {
             Ok(folder)
         };
         let (files, bytes) = (listing.files().count(), listing.bytes());
-        Ok(Assets { folder: place().map_err(DeployError::Store)?, digest: listing.digest(), files, bytes })
+        let folder = place().map_err(DeployError::Store)?;
+        let libraries = private_libraries::find(data, listing, &self.store);
+        Ok(Assets { folder, digest: listing.digest(), files, bytes, libraries })
     }
 
     /// Brings the library into the store. One that is there has passed its probe before.

@@ -12,6 +12,7 @@ mod failures;
 mod fingerprint;
 mod library_headers;
 mod policy;
+mod private_libraries;
 mod probe;
 mod probe_clock;
 mod stamp;

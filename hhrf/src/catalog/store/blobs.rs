@@ -47,6 +47,10 @@ impl Store {
         self.verified.is(&self.blob(content), content)
     }
 
+    pub(in crate::catalog) fn contents(&self, content: &Content) -> io::Result<Vec<u8>> {
+        fs::read(self.blob(content))
+    }
+
     /// Copies what `source` has, for [`admit_blobs`](Self::admit_blobs).
     pub(in crate::catalog) fn stage_blob(
         &self,
