@@ -5,7 +5,7 @@ use std::fs;
 use fezz_testkit::{Browser, Host, Response, Running, library};
 use serde_json::{Value, json};
 
-use super::{ISOLATED, ROUTES, bare, fixture};
+use super::{ROUTES, bare, fixture};
 
 const PAGES: &[(&str, &str)] = &[("ANY", "/"), ("ANY", "/{*path}")];
 
@@ -159,10 +159,6 @@ fn splits_and_stickiness_hold() {
 
 #[test]
 fn a_websocket_on_a_host_name() {
-    if ISOLATED {
-        // How workers upgrade connections does not depend on the address.
-        return;
-    }
     let routes = json!([{ "path": "/echo", "method": "GET", "upgrade": true }]);
     let manifest = json!({ "id": "ws", "version": "latest", "routes": routes });
     let host = mounted(&json!({ "ws.example.test": "ws", "/sockets": "ws" }))
