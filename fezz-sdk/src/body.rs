@@ -1,13 +1,18 @@
 //! [`Body`]: buffered bytes, or a stream of chunks.
 
+mod source;
+
 use std::fmt;
 use std::io::Read;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http_body::Frame;
+use http_body::{Frame, SizeHint};
+
+use source::{Converted, Mapped};
+pub(crate) use source::{Source, WithTrailers};
 
 /// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -34,14 +39,6 @@ pub(crate) enum Payload {
     Streamed(Source),
 }
 
-/// The chunks of a streamed body.
-pub(crate) enum Source {
-    /// Polled, and must not block.
-    Polled(Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>),
-    /// Pulled on a thread that may block.
-    Blocking(Box<dyn Iterator<Item = Result<Bytes, BoxError>> + Send>),
-}
-
 impl Body {
     /// No bytes.
     #[must_use]
@@ -56,7 +53,7 @@ impl Body {
         T: Into<Bytes>,
         E: Into<BoxError>,
     {
-        Self(Payload::Streamed(Source::Polled(Box::pin(Mapped { inner: Box::pin(stream) }))))
+        Self::streamed(Mapped::new(stream))
     }
 
     /// The chunks of an iterator, which may block.
@@ -96,7 +93,8 @@ impl Body {
         }))
     }
 
-    /// Any implementation of `http_body::Body`. Trailers are not sent.
+    /// Any implementation of `http_body::Body`, with its trailers. A body that says its exact size is sent with
+    /// `content-length`; a short one that is ready at once becomes a buffered body.
     pub fn new<B>(body: B) -> Self
     where
         B: http_body::Body<Data: Into<Bytes>, Error: Into<BoxError>> + Send + 'static,
@@ -104,7 +102,17 @@ impl Body {
         if body.is_end_stream() {
             return Self::empty();
         }
-        Self(Payload::Streamed(Source::Polled(Box::pin(Framed { body: Box::pin(body) }))))
+        match Converted::new(body) {
+            Ok(buffered) => Self(Payload::Buffered(buffered)),
+            Err(converted) => Self(Payload::Streamed(Source::Polled(converted))),
+        }
+    }
+
+    /// A body that is not polled before it is read.
+    pub(crate) fn streamed(
+        body: impl http_body::Body<Data = Bytes, Error = BoxError> + Send + 'static,
+    ) -> Self {
+        Self(Payload::Streamed(Source::Polled(Box::pin(body))))
     }
 
     /// The bytes of a buffered body.
@@ -121,7 +129,13 @@ impl Body {
         let mut payload = self.0;
         std::iter::from_fn(move || match &mut payload {
             Payload::Buffered(bytes) => take(bytes),
-            Payload::Streamed(source) => source.next_blocking(),
+            Payload::Streamed(source) => loop {
+                match source.next_blocking()?.map(Frame::into_data) {
+                    Ok(Ok(data)) => return Some(Ok(data)),
+                    Ok(Err(_)) => {}
+                    Err(error) => return Some(Err(error)),
+                }
+            },
         })
     }
 
@@ -135,74 +149,6 @@ pub(crate) fn take<E>(bytes: &mut Bytes) -> Option<Result<Bytes, E>> {
     Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()).map(Ok)
 }
 
-impl Source {
-    pub(crate) const fn blocks(&self) -> bool {
-        matches!(self, Self::Blocking(_))
-    }
-
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
-        match self {
-            Self::Polled(stream) => stream.as_mut().poll_next(cx),
-            Self::Blocking(chunks) => Poll::Ready(chunks.next()),
-        }
-    }
-
-    /// The next chunk; blocks until it is available.
-    pub(crate) fn next_blocking(&mut self) -> Option<Result<Bytes, BoxError>> {
-        match self {
-            Self::Polled(stream) => {
-                crate::runtime::block_on(std::future::poll_fn(|cx| stream.as_mut().poll_next(cx)))
-            }
-            Self::Blocking(chunks) => chunks.next(),
-        }
-    }
-}
-
-/// A stream with its items and errors converted.
-struct Mapped<S> {
-    inner: Pin<Box<S>>,
-}
-
-impl<S, T, E> Stream for Mapped<S>
-where
-    S: Stream<Item = Result<T, E>>,
-    T: Into<Bytes>,
-    E: Into<BoxError>,
-{
-    type Item = Result<Bytes, BoxError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let chunk = ready!(self.inner.as_mut().poll_next(cx));
-        Poll::Ready(chunk.map(|chunk| chunk.map(Into::into).map_err(Into::into)))
-    }
-}
-
-/// The data frames of an `http_body::Body`.
-struct Framed<B> {
-    body: Pin<Box<B>>,
-}
-
-impl<B> Stream for Framed<B>
-where
-    B: http_body::Body<Data: Into<Bytes>, Error: Into<BoxError>>,
-{
-    type Item = Result<Bytes, BoxError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            match ready!(self.body.as_mut().poll_frame(cx)) {
-                None => return Poll::Ready(None),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Poll::Ready(Some(Ok(data.into())));
-                    }
-                }
-            }
-        }
-    }
-}
-
 impl http_body::Body for Body {
     type Data = Bytes;
     type Error = BoxError;
@@ -211,21 +157,24 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let chunk = match &mut self.0 {
-            Payload::Buffered(bytes) => take(bytes),
-            Payload::Streamed(source) => ready!(source.poll_next(cx)),
-        };
-        Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
+        match &mut self.0 {
+            Payload::Buffered(bytes) => Poll::Ready(take(bytes).map(|chunk| chunk.map(Frame::data))),
+            Payload::Streamed(source) => source.poll_frame(cx),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.as_bytes().is_some_and(Bytes::is_empty)
+        match &self.0 {
+            Payload::Buffered(bytes) => bytes.is_empty(),
+            Payload::Streamed(source) => source.is_end_stream(),
+        }
     }
 
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.as_bytes().map_or_else(http_body::SizeHint::default, |bytes| {
-            http_body::SizeHint::with_exact(bytes.len() as u64)
-        })
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Payload::Buffered(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Payload::Streamed(source) => source.size_hint(),
+        }
     }
 }
 

@@ -3,11 +3,13 @@
 use std::future::poll_fn;
 use std::io::{self, Read};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use futures_core::Stream;
+use http_body::{Frame, SizeHint};
 
+use crate::BoxError;
 use crate::body::take;
 use crate::entry::upload::Upload;
 use crate::extract::FromRequest;
@@ -66,17 +68,60 @@ impl BodyStream {
     pub fn next_blocking(&mut self) -> Option<Result<Bytes, BodyStreamError>> {
         match &mut self.source {
             Source::Buffered(body) => take(body),
-            Source::Streamed(upload) => upload.next_blocking().map(|chunk| chunk.map_err(BodyStreamError)),
+            Source::Streamed(upload) => data(upload.next_blocking()),
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyStreamError>>> {
         match &mut self.source {
             Source::Buffered(body) => Poll::Ready(take(body)),
-            Source::Streamed(upload) => {
-                upload.poll_next(cx).map(|chunk| chunk.map(|chunk| chunk.map_err(BodyStreamError)))
-            }
+            Source::Streamed(upload) => upload.poll_next(cx).map(data),
         }
+    }
+}
+
+/// The data of a frame; trailers are the end.
+fn data(frame: Option<Result<Frame<Bytes>, String>>) -> Option<Result<Bytes, BodyStreamError>> {
+    match frame? {
+        Ok(frame) => frame.into_data().ok().map(Ok),
+        Err(error) => Some(Err(BodyStreamError(error))),
+    }
+}
+
+/// A request's body as a router reads it: with its trailers, and with the size that the client has announced.
+pub(crate) struct RequestBody {
+    upload: Upload,
+    /// What is left of it.
+    left: Option<u64>,
+}
+
+impl RequestBody {
+    pub(crate) const fn new(upload: Upload, length: Option<u64>) -> Self {
+        Self { upload, left: length }
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = ready!(self.upload.poll_next(cx));
+        if let (Some(left), Some(Ok(frame))) = (&mut self.left, &frame) {
+            *left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(|error| BodyStreamError(error).into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.upload.is_ended()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

@@ -39,8 +39,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
 use fezz_abi::{
-    FLAG_BLOCKING, FLAG_BODY_STREAM, FLAG_UPGRADE, FetchAsyncFn, FetchFn, FezzHost, FezzLogRecord, FezzPair,
-    FezzPairs, FezzRequest, FezzResponse, FezzSlice, FezzTask,
+    FLAG_BLOCKING, FLAG_BODY_MAY_STREAM, FLAG_BODY_STREAM, FLAG_UPGRADE, FetchAsyncFn, FetchFn, FezzHost,
+    FezzLogRecord, FezzPair, FezzPairs, FezzRequest, FezzResponse, FezzSlice, FezzTask,
 };
 
 use crate::handler::Function;
@@ -82,8 +82,9 @@ pub struct Entries {
 #[must_use]
 pub const fn entries<F: Function<M> + Copy, M>(_: &F) -> Entries {
     let blocking = if F::BLOCKING { FLAG_BLOCKING } else { 0 };
+    let flags = if F::MAY_STREAM { blocking | FLAG_BODY_MAY_STREAM } else { blocking };
     // Without a runtime, nothing could serve an upgraded connection.
-    let flags = if cfg!(feature = "tokio") { blocking | FLAG_UPGRADE } else { blocking };
+    let flags = if cfg!(feature = "tokio") { flags | FLAG_UPGRADE } else { flags };
     Entries { fetch: fetch::<F, M>, fetch_async: fetch_async::<F, M>, prepare: prepare::<F, M>, flags }
 }
 

@@ -12,7 +12,8 @@ use crate::extract::FromRequest;
 use crate::{FezzError, FezzHttpRequest, FezzHttpResponse, InitOutcome, IntoFezzResponse};
 
 /// A plain or `async fn` whose arguments are [`FromRequest`] and whose result is [`IntoFezzResponse`]; or one without
-/// arguments that returns a [tower](https://docs.rs/tower) service, such as `axum::Router`, or a `Result` of one.
+/// arguments that returns a [tower](https://docs.rs/tower) service, such as `axum::Router`, or a `Result` of one. A service
+/// that makes one for each client is taken too: `Router::into_make_service_with_connect_info::<SocketAddr>()`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be served as a fezz function",
     label = "its arguments must be `FromRequest`, its answer `IntoFezzResponse` or a tower service, its future `Send`",
@@ -23,6 +24,9 @@ use crate::{FezzError, FezzHttpRequest, FezzHttpResponse, InitOutcome, IntoFezzR
 pub trait Function<M>: Send + Sync + 'static {
     /// Whether a call may block its thread.
     const BLOCKING: bool;
+
+    /// Whether long request bodies come as streams without being asked for.
+    const MAY_STREAM: bool = false;
 
     /// What the function needs before its first call, such as its service. Runs after each load, within `fezz_init`;
     /// an error fails the load.

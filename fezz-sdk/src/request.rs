@@ -7,10 +7,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use http::{HeaderMap, Method, Uri, Version};
 use serde::de::DeserializeOwned;
 
+use crate::body::WithTrailers;
+use crate::body_stream::RequestBody;
 use crate::entry::RequestRef;
 use crate::entry::upload::Upload;
 use crate::{Body, BodyStream};
@@ -77,10 +80,25 @@ impl FezzHttpRequest {
     /// The body as a [`Body`], to be forwarded; empty if its stream was taken before.
     #[must_use]
     pub fn to_body(&self) -> Body {
-        if self.is_streamed() {
-            return self.body_stream().map_or_else(Body::empty, Body::from_stream);
+        let Some(taken) = &self.stream_taken else {
+            let (body, trailers) = (self.body().clone(), self.raw.trailers());
+            return if trailers.is_empty() {
+                body.into()
+            } else {
+                Body::streamed(WithTrailers::new(body, trailers))
+            };
+        };
+        if taken.swap(true, Ordering::Relaxed) {
+            return Body::empty();
         }
-        self.body().clone().into()
+        let length = self.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        Body::streamed(RequestBody::new(Upload::new(self.raw.clone()), length))
+    }
+
+    /// The trailers of the whole body. Those of a streamed body come at its end: read it as a [`Body`].
+    #[must_use]
+    pub fn trailers(&self) -> HeaderMap {
+        self.raw.trailers()
     }
 
     /// The method.
@@ -133,17 +151,7 @@ impl FezzHttpRequest {
     /// are removed by the host.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        self.headers.get_or_init(|| {
-            let pairs = self.raw.headers();
-            let mut map = HeaderMap::with_capacity(pairs.len());
-            for (name, value) in pairs {
-                if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-                {
-                    map.append(name, value);
-                }
-            }
-            Box::new(map)
-        })
+        self.headers.get_or_init(|| Box::new(self.raw.headers()))
     }
 
     /// The body; empty if the function streams it.

@@ -3,7 +3,8 @@
 
 use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http_body::Body as HttpBody;
@@ -28,23 +29,85 @@ pub enum TryMade {}
 #[derive(Debug)]
 pub enum AsyncTryMade {}
 
+/// What a function may return: a service, or a service that makes one for each client, such as
+/// `Router::into_make_service_with_connect_info::<SocketAddr>()`.
+pub trait ClientService<K>: Clone + Send + 'static {
+    /// The service that takes requests.
+    type Service: Service<
+            http::Request<Body>,
+            Response = http::Response<Self::Body>,
+            Error: Into<BoxError>,
+            Future: Send,
+        > + Send;
+    /// The body of its responses.
+    type Body: HttpBody<Data: Into<bytes::Bytes>, Error: Into<BoxError>> + Send + 'static;
+
+    /// The service for the client of this request.
+    fn of_client(
+        self,
+        request: &FezzHttpRequest,
+    ) -> impl Future<Output = Result<Self::Service, FezzError>> + Send + use<Self, K>;
+}
+
+/// Marks a service that is the same for all clients.
+#[derive(Debug)]
+pub enum OfAll {}
+/// Marks a service that makes one for each client's address.
+#[derive(Debug)]
+pub enum OfEach {}
+
+impl<S, B> ClientService<OfAll> for S
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: HttpBody<Data: Into<bytes::Bytes>, Error: Into<BoxError>> + Send + 'static,
+{
+    type Service = S;
+    type Body = B;
+
+    fn of_client(self, _: &FezzHttpRequest) -> impl Future<Output = Result<S, FezzError>> + Send + use<S, B> {
+        ready(Ok(self))
+    }
+}
+
+/// axum's own make-services take an address as they take a connection of a listener.
+impl<M, S, B> ClientService<OfEach> for M
+where
+    M: Service<SocketAddr, Response = S, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    S: Service<http::Request<Body>, Response = http::Response<B>, Error: Into<BoxError>, Future: Send> + Send,
+    B: HttpBody<Data: Into<bytes::Bytes>, Error: Into<BoxError>> + Send + 'static,
+{
+    type Service = S;
+    type Body = B;
+
+    fn of_client(
+        mut self,
+        request: &FezzHttpRequest,
+    ) -> impl Future<Output = Result<S, FezzError>> + Send + use<M, S, B> {
+        let client = request.client_addr();
+        async move {
+            let client =
+                client.ok_or_else(|| FezzError::internal("the host did not say who the client is"))?;
+            let boxed = |error: M::Error| FezzError::from_boxed(error.into());
+            poll_fn(|cx| self.poll_ready(cx)).await.map_err(boxed)?;
+            self.call(client).await.map_err(boxed)
+        }
+    }
+}
+
 macro_rules! makers {
     ($([$marker:ident $($error:ident $kind:ident)?] [$($future:ident)?] [$($bound:tt)*] $make:expr;)*) => {$(
-        impl<F, S, B, $($future,)? $($error, $kind,)?> Function<($marker, S, B, $($error, $kind)?)> for F
+        impl<F, S, K, $($future,)? $($error, $kind,)?> Function<($marker, S, K, $($error, $kind)?)> for F
         where
             $($bound)*
-            S: Service<
-                    http::Request<Body>,
-                    Response = http::Response<B>,
-                    Error: Into<BoxError>,
-                    Future: Send,
-                > + Clone
-                + Send
-                + 'static,
-            B: HttpBody<Data: Into<bytes::Bytes>, Error: Into<BoxError>> + Send + 'static,
+            S: ClientService<K>,
+            K: 'static,
             $($error: SetUpError<$kind> + 'static, $kind: 'static,)?
         {
             const BLOCKING: bool = false;
+            const MAY_STREAM: bool = true;
 
             async fn prepare(self) -> InitOutcome {
                 let made = once::<S, _>(TypeId::of::<F>(), $make(self)).await;
@@ -53,6 +116,10 @@ macro_rules! makers {
 
             async fn call(self, request: FezzHttpRequest) -> FezzHttpResponse {
                 let service = match once::<S, _>(TypeId::of::<F>(), $make(self)).await {
+                    Ok(service) => service,
+                    Err(error) => return error.into_fezz_response(),
+                };
+                let service = match service.of_client(&request).await {
                     Ok(service) => service,
                     Err(error) => return error.into_fezz_response(),
                 };

@@ -342,6 +342,9 @@ typedef struct FezzHost {
 #define FEZZ_FLAG_BLOCKING 2u
 /* Flag of `fezz_flags`, since 1.1: the function may answer with 101. Without it no upgrade is offered to it. */
 #define FEZZ_FLAG_UPGRADE 4u
+/* Flag of `fezz_flags`, since 1.1: request bodies that are long, or of unknown length, come as a stream; short ones are
+ * buffered first. */
+#define FEZZ_FLAG_BODY_MAY_STREAM 8u
 
 /* ---- The symbols that a function library exports ------------------------------------------------------- */
 
@@ -357,8 +360,8 @@ FEZZ_EXPORT void fezz_fetch(const FezzRequest *request, FezzResponse *response) 
 /* Optional. Starts a call that the host polls; must not block. */
 FEZZ_EXPORT void fezz_fetch_async(const FezzRequest *request, FezzTask *task) FEZZ_NOEXCEPT;
 
-/* Optional. How the function wants to be called: a sum of FEZZ_FLAG_BODY_STREAM, FEZZ_FLAG_BLOCKING and FEZZ_FLAG_UPGRADE. Asked once after
- * each load, before `fezz_init`. */
+/* Optional. How the function wants to be called: a sum of FEZZ_FLAG_BODY_STREAM, FEZZ_FLAG_BLOCKING, FEZZ_FLAG_UPGRADE and
+ * FEZZ_FLAG_BODY_MAY_STREAM. Asked once after each load, before `fezz_init`. */
 FEZZ_EXPORT uint32_t fezz_flags(void) FEZZ_NOEXCEPT;
 
 /* Optional. Once after each load, before the first call. Anything but 0 refuses the load; see FEZZ_INIT_STALE. */

@@ -46,6 +46,10 @@ pub const FLAG_BLOCKING: u32 = 2;
 /// Flag of `fezz_flags`, since 1.1: the function may answer with 101. Without it no upgrade is offered to it.
 pub const FLAG_UPGRADE: u32 = 4;
 
+/// Flag of `fezz_flags`, since 1.1: request bodies that are long, or of unknown length, come as a stream; short ones are
+/// buffered first.
+pub const FLAG_BODY_MAY_STREAM: u32 = 8;
+
 /// `fezz_init` answers with this where the library's memory is in the way of another set-up after one that has failed: a
 /// logger can be installed once. The host then loads a fresh copy of the library.
 pub const INIT_STALE: u32 = 3;
@@ -72,8 +76,8 @@ pub type AbiVersionFn = unsafe extern "C" fn() -> u32;
 pub type FetchFn = unsafe extern "C" fn(request: *const FezzRequest, response: *mut FezzResponse);
 /// `void fezz_fetch_async(const FezzRequest *, FezzTask *)`: starts a call that the host polls; must not block.
 pub type FetchAsyncFn = unsafe extern "C" fn(request: *const FezzRequest, task: *mut FezzTask);
-/// `uint32_t fezz_flags(void)`: how the function wants to be called, [`FLAG_BODY_STREAM`], [`FLAG_BLOCKING`] and [`FLAG_UPGRADE`]. Asked
-/// once after each load, before `fezz_init`.
+/// `uint32_t fezz_flags(void)`: how the function wants to be called, [`FLAG_BODY_STREAM`], [`FLAG_BLOCKING`], [`FLAG_UPGRADE`] and
+/// [`FLAG_BODY_MAY_STREAM`]. Asked once after each load, before `fezz_init`.
 pub type FlagsFn = unsafe extern "C" fn() -> u32;
 /// `int32_t fezz_init(const FezzHost *)`: once after each load, before the first call. Anything but 0 refuses the load.
 pub type InitFn = unsafe extern "C" fn(host: *const FezzHost) -> i32;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use fezz_abi::{
     FezzPair, FezzPairs, FezzResponse, FezzSlice, OUTCOME_FAILED, OUTCOME_PANICKED, OUTCOME_RETURNED,
 };
-use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 
 use super::stream::Download;
 use super::{RequestRef, release};
@@ -21,13 +21,19 @@ struct Owner {
 
 /// The response of a function that returned.
 pub(super) fn encode(response: FezzHttpResponse, request: &RequestRef) -> FezzResponse {
-    let (status, headers, body) = match response.into_parts() {
+    let (status, mut headers, body) = match response.into_parts() {
         Ok(parts) => parts,
         Err(defect) => return failed(defect),
     };
     let (body, download) = match body.into_payload() {
         Payload::Buffered(body) => (body, None),
-        Payload::Streamed(source) => (Bytes::new(), Some(Download::new(source, request))),
+        Payload::Streamed(source) => {
+            // What the body knows of itself stands over a header.
+            if let Some(length) = source.size_hint().exact() {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            }
+            (Bytes::new(), Some(Download::new(source, request)))
+        }
     };
     // Header names and values point into the map, which does not move once it is boxed.
     let mut owner = Box::new(Owner { pairs: Vec::with_capacity(headers.len()), headers, body, download });

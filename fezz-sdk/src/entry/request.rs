@@ -6,8 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fezz_abi::{FezzRequest, FezzSlice, FezzStream, HTTP_1_0, HTTP_2, REQUEST_EMPTY_QUERY};
-use http::Version;
+use fezz_abi::{
+    FezzPair, FezzPairs, FezzRequest, FezzSlice, FezzStream, HTTP_1_0, HTTP_2, REQUEST_EMPTY_QUERY,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::{borrow, pairs, text};
 
@@ -105,8 +107,13 @@ impl RequestRef {
         pairs(field!(self, params)).iter().map(|pair| (text(pair.name), text(pair.value)))
     }
 
-    pub(crate) fn headers(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
-        pairs(field!(self, headers)).iter().map(|pair| (borrow(pair.name), borrow(pair.value)))
+    pub(crate) fn headers(&self) -> HeaderMap {
+        header_map(pairs(field!(self, headers)))
+    }
+
+    /// The trailers of a whole body.
+    pub(crate) fn trailers(&self) -> HeaderMap {
+        header_map(later_field!(self, trailers: FezzPairs).map_or(&[], pairs))
     }
 
     pub(crate) fn time_left(&self) -> Option<Duration> {
@@ -152,6 +159,19 @@ impl RequestRef {
         }
         Bytes::from_owner(BodyOwner(self.clone()))
     }
+}
+
+/// The host's pairs as headers. It sends none that are invalid.
+pub(super) fn header_map(pairs: &[FezzPair]) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(pairs.len());
+    for pair in pairs {
+        let (name, value) =
+            (HeaderName::from_bytes(borrow(pair.name)), HeaderValue::from_bytes(borrow(pair.value)));
+        if let (Ok(name), Ok(value)) = (name, value) {
+            map.append(name, value);
+        }
+    }
+    map
 }
 
 impl Clone for RequestRef {

@@ -7,8 +7,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use fezz_abi::bridge::lend;
 use fezz_abi::{FezzChunk, FezzStream, FezzWaker, STREAM_END, STREAM_PENDING, STREAM_READY};
+use http_body::Frame;
 
-use super::{RequestRef, borrow};
+use super::request::header_map;
+use super::{RequestRef, borrow, pairs};
 
 /// The one reader of a request's stream.
 #[derive(Debug)]
@@ -31,21 +33,26 @@ impl Upload {
         Self { request, stream: RequestRef::upgraded, ended: false }
     }
 
-    /// The next chunk, without blocking. An error is the host's description.
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
+    /// Whether the end was read, or an error.
+    pub(crate) const fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The next frame, without blocking. An error is the host's description.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, String>>> {
         let waker = lend(cx.waker());
         self.pull(&raw const waker)
     }
 
-    /// The next chunk; blocks until it is available.
-    pub(crate) fn next_blocking(&mut self) -> Option<Result<Bytes, String>> {
+    /// The next frame; blocks until it is available.
+    pub(crate) fn next_blocking(&mut self) -> Option<Result<Frame<Bytes>, String>> {
         match self.pull(ptr::null()) {
             Poll::Ready(chunk) => chunk,
             Poll::Pending => Some(Err("the host has nothing yet, though it was asked to block".to_owned())),
         }
     }
 
-    fn pull(&mut self, waker: *const FezzWaker) -> Poll<Option<Result<Bytes, String>>> {
+    fn pull(&mut self, waker: *const FezzWaker) -> Poll<Option<Result<Frame<Bytes>, String>>> {
         let stream = (self.stream)(&self.request).filter(|_| !self.ended);
         let Some(&FezzStream { ctx, next_chunk: Some(next_chunk), .. }) = stream else {
             return Poll::Ready(None);
@@ -56,11 +63,14 @@ impl Upload {
         let answer = unsafe { next_chunk(ctx, waker, &raw mut chunk.0) };
         match answer {
             STREAM_PENDING => return Poll::Pending,
-            STREAM_READY => return Poll::Ready(Some(Ok(Bytes::from_owner(chunk)))),
+            STREAM_READY => return Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(chunk))))),
             _ => self.ended = true,
         }
         if answer == STREAM_END {
-            return Poll::Ready(None);
+            let trailers = header_map(pairs(chunk.0.trailers));
+            return Poll::Ready(
+                Some(trailers).filter(|map| !map.is_empty()).map(|map| Ok(Frame::trailers(map))),
+            );
         }
         Poll::Ready(Some(Err(String::from_utf8_lossy(chunk.as_ref()).into_owned())))
     }

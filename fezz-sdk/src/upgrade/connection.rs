@@ -44,7 +44,8 @@ impl UpgradedConnection {
         self.signal.follow(&self.request);
         while self.rest.is_empty() {
             match ready!(self.incoming.poll_next(cx)) {
-                Some(piece) => self.rest = piece.map_err(io::Error::other)?,
+                // There are no trailers here.
+                Some(piece) => self.rest = piece.map_err(io::Error::other)?.into_data().unwrap_or_default(),
                 None => break,
             }
         }

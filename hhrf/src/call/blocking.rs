@@ -51,11 +51,13 @@ pub(super) async fn run(
     match answered {
         Ok(answer) => {
             waiter.wait = None;
-            let (reply, permit) = answer.map_err(|_| CallError::Lost)??;
+            let answer = answer.map_err(|_| CallError::Lost)?;
+            waiter.call.source().answered()?;
+            let (reply, permit) = answer?;
             let reply = check_length(reply, &waiter.call.source().function, memory)?;
             match keep.filter(|_| reply.status == StatusCode::SWITCHING_PROTOCOLS) {
                 Some(keep) => upgrade::switch(reply, &waiter.call, keep, pool),
-                None => Ok(reply.map(|body| streamed(body, &waiter.call, permit, pool))),
+                None => Ok(streamed(reply, &waiter.call, permit, pool)?),
             }
         }
         Err(_) => {

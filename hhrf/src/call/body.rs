@@ -2,25 +2,27 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use fezz_isolation::host::{Budget, Reservation};
-use fezz_runtime::ffi::Pieces;
+use fezz_runtime::ffi::{Pieces, strip_trailers};
 use futures_util::task::AtomicWaker;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
+use http_body::Frame;
 use hyper::body::Body as _;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The minimum rate: in each window of `body_timeout` a body has to come at this rate. Only time in which the reader waits
 /// for the client counts.
 const BYTES_PER_SECOND: u64 = 1024;
-/// How much memory a body gets at once because its head says so: a client need not send what it announces.
+/// How much memory a body gets at once because its head says so: a client need not send what it announces. A body that
+/// announces no more is read before its call, even if the function would take a stream.
 const AT_ONCE: u64 = 1 << 20;
 
 /// Why a body was not read.
@@ -47,6 +49,15 @@ pub(crate) struct BodyTimes {
     pub(crate) whole: Duration,
 }
 
+/// A body that was read to its end.
+#[derive(Debug, Default)]
+pub(super) struct WholeBody {
+    pub(super) data: Bytes,
+    pub(super) trailers: Option<HeaderMap>,
+    /// Counts as long as the data is held.
+    pub(super) memory: Option<Reservation>,
+}
+
 /// A body that is read piece by piece.
 #[derive(Debug)]
 pub(super) struct BodyReader {
@@ -57,26 +68,65 @@ pub(super) struct BodyReader {
     received: u64,
     pace: Pace,
     times: BodyTimes,
-    stop: Option<Arc<Stop>>,
+    progress: Option<Arc<Progress>>,
 }
 
-/// Ends a streamed body from outside, wherever its reader waits.
-#[derive(Debug, Default)]
-pub(super) struct Stop {
+/// A streamed body as its call sees it.
+#[derive(Debug)]
+pub(super) struct Progress {
     stopped: AtomicBool,
+    /// Whether the function has answered: its client may then be silent, as in a conversation.
+    answered: AtomicBool,
     reader: AtomicWaker,
+    /// Why the client's body failed, if that is the answer to the call, whatever the function says.
+    failure: Option<OnceLock<Failure>>,
 }
 
-impl Stop {
+/// What is the client's fault.
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    TooLarge { limit: u64 },
+    Timeout { received: u64 },
+}
+
+impl Progress {
+    /// Whether a failure of the body is the host's to answer.
+    pub(super) fn new(answers_failure: bool) -> Self {
+        let (stopped, answered) = (AtomicBool::new(false), AtomicBool::new(false));
+        let failure = answers_failure.then(OnceLock::new);
+        Self { stopped, answered, reader: AtomicWaker::new(), failure }
+    }
+
     /// Has the reader fail, now or when it reads again.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         self.reader.wake();
     }
 
+    /// The function has answered; an error if the host answers instead.
+    pub(super) fn answered(&self) -> Result<(), BodyError> {
+        self.answered.store(true, Ordering::Release);
+        match self.failure.as_ref().and_then(OnceLock::get) {
+            None => Ok(()),
+            Some(Failure::TooLarge { limit }) => Err(BodyError::TooLarge { limit: *limit }),
+            Some(Failure::Timeout { received }) => Err(BodyError::Timeout { received: *received }),
+        }
+    }
+
     fn poll_stopped(&self, cx: &Context<'_>) -> bool {
         self.reader.register(cx.waker());
         self.stopped.load(Ordering::Acquire)
+    }
+
+    fn fail(&self, error: &BodyError) {
+        let failure = match *error {
+            BodyError::TooLarge { limit } => Failure::TooLarge { limit },
+            BodyError::Timeout { received } => Failure::Timeout { received },
+            BodyError::NoMemory | BodyError::Stopped | BodyError::Broken(_) => return,
+        };
+        if let Some(cell) = &self.failure {
+            let _ = cell.set(failure);
+        }
     }
 }
 
@@ -113,20 +163,25 @@ impl BodyReader {
             waiting_since: None,
             timer: None,
         };
-        Ok(Self { body, limit, announced, received: 0, pace, times, stop: None })
+        Ok(Self { body, limit, announced, received: 0, pace, times, progress: None })
     }
 
     /// For a function that reads the body itself, on any thread: the timer is made now, since it belongs to this runtime.
-    pub(super) fn streamed(mut self, stop: Arc<Stop>) -> Self {
+    pub(super) fn streamed(mut self, progress: Arc<Progress>) -> Self {
         self.pace.timer = Some(Box::pin(sleep_until(Instant::now() + self.pace.window)));
-        self.stop = Some(stop);
+        self.progress = Some(progress);
         self
     }
 
+    /// Whether there is more to come than is read at once before a call.
+    pub(super) fn is_long(&self) -> bool {
+        !self.body.is_end_stream() && self.announced.is_none_or(|length| length > AT_ONCE)
+    }
+
     /// The whole body, and the memory that it was given of what all bodies may take.
-    pub(crate) async fn read(self, memory: &Arc<Budget>) -> Result<(Bytes, Option<Reservation>), BodyError> {
+    pub(crate) async fn read(self, memory: &Arc<Budget>) -> Result<WholeBody, BodyError> {
         if self.body.is_end_stream() {
-            return Ok((Bytes::new(), None));
+            return Ok(WholeBody::default());
         }
         let deadline = Instant::now() + self.times.whole;
         let mut received = 0;
@@ -135,55 +190,72 @@ impl BodyReader {
         read.unwrap_or(Err(BodyError::Timeout { received }))
     }
 
-    async fn gather(
-        mut self,
-        memory: &Arc<Budget>,
-        received: &mut u64,
-    ) -> Result<(Bytes, Option<Reservation>), BodyError> {
+    async fn gather(mut self, memory: &Arc<Budget>, received: &mut u64) -> Result<WholeBody, BodyError> {
+        let mut trailers = None;
         let mut whole = Gathered::Nothing;
         let mut reserved = memory.reserve(0).ok_or(BodyError::NoMemory)?;
         let expected = usize::try_from(self.announced.unwrap_or_default().min(AT_ONCE)).unwrap_or_default();
         while let Some(piece) = poll_fn(|cx| self.poll_next(cx)).await {
-            let piece = piece?;
+            let piece = match piece?.into_data() {
+                Ok(piece) => piece,
+                Err(frame) => {
+                    trailers = frame.into_trailers().ok();
+                    continue;
+                }
+            };
             if !reserved.grow(piece.len() as u64) {
                 return Err(BodyError::NoMemory);
             }
             *received = self.received;
             whole = whole.and(piece, expected);
         }
-        Ok((whole.into_bytes(), Some(reserved)))
+        Ok(WholeBody { data: whole.into_bytes(), trailers, memory: Some(reserved) })
     }
 
     /// The next piece. Not called again after an end or an error.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        loop {
-            if self.stop.as_ref().is_some_and(|stop| stop.poll_stopped(cx)) {
-                return Poll::Ready(Some(Err(BodyError::Stopped)));
-            }
-            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-                ready!(self.pace.poll_over(self.received, cx));
-                return Poll::Ready(Some(Err(BodyError::Timeout { received: self.received })));
-            };
-            self.pace.stop();
-            let Some(frame) = frame else { return Poll::Ready(None) };
-            let frame = match frame.map_err(BodyError::Broken) {
-                Ok(frame) => frame,
-                Err(error) => return Poll::Ready(Some(Err(error))),
-            };
-            // Trailers are not passed on.
-            let Ok(data) = frame.into_data() else { continue };
-            self.received += data.len() as u64;
-            if self.received > self.limit {
-                return Poll::Ready(Some(Err(BodyError::TooLarge { limit: self.limit })));
-            }
-            return Poll::Ready(Some(Ok(data)));
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.progress.as_ref().is_some_and(|progress| progress.poll_stopped(cx)) {
+            return Poll::Ready(Some(Err(BodyError::Stopped)));
         }
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            if self.progress.as_ref().is_some_and(|progress| progress.answered.load(Ordering::Acquire)) {
+                return Poll::Pending;
+            }
+            ready!(self.pace.poll_over(self.received, cx));
+            return Poll::Ready(Some(Err(BodyError::Timeout { received: self.received })));
+        };
+        self.pace.stop();
+        let Some(frame) = frame else { return Poll::Ready(None) };
+        let frame = frame.map_err(BodyError::Broken).and_then(|mut frame| {
+            if let Some(trailers) = frame.trailers_mut() {
+                strip_trailers(trailers);
+            }
+            self.received += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if self.received > self.limit {
+                Err(BodyError::TooLarge { limit: self.limit })
+            } else {
+                Ok(frame)
+            }
+        });
+        Poll::Ready(Some(frame))
     }
 }
 
 impl Pieces for BodyReader {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
-        self.poll_next(cx).map(|piece| piece.map(|piece| piece.map_err(|error| error.to_string())))
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, String>>> {
+        self.poll_next(cx).map(|piece| {
+            piece.map(|piece| {
+                piece.map_err(|error| {
+                    if let Some(progress) = &self.progress {
+                        progress.fail(&error);
+                    }
+                    error.to_string()
+                })
+            })
+        })
     }
 }
 
@@ -284,7 +356,7 @@ mod tests {
         let begin = Instant::now();
         let reader = BodyReader::new(Body::from_stream(body), &HeaderMap::new(), limit, TIMES);
         let read = reader.expect("nothing is announced").read(memory).await;
-        (read.map(|(bytes, _)| bytes.len()), begin.elapsed())
+        (read.map(|whole| whole.data.len()), begin.elapsed())
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,12 +6,13 @@ use std::time::Instant;
 use axum::body::Body;
 use fezz_isolation::host::{CallError as WorkerError, CallHandle, PendingCall, Pool, WorkerBody};
 use fezz_runtime::ffi::{CallBody, Reply, ReplyError};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
+use http_body::Body as _;
 use tokio::sync::oneshot;
 
 use super::concurrency::Permit;
-use super::upgrade::Running;
-use super::{CallError, CallRequest, deadline_passed};
+use super::upgrade::{Running, without_length};
+use super::{CallError, CallRequest, deadline_passed, length};
 use crate::function::Function;
 
 /// Leaves the call to the pool: the caller may go at any time, and the call still has to end properly.
@@ -37,6 +38,7 @@ pub(super) async fn run(
     let (answer, mut wait) = oneshot::channel();
     let request_id = request.head.id.clone();
     let id = request_id.clone();
+    let progress = request.body_progress.clone();
     let source = Box::new(request);
     let max_response = function.limits.max_response_bytes;
     pool.submit(PendingCall {
@@ -59,14 +61,16 @@ pub(super) async fn run(
     };
     // From here on the answer's body cancels the call when it is dropped.
     waiter.0 = None;
+    progress.map_or(Ok(()), |progress| progress.answered())?;
     match answer {
         Ok(Ok(reply)) if reply.status == StatusCode::SWITCHING_PROTOCOLS => {
             drop(permit);
             let upgrade = upgrade.filter(|_| matches!(reply.body, WorkerBody::Stream(_)));
             let upgrade = upgrade.ok_or(ReplyError::NotOffered)?;
-            Ok(upgrade.switch(reply.map(into_body), Running::Worker(handle), id, pool))
+            let reply = into_body(without_length(reply), &function, &id)?;
+            Ok(upgrade.switch(reply, Running::Worker(handle), id, pool))
         }
-        Ok(Ok(reply)) => Ok(reply.map(into_body)),
+        Ok(Ok(reply)) => Ok(into_body(reply, &function, &id)?),
         Ok(Err(error)) => {
             if !matches!(error, WorkerError::Reply(_) | WorkerError::Deadline | WorkerError::NotBegun) {
                 function.stats.errors.inc();
@@ -77,12 +81,20 @@ pub(super) async fn run(
     }
 }
 
-fn into_body(body: WorkerBody) -> Body {
-    match body {
+fn into_body(
+    reply: Reply<WorkerBody>,
+    function: &Arc<Function>,
+    request_id: &HeaderValue,
+) -> Result<Reply<Body>, ReplyError> {
+    let Reply { status, mut headers, body } = reply;
+    let body = match body {
         WorkerBody::Whole(data) if data.is_empty() => Body::empty(),
         WorkerBody::Whole(data) => Body::from(data),
-        WorkerBody::Stream(stream) => Body::new(stream),
-    }
+        // A whole body that is relayed: its length is known.
+        WorkerBody::Stream(stream) if stream.size_hint().exact().is_some() => Body::new(stream),
+        WorkerBody::Stream(stream) => length::held(&mut headers, stream, function, request_id)?,
+    };
+    Ok(Reply { status, headers, body })
 }
 
 /// The pool's error as one of this stage.

@@ -9,6 +9,7 @@ mod blocking_pool;
 mod body;
 mod concurrency;
 mod isolated;
+mod length;
 mod polled;
 mod reply_pacer;
 mod request;
@@ -24,19 +25,21 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use bytes::Bytes;
 use fezz_isolation::host::{Budget, Pool};
-use fezz_runtime::ffi::{Call, CallBody, Reply, ReplyError};
+use fezz_runtime::ffi::{Call, CallBody, Reply, ReplyError, RequestBodies};
+use http::header::EXPECT;
 use http_body::Body as _;
 
 pub(crate) use blocking_pool::BlockingPool;
 pub(crate) use body::{BodyError, BodyTimes};
 pub(crate) use concurrency::Permit;
+pub(crate) use length::parse_length;
 pub(crate) use request::{CallRequest, Head, REQUEST_ID};
 pub(crate) use upgrade::{Connection, Offer};
 
 use crate::function::Function;
 use crate::load::{CallMode, Loaded, LoadedLibrary};
 use blocking::Delivery;
-use body::{BodyReader, Stop};
+use body::{BodyReader, Progress, WholeBody};
 use concurrency::check_overload;
 use polled::Polled;
 use reply_pacer::ReplyPacer;
@@ -162,7 +165,7 @@ impl Caller {
         match loaded {
             Loaded::Library(library)
                 if body.is_end_stream()
-                    && !library.streams_bodies()
+                    && library.request_bodies() != RequestBodies::Streamed
                     && let Some(permit) =
                         request.permit.take().or_else(|| Permit::try_acquire(&request.function)) =>
             {
@@ -200,7 +203,7 @@ impl Caller {
     ) -> Result<Reply<Body>, CallError> {
         match loaded {
             Loaded::Library(library) => {
-                let body = self.read(&mut request, body, library.streams_bodies()).await?;
+                let body = self.read(&mut request, body, library.request_bodies()).await?;
                 let mode = library.call_mode();
                 let admitted = Admitted::queued(request, body, library).await?;
                 match mode {
@@ -231,7 +234,7 @@ impl Caller {
         let abilities = pool.abilities(Instant::now() + function.limits.timeout).await;
         let abilities = abilities.map_err(|error| isolated::call_error(error, &function))?;
         Upgrade::prepare(&mut request, abilities.takes_upgrades, Runs::InWorker)?;
-        let body = self.read(&mut request, body, abilities.streams_bodies).await?;
+        let body = self.read(&mut request, body, abilities.request_bodies).await?;
         isolated::run(pool, request, body).await
     }
 
@@ -240,18 +243,26 @@ impl Caller {
         &self,
         request: &mut CallRequest,
         body: Body,
-        streams_bodies: bool,
+        bodies: RequestBodies,
     ) -> Result<CallBody, CallError> {
         let limit = request.function.limits.max_body_bytes;
-        let body = BodyReader::new(body, &request.head.parts.headers, limit, self.options.body_times)?;
-        if streams_bodies {
-            let stop = Arc::<Stop>::default();
-            request.body_stop = Some(Arc::clone(&stop));
-            return Ok(CallBody::Stream(Box::new(body.streamed(stop))));
+        let headers = &request.head.parts.headers;
+        let body = BodyReader::new(body, headers, limit, self.options.body_times)?;
+        let streams = match bodies {
+            RequestBodies::Whole => false,
+            RequestBodies::Streamed => true,
+            // A client that waits for 100 may get an answer instead.
+            RequestBodies::StreamedIfLong => body.is_long() || headers.contains_key(EXPECT),
+        };
+        if streams {
+            let progress = Arc::new(Progress::new(bodies == RequestBodies::StreamedIfLong));
+            request.body_progress = Some(Arc::clone(&progress));
+            return Ok(CallBody::Stream(Box::new(body.streamed(progress))));
         }
-        let (body, memory) = body.read(&self.bodies).await?;
+        let WholeBody { data, trailers, memory } = body.read(&self.bodies).await?;
         request.body_memory = memory;
-        Ok(CallBody::Whole(body))
+        request.trailers = trailers.map(Box::new);
+        Ok(CallBody::Whole(data))
     }
 }
 

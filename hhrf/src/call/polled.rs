@@ -83,13 +83,14 @@ impl Future for Polled {
             .function
             .stats
             .call_ended(if is_first { took } else { end - this.begin }, reply.as_ref().err());
+        call.source().answered()?;
         let permit = this.permit.take();
         let reply = check_length(reply?, &call.source().function, &this.memory)?;
         if reply.status == StatusCode::SWITCHING_PROTOCOLS {
             let keep: Keep = Arc::<LoadedLibrary>::clone(&this.loaded);
             return Poll::Ready(upgrade::switch(reply, call, keep, &this.pool));
         }
-        Poll::Ready(Ok(reply.map(|body| streamed(body, call, permit, &this.pool))))
+        Poll::Ready(streamed(reply, call, permit, &this.pool).map_err(CallError::from))
     }
 }
 

@@ -7,11 +7,11 @@ use std::time::Instant;
 use fezz_abi::{HTTP_1_0, HTTP_1_1, HTTP_2, REQUEST_EMPTY_QUERY};
 use fezz_runtime::ffi::{Pieces, RequestSource};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use fezz_isolation::host::Reservation;
 
-use super::body::Stop;
+use super::body::{BodyError, Progress};
 use super::concurrency::Permit;
 use super::upgrade::{Offer, Upgrade};
 use crate::function::Function;
@@ -59,10 +59,12 @@ pub(crate) struct CallRequest {
     /// Of a call that has waited for its function to be loaded, and of an isolated one: given back with the request, which
     /// the pool drops before it sends the answer.
     pub(crate) permit: Option<Permit>,
+    /// Trailers of a whole body.
+    pub(super) trailers: Option<Box<HeaderMap>>,
     /// The memory of a whole body.
     pub(super) body_memory: Option<Reservation>,
-    /// Ends a streamed body.
-    pub(super) body_stop: Option<Arc<Stop>>,
+    /// Of a streamed body.
+    pub(super) body_progress: Option<Arc<Progress>>,
     /// The upgrade that the function may make.
     pub(super) upgrade: Option<Box<Upgrade>>,
 }
@@ -76,13 +78,29 @@ impl CallRequest {
         params: Vec<(String, String)>,
     ) -> Self {
         let cancelled = AtomicU32::new(0);
-        let (permit, body_memory, body_stop, upgrade) = (None, None, None, None);
-        Self { head, function, path_start, route, params, cancelled, permit, body_memory, body_stop, upgrade }
+        Self {
+            head,
+            function,
+            path_start,
+            route,
+            params,
+            cancelled,
+            permit: None,
+            trailers: None,
+            body_memory: None,
+            body_progress: None,
+            upgrade: None,
+        }
     }
 
     /// Whether nobody waits for the answer any more.
     pub(super) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed) != 0
+    }
+
+    /// The function has answered; an error if the host answers instead, for what the client did.
+    pub(super) fn answered(&self) -> Result<(), BodyError> {
+        self.body_progress.as_ref().map_or(Ok(()), |progress| progress.answered())
     }
 
     fn pattern(&self) -> &str {
@@ -166,6 +184,12 @@ impl RequestSource for CallRequest {
         to(REQUEST_ID.as_str().as_bytes(), self.request_id());
     }
 
+    fn trailers(&self, to: &mut dyn FnMut(&[u8], &[u8])) {
+        for (name, value) in self.trailers.iter().flat_map(|trailers| trailers.iter()) {
+            to(name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+
     fn max_headers(&self) -> usize {
         self.head.parts.headers.len() + 1
     }
@@ -177,8 +201,8 @@ impl RequestSource for CallRequest {
     /// A function that waits for its body hears of it there.
     fn cancel(&self) {
         self.cancelled.store(1, Ordering::Relaxed);
-        if let Some(stop) = &self.body_stop {
-            stop.stop();
+        if let Some(progress) = &self.body_progress {
+            progress.stop();
         }
         if let Some(upgrade) = &self.upgrade {
             upgrade.cancel();

@@ -11,34 +11,40 @@ use std::time::Instant;
 
 use axum::body::Body;
 use bytes::Bytes;
-use fezz_runtime::ffi::{Call, Piece, ReplyBody, ReplyStream, RequestSource, StreamError};
+use fezz_runtime::ffi::{Call, Piece, Reply, ReplyBody, ReplyError, ReplyStream, RequestSource, StreamError};
 use fezz_runtime::sys::crash_record;
+use http::HeaderValue;
 use http_body::Frame;
 use tokio::sync::oneshot;
 
 use super::concurrency::Permit;
-use super::{BlockingPool, CallRequest};
+use super::{BlockingPool, CallRequest, length};
+use crate::function::Function;
 
-/// The body for the client. A whole one needs no permit any more.
+/// The reply with a body for the client. A whole one needs no permit any more.
 pub(super) fn streamed(
-    body: ReplyBody,
+    reply: Reply<ReplyBody>,
     call: &Call<CallRequest>,
     permit: Option<Permit>,
     pool: &BlockingPool,
-) -> Body {
-    match body {
+) -> Result<Reply<Body>, ReplyError> {
+    let Reply { status, mut headers, body } = reply;
+    let body = match body {
         ReplyBody::Whole(data) if data.is_empty() => Body::empty(),
         ReplyBody::Whole(data) => Body::from(data),
         ReplyBody::Stream(stream) => {
             let blocks = stream.blocks();
             let source = Source { stream, call: call.clone(), ended: false, _permit: permit };
-            Body::new(StreamBody {
+            let body = StreamBody {
                 call: call.clone(),
                 pool: pool.clone(),
                 state: if blocks { State::Blocking(source) } else { State::Polled(source) },
-            })
+            };
+            let CallRequest { function, head, .. } = call.source();
+            length::held(&mut headers, body, function, &head.id)?
         }
-    }
+    };
+    Ok(Reply { status, headers, body })
 }
 
 /// A stream and what it holds until it is dropped: the function's memory, the call, and the permit, in this order.
@@ -132,8 +138,8 @@ impl StreamBody {
 
     /// Keeps the stream for the next piece, unless this was the last.
     fn keep(&mut self, state: fn(Source) -> State, mut source: Source, piece: Piece) -> Piece {
-        match piece {
-            Some(Ok(_)) => self.state = state(source),
+        match &piece {
+            Some(Ok(frame)) if frame.is_data() => self.state = state(source),
             _ => source.ended = true,
         }
         piece
@@ -152,15 +158,19 @@ impl http_body::Body for StreamBody {
         let piece = ready!(this.poll_piece(cx));
         if let Some(Err(error)) = &piece {
             let CallRequest { function, head, .. } = this.call.source();
-            let request_id = head.id();
-            function.stats.errors.inc();
-            tracing::error!(
-                kind = "streamed responses broke off",
-                function = function.name(),
-                request_id,
-                "{error}; the client's connection is cut"
-            );
+            report_broken(function, &head.id, error);
         }
-        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+        Poll::Ready(piece)
     }
+}
+
+/// A response broke off after its head was sent.
+pub(super) fn report_broken(function: &Function, request_id: &HeaderValue, error: &StreamError) {
+    function.stats.errors.inc();
+    tracing::error!(
+        kind = "streamed responses broke off",
+        function = function.name(),
+        request_id = request_id.to_str().unwrap_or_default(),
+        "{error}; the client's connection is cut"
+    );
 }

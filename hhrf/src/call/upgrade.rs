@@ -13,7 +13,7 @@ use axum::body::Body;
 use fezz_guard::InFlight;
 use fezz_runtime::ffi::{Call, Keep, Pieces, Reply, ReplyBody, ReplyError};
 use http::HeaderValue;
-use http::header::UPGRADE;
+use http::header::{CONTENT_LENGTH, UPGRADE};
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -184,13 +184,19 @@ pub(super) fn switch(
     let (socket, place) = taken.ok_or(CallError::Lost)?;
     let (incoming, protocol) = (Arc::clone(&upgrade.incoming), upgrade.protocol.clone());
     let request_id = call.source().head.id.clone();
-    let reply = reply.map(|body| streamed(body, call, None, pool));
+    let reply = streamed(without_length(reply), call, None, pool)?;
     Ok(Taken { protocol, incoming, socket, place }.switch(
         reply,
         Running::Here(call.clone()),
         request_id,
         keep,
     ))
+}
+
+/// What is sent over an upgraded connection has no length.
+pub(super) fn without_length<B>(mut reply: Reply<B>) -> Reply<B> {
+    reply.headers.remove(CONTENT_LENGTH);
+    reply
 }
 
 /// An upgrade that can be made, without its request.

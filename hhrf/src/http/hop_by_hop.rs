@@ -2,7 +2,7 @@
 //! 7.6.1).
 
 use http::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
     TRANSFER_ENCODING, UPGRADE,
 };
 
@@ -10,7 +10,8 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Removes the known hop-by-hop headers of a message, and those that its `Connection` header names. The others keep
-/// their order. Returns the `Upgrade` header, if the `Connection` header names it.
+/// their order; `te: trailers` stays, since the host passes trailers on. Returns the `Upgrade` header, if the `Connection`
+/// header names it.
 pub(super) fn strip(headers: &mut HeaderMap) -> Option<HeaderValue> {
     // A header that `Connection` names counts only beside `Connection`, which is itself a known one.
     if !headers.keys().any(is_known) {
@@ -20,7 +21,7 @@ pub(super) fn strip(headers: &mut HeaderMap) -> Option<HeaderValue> {
     let is_named = |name: &HeaderName| connection.iter().any(|list| names(list, name));
     let all = std::mem::take(headers);
     for (name, value) in &all {
-        if !is_known(name) && !is_named(name) {
+        if is_te_trailers(name, value) || !is_known(name) && !is_named(name) {
             headers.append(name.clone(), value.clone());
         }
     }
@@ -31,13 +32,16 @@ fn is_known(name: &HeaderName) -> bool {
     // No array of names, which would be made for each name that is compared.
     *name == CONNECTION
         || *name == TE
-        || *name == TRAILER
         || *name == TRANSFER_ENCODING
         || *name == UPGRADE
         || *name == PROXY_AUTHENTICATE
         || *name == PROXY_AUTHORIZATION
         || *name == KEEP_ALIVE
         || *name == PROXY_CONNECTION
+}
+
+fn is_te_trailers(name: &HeaderName, value: &HeaderValue) -> bool {
+    *name == TE && value.as_bytes().eq_ignore_ascii_case(b"trailers")
 }
 
 /// Whether the comma-separated list of a `Connection` header names this header.
@@ -58,8 +62,10 @@ mod tests {
             ("connection", "keep-alive, X-Named"),
             ("keep-alive", "timeout=5"),
             ("x-named", "1"),
+            ("te", "gzip, trailers"),
             ("te", "trailers"),
             ("x-second", "1"),
+            ("trailer", "x-sum"),
             ("upgrade", "h2c"),
             ("x-third", "1"),
         ] {
@@ -67,7 +73,7 @@ mod tests {
         }
         assert_eq!(strip(&mut headers), None, "`connection` does not name it");
         let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
-        assert_eq!(left, ["x-first", "x-second", "x-third"]);
+        assert_eq!(left, ["x-first", "te", "x-second", "trailer", "x-third"]);
     }
 
     #[test]

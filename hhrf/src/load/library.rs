@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fezz_runtime::ffi::{
-    Call, HostTable, Keep, Library, OpenError, Reply, ReplyBody, ReplyError, RequestSource, Task,
+    Call, HostTable, Keep, Library, OpenError, Reply, ReplyBody, ReplyError, RequestBodies, RequestSource,
+    Task,
 };
 use fezz_runtime::sys::crash_record;
 use fezz_runtime::sys::crash_record::Entry;
@@ -143,9 +144,9 @@ impl LoadedLibrary {
         if self.library.is_polled() { CallMode::Polled } else { CallMode::Blocking }
     }
 
-    /// Whether the function reads request bodies as streams.
-    pub(crate) fn streams_bodies(&self) -> bool {
-        self.library.streams_bodies()
+    /// How the function takes request bodies.
+    pub(crate) fn request_bodies(&self) -> RequestBodies {
+        self.library.request_bodies()
     }
 
     /// Whether the function may answer with 101.

@@ -7,7 +7,7 @@
 use fezz_testkit::{Host, Running};
 use serde_json::Value;
 
-use crate::{ROUTES, fixture, wait_until, with_async, with_fixture};
+use crate::{ROUTES, fixture, wait_until, with_async, with_fixture, with_wire};
 
 #[path = "async_calls.rs"]
 mod async_calls;
@@ -15,6 +15,8 @@ mod async_calls;
 mod cors;
 #[path = "http.rs"]
 mod http;
+#[path = "lengths.rs"]
+mod lengths;
 #[path = "limits.rs"]
 mod limits;
 #[path = "mounts.rs"]
@@ -25,6 +27,8 @@ mod replies;
 mod requests;
 #[path = "streams.rs"]
 mod streams;
+#[path = "trailers.rs"]
+mod trailers;
 #[path = "upgrades.rs"]
 mod upgrades;
 
@@ -44,6 +48,10 @@ fn host() -> Host {
 
 fn async_host(more: Value) -> Host {
     with_async(host(), more)
+}
+
+fn wire_host() -> Host {
+    with_wire(bare())
 }
 
 fn running() -> Running {

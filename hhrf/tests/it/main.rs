@@ -21,6 +21,7 @@ mod isolation;
 mod last_good;
 mod layout;
 mod leaks;
+mod lengths;
 mod lifecycle;
 mod limits;
 mod loading;
@@ -44,6 +45,7 @@ mod streams;
 mod supervision;
 mod swaps;
 mod systemd;
+mod trailers;
 mod upgrades;
 mod versions;
 mod watching;
@@ -134,6 +136,17 @@ fn async_host(more: serde_json::Value) -> Host {
 
 fn with_async(host: Host, more: serde_json::Value) -> Host {
     host.function_with("async@1.0.0", &library("fezz-fixture-async"), ASYNC_ROUTES, more)
+}
+
+/// A host with the axum application `fezz-fixture-wire` as `wire@1.0.0`, not started.
+fn wire_host() -> Host {
+    with_wire(bare())
+}
+
+fn with_wire(host: Host) -> Host {
+    let routes = &[("ANY", "/"), ("ANY", "/{*path}")];
+    let more = serde_json::json!({ "max_body_bytes": 8 << 20 });
+    host.function_with("wire@1.0.0", &library("fezz-fixture-wire"), routes, more)
 }
 
 /// Asks again until it is so; a request is the event that is waited for.

@@ -47,11 +47,11 @@ impl http_body::Body for StreamBody {
         this.pieces.poll_recv(cx).map(|piece| {
             // A channel that closes without an end means a truncated body.
             let piece = piece.unwrap_or(Some(Err(StreamError::Lost)));
-            this.ended = !matches!(piece, Some(Ok(_)));
-            if let (Some(left), Some(Ok(piece))) = (&mut this.left, &piece) {
-                *left = left.saturating_sub(piece.len() as u64);
+            this.ended = !matches!(&piece, Some(Ok(frame)) if frame.is_data());
+            if let (Some(left), Some(Ok(frame))) = (&mut this.left, &piece) {
+                *left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
             }
-            piece.map(|piece| piece.map(Frame::data))
+            piece
         })
     }
 

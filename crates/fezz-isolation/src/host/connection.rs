@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fezz_runtime::ffi::{Pieces, RequestSource};
+use http::HeaderMap;
+use http_body::Frame;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::Notify;
 
-use crate::protocol::{CHUNK, FrameHeader, FrameKind, INLINE_BODY, encode_request};
+use crate::protocol::{CHUNK, FrameHeader, FrameKind, INLINE_BODY, encode_end, encode_request};
 
 use super::frame_reader::{ExchangeError, FrameReader};
 use super::pipeline_depth::PipelineDepth;
@@ -99,14 +101,24 @@ impl FrameWriter {
                 piece = poll_fn(|cx| body.poll_piece(cx)) => piece,
                 () = stop.notified() => return self.send_frame(FrameKind::Broken, id, b"the call has ended").await,
             };
-            match piece {
+            match piece.map(|piece| piece.map(Frame::into_data)) {
                 // No bytes, but a reason to look up.
-                Some(Ok(piece)) if piece.is_empty() => self.send_frame(FrameKind::Chunk, id, b"").await?,
-                Some(Ok(piece)) => self.send_chunks(&piece, id).await?,
+                Some(Ok(Ok(piece))) if piece.is_empty() => self.send_frame(FrameKind::Chunk, id, b"").await?,
+                Some(Ok(Ok(piece))) => self.send_chunks(&piece, id).await?,
+                Some(Ok(Err(frame))) => {
+                    return self.send_end(id, &frame.into_trailers().unwrap_or_default()).await;
+                }
                 Some(Err(error)) => return self.send_frame(FrameKind::Broken, id, error.as_bytes()).await,
                 None => return self.send_frame(FrameKind::End, id, b"").await,
             }
         }
+    }
+
+    /// Ends a body with its trailers.
+    async fn send_end(&mut self, id: u32, trailers: &HeaderMap) -> Result<(), ExchangeError> {
+        self.scratch.clear();
+        encode_end(&mut self.scratch, id, trailers)?;
+        self.socket.write_all(&self.scratch).await.map_err(ExchangeError::Gone)
     }
 
     async fn send_chunks(&mut self, bytes: &Bytes, id: u32) -> Result<(), ExchangeError> {

@@ -11,8 +11,9 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use fezz_runtime::ffi::Pieces;
+use http_body::Frame;
 
-use crate::protocol::{FrameHeader, FrameKind, HEADER_LEN, ProtocolError};
+use crate::protocol::{FrameHeader, FrameKind, HEADER_LEN, ProtocolError, decode_trailers};
 
 /// How many pieces are read ahead of the function.
 const READ_AHEAD: usize = 4;
@@ -37,8 +38,8 @@ struct Channel {
 
 #[derive(Debug, Default)]
 struct ChannelState {
-    /// `None` is the end of the body.
-    pieces: VecDeque<Option<Result<Bytes, String>>>,
+    /// `None` is the end of the body, and so are trailers.
+    pieces: VecDeque<Option<Result<Frame<Bytes>, String>>>,
     waker: Option<Waker>,
     discarded: bool,
 }
@@ -54,7 +55,7 @@ impl Channel {
     }
 
     /// Adds a piece once the channel has room, and wakes the function.
-    fn put(&self, piece: Option<Result<Bytes, String>>) {
+    fn put(&self, piece: Option<Result<Frame<Bytes>, String>>) {
         let is_full = |state: &mut ChannelState| state.pieces.len() >= READ_AHEAD && !state.discarded;
         let mut state = self.room.wait_while(self.lock(), is_full).unwrap_or_else(PoisonError::into_inner);
         if !state.discarded {
@@ -69,11 +70,11 @@ impl Channel {
 }
 
 impl Pieces for BodyReceiver {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, String>>> {
         let mut state = self.0.lock();
         if let Some(piece) = state.pieces.pop_front() {
             self.0.room.notify_one();
-            if matches!(&piece, Some(Ok(bytes)) if bytes.is_empty()) {
+            if matches!(&piece, Some(Ok(frame)) if frame.data_ref().is_some_and(Bytes::is_empty)) {
                 // The host has changed the call's flag: the function looks at it when it is woken.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -100,9 +101,10 @@ impl BodyFeeder {
             let mut payload = vec![0; header.length];
             source.read_exact(&mut payload)?;
             match header.kind {
-                FrameKind::Chunk => self.0.put(Some(Ok(payload.into()))),
+                FrameKind::Chunk => self.0.put(Some(Ok(Frame::data(payload.into())))),
                 FrameKind::End => {
-                    self.0.put(None);
+                    let trailers = decode_trailers(payload.into()).map_err(io::Error::other)?;
+                    self.0.put(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
                     return Ok(());
                 }
                 FrameKind::Broken => {
@@ -136,7 +138,7 @@ impl Drop for BodyFeeder {
     fn drop(&mut self) {
         // If the host closed the connection within the body, the function gets an error.
         let mut state = self.0.lock();
-        let ended = state.pieces.iter().any(|piece| !matches!(piece, Some(Ok(_))));
+        let ended = state.pieces.iter().any(|piece| !matches!(piece, Some(Ok(frame)) if frame.is_data()));
         if !ended && !state.discarded {
             state.pieces.push_back(Some(Err("the host closed the connection".to_owned())));
         }

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use fezz_runtime::ffi::{Reply, ReplyBody, ReplyError, ReplyStream};
 use http::HeaderMap;
+use http_body::Frame;
 
-use crate::protocol::{CHUNK, Encoder, FrameKind, INLINE_BODY, Outcome, STREAMED, encode_response_head};
+use crate::protocol::{
+    CHUNK, Encoder, FrameKind, INLINE_BODY, Outcome, STREAMED, encode_end, encode_response_head,
+};
 
 pub(super) type CallResult = Result<Reply<ReplyBody>, ReplyError>;
 
@@ -78,23 +81,40 @@ impl ResponseWriter {
         mut stream: ReplyStream,
         is_cancelled: &dyn Fn() -> bool,
     ) -> io::Result<()> {
-        let (end, reason) = loop {
+        let end = loop {
             if is_cancelled() {
-                break (FrameKind::Broken, "the caller has gone".to_owned());
+                break Err("the caller has gone".to_owned());
             }
-            match stream.next_blocking() {
-                Some(Ok(piece)) => {
+            match stream.next_blocking().map(|piece| piece.map(Frame::into_data)) {
+                Some(Ok(Ok(piece))) => {
                     piece
                         .chunks(CHUNK)
                         .try_for_each(|chunk| self.write_frame(id, FrameKind::Chunk, chunk))?;
                 }
-                Some(Err(error)) => break (FrameKind::Broken, error.to_string()),
-                None => break (FrameKind::End, String::new()),
+                Some(Ok(Err(frame))) => break Ok(frame.into_trailers().unwrap_or_default()),
+                Some(Err(error)) => break Err(error.to_string()),
+                None => break Ok(HeaderMap::new()),
             }
         };
         // Before the end is sent: the client may then call again, and what the stream holds has to be free.
         drop(stream);
-        self.write_frame(id, end, &reason.as_bytes()[..reason.floor_char_boundary(INLINE_BODY)])
+        match end {
+            Ok(trailers) => self.write_end(id, &trailers),
+            Err(reason) => self.write_broken(id, &reason),
+        }
+    }
+
+    fn write_end(&mut self, id: u32, trailers: &HeaderMap) -> io::Result<()> {
+        self.buffer.clear();
+        match encode_end(&mut self.buffer, id, trailers) {
+            Ok(()) => self.socket.write_all(&self.buffer),
+            Err(error) => self.write_broken(id, &format!("its trailers cannot be sent: {error}")),
+        }
+    }
+
+    fn write_broken(&mut self, id: u32, reason: &str) -> io::Result<()> {
+        let reason = &reason.as_bytes()[..reason.floor_char_boundary(INLINE_BODY)];
+        self.write_frame(id, FrameKind::Broken, reason)
     }
 
     fn write_frame(&mut self, id: u32, kind: FrameKind, payload: &[u8]) -> io::Result<()> {

@@ -35,7 +35,7 @@ pub fn run() -> bool {
     let ready = serde_json::to_vec(&Ready {
         enforced: worker.enforced.clone(),
         abilities: Abilities {
-            streams_bodies: worker.library.streams_bodies(),
+            request_bodies: worker.library.request_bodies(),
             takes_upgrades: worker.library.takes_upgrades(),
         },
     });

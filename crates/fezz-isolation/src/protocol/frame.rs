@@ -36,7 +36,7 @@ pub enum FrameKind {
     Response,
     /// A piece of a body, in either direction.
     Chunk,
-    /// The body is complete.
+    /// The body is complete; its trailers, if it has any.
     End,
     /// The body broke off; the reason as text.
     Broken,
@@ -90,6 +90,9 @@ pub enum ProtocolError {
     /// A body of another length than announced.
     #[error("a body of other than the {0} bytes that were announced")]
     BodyLength(u64),
+    /// Trailers that are not valid in HTTP.
+    #[error("{0}")]
+    Trailer(#[from] fezz_runtime::ffi::TrailerError),
 }
 
 /// The header of a frame.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use fezz_runtime::ffi::{RequestBodies, trailers};
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
@@ -33,8 +34,8 @@ pub(crate) struct Setup {
 /// How a function wants to be called.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Abilities {
-    /// It reads request bodies as streams.
-    pub streams_bodies: bool,
+    /// How it takes request bodies.
+    pub request_bodies: RequestBodies,
     /// It may answer with 101.
     pub takes_upgrades: bool,
 }
@@ -186,4 +187,27 @@ pub(crate) fn encode_response_head<'b>(
         .pairs(|to| headers.iter().for_each(|(name, value)| to(name.as_str().as_bytes(), value.as_bytes())));
     encoder.number(body_length);
     encoder
+}
+
+/// The end of a body: empty, or its trailers.
+pub(crate) fn encode_end(buffer: &mut Vec<u8>, id: u32, trailers: &HeaderMap) -> Result<(), ProtocolError> {
+    let mut encoder = Encoder::new(buffer, FrameKind::End, id);
+    if !trailers.is_empty() {
+        encoder.pairs(|to| {
+            trailers.iter().for_each(|(name, value)| to(name.as_str().as_bytes(), value.as_bytes()));
+        });
+    }
+    encoder.finish()
+}
+
+/// The trailers in the end of a body, checked: a function can take over its worker, which may then send anything.
+pub(crate) fn decode_trailers(payload: Bytes) -> Result<Option<HeaderMap>, ProtocolError> {
+    if payload.is_empty() {
+        return Ok(None);
+    }
+    let mut decoder = Decoder::new(payload);
+    let pairs = decoder.pairs()?;
+    decoder.end()?;
+    let pairs = pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
+    Ok(Some(trailers(pairs)?).filter(|trailers| !trailers.is_empty()))
 }

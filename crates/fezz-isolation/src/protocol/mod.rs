@@ -13,7 +13,10 @@ pub(crate) use codec::{decode_reply, encode_request, reply_error};
 pub(crate) use frame::{CHUNK, FrameHeader, HEADER_LEN, INLINE_BODY, STREAMED, read_frame};
 pub use frame::{FrameKind, ProtocolError};
 pub use message::Abilities;
-pub(crate) use message::{Outcome, Ready, Record, Setup, WireRequest, WireResponse, encode_response_head};
+pub(crate) use message::{
+    Outcome, Ready, Record, Setup, WireRequest, WireResponse, decode_trailers, encode_end,
+    encode_response_head,
+};
 pub(crate) use payload::{Decoder, Encoder};
 
 /// A call's flag in shared memory: its caller has gone, or its time is over.

@@ -6,15 +6,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use fezz_abi::{
-    ABI_MAJOR, ABI_VERSION, AbiVersionFn, FLAG_BLOCKING, FLAG_BODY_STREAM, FLAG_UPGRADE, FetchAsyncFn,
-    FetchFn, FezzHost, FezzResponse, FlagsFn, INIT_STALE, InitFn, ShutdownFn, symbol,
+    ABI_MAJOR, ABI_VERSION, AbiVersionFn, FLAG_BLOCKING, FLAG_BODY_MAY_STREAM, FLAG_BODY_STREAM,
+    FLAG_UPGRADE, FetchAsyncFn, FetchFn, FezzHost, FezzResponse, FlagsFn, INIT_STALE, InitFn, ShutdownFn,
+    symbol,
 };
 use libloading::os::unix::{Library as RawLibrary, RTLD_LOCAL, RTLD_NOW};
 
 use super::call::Call;
 use super::host::HostTable;
 use super::raw_reply::RawReply;
-use super::source::RequestSource;
+use super::source::{RequestBodies, RequestSource};
 use super::task::Task;
 
 /// Never unmap: destructors of thread-locals would run unmapped code (rust-lang/rust#91979).
@@ -143,9 +144,15 @@ impl Library {
         self.fetch_async.is_some()
     }
 
-    /// Whether the function reads request bodies as streams.
-    pub const fn streams_bodies(&self) -> bool {
-        self.flags & FLAG_BODY_STREAM != 0
+    /// How the function takes request bodies.
+    pub const fn request_bodies(&self) -> RequestBodies {
+        if self.flags & FLAG_BODY_STREAM != 0 {
+            RequestBodies::Streamed
+        } else if self.flags & FLAG_BODY_MAY_STREAM != 0 {
+            RequestBodies::StreamedIfLong
+        } else {
+            RequestBodies::Whole
+        }
     }
 
     /// Whether the function may answer with 101.

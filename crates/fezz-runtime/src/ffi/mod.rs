@@ -18,6 +18,7 @@ mod reply;
 mod source;
 mod stream;
 mod task;
+mod trailers;
 mod upload;
 
 pub use call::Call;
@@ -25,6 +26,7 @@ pub use host::{HostTable, Identity, TARGET, log_level};
 pub use library::{Library, OpenError};
 pub use raw_reply::{Keep, RawReply};
 pub use reply::{HOST_HEADERS, Reply, ReplyBody, ReplyError};
-pub use source::{CallBody, Pieces, RequestSource};
+pub use source::{CallBody, Pieces, RequestBodies, RequestSource};
 pub use stream::{Piece, ReplyStream, StreamError};
 pub use task::Task;
+pub use trailers::{TrailerError, strip_trailers, trailers};

@@ -76,6 +76,9 @@ pub enum ReplyError {
         /// The most that it may have.
         limit: u64,
     },
+    /// A `content-length` of a streamed body that is no length; its value.
+    #[error("the function declared the length of its stream as `{0}`, which is none")]
+    ContentLength(String),
     /// A header that is not valid in HTTP.
     #[error("the function answered with a header that cannot be sent, number {index}: `{name}`")]
     Header {

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http_body::Frame;
+use serde::{Deserialize, Serialize};
 
 /// The parts of a request, all of them as bytes.
 pub trait RequestSource: Send + Sync + fmt::Debug + 'static {
@@ -75,8 +77,21 @@ pub trait RequestSource: Send + Sync + fmt::Debug + 'static {
 
 /// What a function reads in pieces: a request's body, or an upgraded connection.
 pub trait Pieces: Send + fmt::Debug + 'static {
-    /// The next piece; `None` is the end, an error says why it broke off. Must not be called after either.
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>>;
+    /// The next piece; `None` and trailers are the end, an error says why it broke off. Must not be called after any
+    /// of these.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, String>>>;
+}
+
+/// How a function takes request bodies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RequestBodies {
+    /// Each of them whole.
+    #[default]
+    Whole,
+    /// Each of them as a stream.
+    Streamed,
+    /// As a stream, unless it is short.
+    StreamedIfLong,
 }
 
 /// A request's body.

@@ -7,10 +7,13 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use fezz_abi::bridge::lend;
 use fezz_abi::{
-    FezzChunk, FezzStream, FezzWaker, STREAM_BLOCKING, STREAM_END, STREAM_ERROR, STREAM_PENDING, STREAM_READY,
+    FezzChunk, FezzSlice, FezzStream, FezzWaker, STREAM_BLOCKING, STREAM_END, STREAM_ERROR, STREAM_PENDING,
+    STREAM_READY,
 };
+use http_body::Frame;
 
 use super::raw_reply::{Keep, RawReply};
+use super::trailers::{TrailerError, trailers};
 
 /// Why a streamed body broke off, after status and headers were sent.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +30,22 @@ pub enum StreamError {
     /// It returned `STREAM_PENDING` from a blocking call.
     #[error("the function's stream said that it has nothing yet, though it was asked to block")]
     PendingWhileBlocking,
+    /// A trailer that cannot be sent.
+    #[error("in the function's stream, {0}")]
+    Trailer(#[from] TrailerError),
+    /// Malformed trailers.
+    #[error("the function's stream ended with a null or misaligned array of {0} trailers")]
+    Trailers(usize),
+    /// A body of another length than declared.
+    #[error(
+        "the function declared a body of {declared} bytes with content-length, and its stream has {found}"
+    )]
+    Length {
+        /// By its `content-length`.
+        declared: u64,
+        /// How its stream differs: `fewer`, `more`.
+        found: &'static str,
+    },
     /// A null chunk with a length.
     #[error("a chunk of the function's stream is a null pointer with a length of {0} bytes")]
     Chunk(usize),
@@ -35,8 +54,8 @@ pub enum StreamError {
     Lost,
 }
 
-/// The next piece of a body; `None` is the end.
-pub type Piece = Option<Result<Bytes, StreamError>>;
+/// The next piece of a body. `None` is the end, and so are trailers.
+pub type Piece = Option<Result<Frame<Bytes>, StreamError>>;
 
 /// A streamed response body. Dropping it releases it, also before its end. The function stays loaded until then.
 #[derive(Debug)]
@@ -84,9 +103,9 @@ impl ReplyStream {
             return Poll::Ready(Some(Err(StreamError::Chunk(chunk.0.data.len))));
         }
         Poll::Ready(match answer {
-            STREAM_READY => Some(Ok(self.bytes(chunk))),
+            STREAM_READY => Some(Ok(Frame::data(self.bytes(chunk)))),
             STREAM_PENDING => return Poll::Pending,
-            STREAM_END => None,
+            STREAM_END => chunk.trailers().transpose(),
             STREAM_ERROR => {
                 Some(Err(StreamError::Function(String::from_utf8_lossy(chunk.as_ref()).into_owned())))
             }
@@ -107,6 +126,28 @@ struct RawChunk(FezzChunk);
 
 // SAFETY: the contract lets a chunk be read and released from any thread.
 unsafe impl Send for RawChunk {}
+
+impl RawChunk {
+    /// The trailers, as the last piece of the body.
+    fn trailers(&self) -> Result<Option<Frame<Bytes>>, StreamError> {
+        let pairs = self.0.trailers;
+        if pairs.len == 0 {
+            return Ok(None);
+        }
+        if pairs.is_malformed() {
+            return Err(StreamError::Trailers(pairs.len));
+        }
+        // SAFETY: not malformed, and the function keeps the pairs valid until the release.
+        let pairs = unsafe { pairs.as_slice() };
+        if pairs.iter().any(|pair| pair.name.is_malformed() || pair.value.is_malformed()) {
+            return Err(StreamError::Trailers(pairs.len()));
+        }
+        // SAFETY: not malformed, and valid until the release.
+        let bytes = |slice: FezzSlice| unsafe { slice.as_bytes() };
+        let trailers = trailers(pairs.iter().map(|pair| (bytes(pair.name), bytes(pair.value))))?;
+        Ok(Some(trailers).filter(|trailers| !trailers.is_empty()).map(Frame::trailers))
+    }
+}
 
 impl AsRef<[u8]> for RawChunk {
     fn as_ref(&self) -> &[u8] {

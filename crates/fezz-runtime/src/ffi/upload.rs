@@ -1,6 +1,7 @@
 //! A streamed request body or an upgraded connection, pulled by the function.
 
 use std::ffi::c_void;
+use std::mem::offset_of;
 use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -9,10 +10,14 @@ use std::thread::{self, Thread};
 use bytes::Bytes;
 use fezz_abi::bridge::Lent;
 use fezz_abi::{
-    FezzChunk, FezzSlice, FezzStream, FezzWaker, STREAM_END, STREAM_ERROR, STREAM_PENDING, STREAM_READY,
+    FezzChunk, FezzPairs, FezzSlice, FezzStream, FezzWaker, STREAM_END, STREAM_ERROR, STREAM_PENDING,
+    STREAM_READY,
 };
+use http::HeaderMap;
+use http_body::Frame;
 
 use super::source::Pieces;
+use super::trailers::RawTrailers;
 
 /// A [`FezzStream`] over a body that is still arriving. It must not move once `raw` points to it.
 #[derive(Debug)]
@@ -40,7 +45,7 @@ impl Upload {
         &raw const self.raw
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, String>>> {
         let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
         body.poll_piece(cx)
     }
@@ -61,14 +66,36 @@ unsafe extern "C" fn next_chunk(ctx: *mut c_void, waker: *const FezzWaker, chunk
         }
         None => block(|cx| upload.poll(cx)),
     };
-    let (answer, data) = match piece {
-        Some(Ok(data)) => (STREAM_READY, data),
+    let (answer, data) = match piece.map(|piece| piece.map(Frame::into_data)) {
+        Some(Ok(Ok(data))) => (STREAM_READY, data),
+        Some(Ok(Err(frame))) => {
+            // SAFETY: the function's struct for this piece.
+            unsafe { write_trailers(chunk, frame.into_trailers().unwrap_or_default()) };
+            return STREAM_END;
+        }
         Some(Err(reason)) => (STREAM_ERROR, Bytes::from(reason)),
         None => (STREAM_END, Bytes::new()),
     };
     // SAFETY: the function's struct for this piece.
     unsafe { write(chunk, data) };
     answer
+}
+
+/// # Safety
+/// `chunk` can be written up to its `size`.
+unsafe fn write_trailers(chunk: *mut FezzChunk, trailers: HeaderMap) {
+    // SAFETY: every version of the struct begins with its size.
+    let room = unsafe { (*chunk).size };
+    if trailers.is_empty() || room < offset_of!(FezzChunk, trailers) + size_of::<FezzPairs>() {
+        return;
+    }
+    let trailers = RawTrailers::new(trailers);
+    // SAFETY: the caller vouches for it, and the size covers the field.
+    unsafe { (*chunk).trailers = trailers.pairs() };
+    // SAFETY: as above; fields of version 1.0.
+    unsafe { (*chunk).release = Some(release::<RawTrailers>) };
+    // SAFETY: as above.
+    unsafe { (*chunk).ctx = Box::into_raw(trailers).cast() };
 }
 
 /// # Safety
@@ -81,14 +108,14 @@ unsafe fn write(chunk: *mut FezzChunk, data: Bytes) {
     // SAFETY: the caller vouches for it; a field of version 1.0, which every size covers.
     unsafe { (*chunk).data = FezzSlice::new(&data) };
     // SAFETY: as above.
-    unsafe { (*chunk).release = Some(release) };
+    unsafe { (*chunk).release = Some(release::<Bytes>) };
     // SAFETY: as above.
     unsafe { (*chunk).ctx = Box::into_raw(data).cast() };
 }
 
-unsafe extern "C" fn release(ctx: *mut c_void) {
-    // SAFETY: the box of `write`, released once.
-    drop(unsafe { Box::from_raw(ctx.cast::<Bytes>()) });
+unsafe extern "C" fn release<T>(ctx: *mut c_void) {
+    // SAFETY: the box of `write` or `write_trailers`, released once.
+    drop(unsafe { Box::from_raw(ctx.cast::<T>()) });
 }
 
 /// Polls until it is ready, on a thread that may block.

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use fezz_runtime::ffi::Pieces;
 use fezz_runtime::sys::crash_record;
 use futures_util::task::AtomicWaker;
+use http_body::Frame;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, ReadHalf};
@@ -142,8 +143,8 @@ fn shortened(piece: BytesMut) -> Bytes {
 pub(super) struct Stream(Arc<Incoming>);
 
 impl Pieces for Stream {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
-        self.0.poll_read(cx)
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, String>>> {
+        self.0.poll_read(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 }
 

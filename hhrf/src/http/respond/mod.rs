@@ -26,6 +26,7 @@ use super::error::Error;
 use super::hop_by_hop;
 use super::request::Received;
 use super::route::{RouteMatch, WithRoute};
+use crate::call::parse_length;
 use crate::function::{RouteStats, method_label};
 use problem::{FAILED, Problem, log, problem, problem_response, set};
 
@@ -194,20 +195,13 @@ fn function_reply(reply: Reply<Body>, is_head: bool) -> Response<Body> {
     let Reply { status, mut headers, body } = reply;
     // Those that frame the message on the wire are the host's own.
     hop_by_hop::strip(&mut headers);
-    // Comparing the names of a few headers costs less than hashing one.
-    if headers.keys().any(|name| *name == CONTENT_LENGTH) {
-        headers.remove(CONTENT_LENGTH);
-    }
-    // RFC 9110, section 8.6: these have no content, and 204 no length either.
+    // These have no content (RFC 9110, section 8.6).
     let empty = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    // None for a stream, which is dropped unread where it is not sent.
-    let length = body.size_hint().exact();
+    set_length(&mut headers, &body, is_head, empty);
+    // A stream is dropped unread where it is not sent.
     let mut response = Response::new(if is_head || empty { Body::empty() } else { body });
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    if let Some(length) = length.filter(|_| is_head && !empty) {
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-    }
     response
 }
 
@@ -235,6 +229,25 @@ fn preflight(headers: HeaderMap) -> Response<Body> {
     *response.status_mut() = StatusCode::NO_CONTENT;
     *response.headers_mut() = headers;
     response
+}
+
+/// Keeps the function's `content-length` if it is that of the body, and of a HEAD whose function left the body out; else
+/// the length is the body's own, which hyper sets.
+fn set_length(headers: &mut HeaderMap, body: &Body, is_head: bool, empty: bool) {
+    let length = body.size_hint().exact();
+    // Comparing the names of a few headers costs less than hashing one.
+    if headers.keys().any(|name| *name == CONTENT_LENGTH) {
+        let mut values = headers.get_all(CONTENT_LENGTH).iter();
+        let sent = values.next().and_then(parse_length).filter(|_| values.next().is_none());
+        if !empty && sent.is_some() && (sent == length || (is_head && length.unwrap_or_default() == 0)) {
+            return;
+        }
+        headers.remove(CONTENT_LENGTH);
+    }
+    // Nothing at all may stand for a body that was left out.
+    if let Some(length) = length.filter(|length| is_head && !empty && *length > 0) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
 }
 
 fn options(allow: &str) -> Response<Body> {

@@ -7,14 +7,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fezz_runtime::ffi::{Piece, Reply, StreamError};
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
+use http_body::Frame;
 use tokio::sync::mpsc;
 
 use crate::host::body::{StreamBody, WorkerBody};
 use crate::host::call::{CallError, PendingCall};
 use crate::host::frame_reader::ExchangeError;
 use crate::host::worker::KillReason;
-use crate::protocol::{CANCELLED, FrameKind, ProtocolError};
+use crate::protocol::{CANCELLED, FrameKind, ProtocolError, decode_trailers};
 
 use super::Driver;
 use super::failure::{Failure, end_of};
@@ -23,9 +24,13 @@ use super::upload::Upload;
 /// Time limit for a function to end a streamed body after its client has gone.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How a body ended for the client: with its trailers, or broken off for a reason.
+type Ended = Result<Option<HeaderMap>, String>;
+
 /// How a body ended.
 enum BodyEnd {
-    Complete,
+    /// With its trailers, if it has any.
+    Complete(Option<HeaderMap>),
     /// The client has gone.
     Abandoned,
     /// The function broke it off; the reason.
@@ -73,9 +78,9 @@ impl Driver {
         length: Option<u64>,
         sender: &mpsc::Sender<Piece>,
         upload: Option<Upload>,
-    ) -> (Option<Result<(), String>>, Option<Failure>) {
+    ) -> (Option<Ended>, Option<Failure>) {
         let end = match self.relay_pieces(id, length, sender).await {
-            BodyEnd::Complete => Some(Ok(())),
+            BodyEnd::Complete(trailers) => Some(Ok(trailers)),
             BodyEnd::Broken(reason) => Some(Err(reason)),
             BodyEnd::Abandoned => {
                 self.connection.worker.flag(id).store(CANCELLED, Ordering::Relaxed);
@@ -102,8 +107,11 @@ impl Driver {
 
     /// Ends the client's body. This comes last, since the client may then call again at once. It does not wait, since a slow
     /// client must not keep the connection from other calls.
-    fn end_body(&self, request_id: &HeaderValue, end: Result<(), String>, sender: mpsc::Sender<Piece>) {
-        let last = end.err().map(|reason| Err(self.broken(request_id, reason)));
+    fn end_body(&self, request_id: &HeaderValue, end: Ended, sender: mpsc::Sender<Piece>) {
+        let last = match end {
+            Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
+            Err(reason) => Some(Err(self.broken(request_id, reason))),
+        };
         if let Err(mpsc::error::TrySendError::Full(last)) = sender.try_send(last) {
             tokio::spawn(async move { sender.send(last).await });
         }
@@ -136,12 +144,17 @@ impl Driver {
                         Some(None) => return wrong(),
                         left => left.flatten(),
                     };
-                    if sender.send(Some(Ok(payload))).await.is_err() {
+                    if sender.send(Some(Ok(Frame::data(payload)))).await.is_err() {
                         return BodyEnd::Abandoned;
                     }
                 }
                 FrameKind::End if left.unwrap_or_default() > 0 => return wrong(),
-                FrameKind::End => return BodyEnd::Complete,
+                FrameKind::End => {
+                    return match decode_trailers(payload) {
+                        Ok(trailers) => BodyEnd::Complete(trailers),
+                        Err(error) => BodyEnd::Failed(error.into()),
+                    };
+                }
                 FrameKind::Broken => return BodyEnd::Broken(String::from_utf8_lossy(&payload).into_owned()),
                 found => {
                     let expected = "a piece of the body";

@@ -7,6 +7,8 @@ use fezz_abi::bridge::lend;
 use fezz_abi::{FezzChunk, FezzStream, STREAM_END, STREAM_ERROR, STREAM_PENDING, STREAM_READY};
 
 use super::*;
+use http_body::Frame;
+
 use crate::ffi::Pieces;
 
 const fn is_send_and_sync<T: Send + Sync>() {}
@@ -183,13 +185,49 @@ fn a_request_can_be_released_on_another_thread() {
 struct TestPieces(u32);
 
 impl Pieces for TestPieces {
-    fn poll_piece(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
+    fn poll_piece(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, String>>> {
         self.0 += 1;
         match self.0 {
             1 => Poll::Pending,
-            2 => Poll::Ready(Some(Ok(Bytes::from(b"a piece".to_vec())))),
+            2 => Poll::Ready(Some(Ok(Frame::data(Bytes::from(b"a piece".to_vec()))))),
             3 => Poll::Ready(Some(Err("broken".to_owned()))),
             _ => Poll::Ready(None),
+        }
+    }
+}
+
+/// A body that is nothing but trailers.
+#[derive(Debug)]
+struct TestTrailers;
+
+impl Pieces for TestTrailers {
+    fn poll_piece(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, String>>> {
+        let trailers = http::HeaderMap::from_iter([(http::header::AGE, http::HeaderValue::from_static("7"))]);
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+}
+
+#[test]
+fn a_streamed_body_ends_with_trailers_where_the_reader_knows_them() {
+    let (call, _) = call(CallBody::Stream(Box::new(TestTrailers)));
+    // SAFETY: `call` lives until the end of the test.
+    let request = unsafe { &*call.begin(None) };
+    // SAFETY: as above.
+    let &FezzStream { ctx, next_chunk, .. } = unsafe { &*request.body_stream };
+    let next_chunk = next_chunk.unwrap();
+    for (size, expected) in [(size_of::<FezzChunk>(), 1), (std::mem::offset_of!(FezzChunk, trailers), 0)] {
+        let mut chunk = FezzChunk { size, ..FezzChunk::EMPTY };
+        // SAFETY: the stream's own context; the chunk lives until it returns.
+        let answer = unsafe { next_chunk(ctx, std::ptr::null(), &raw mut chunk) };
+        assert_eq!((answer, chunk.trailers.len), (STREAM_END, expected));
+        // SAFETY: valid until the release.
+        for pair in unsafe { chunk.trailers.as_slice() } {
+            assert_eq!((bytes(pair.name), bytes(pair.value)), (&b"age"[..], &b"7"[..]));
+        }
+        assert_eq!(chunk.release.is_some(), expected == 1);
+        if let Some(release) = chunk.release {
+            // SAFETY: called once, with the context that belongs to it.
+            unsafe { release(chunk.ctx) };
         }
     }
 }
