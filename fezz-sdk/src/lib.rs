@@ -59,7 +59,8 @@
 //! # Routers
 //!
 //! A function without arguments, async or not, may return a tower service, such as an axum router (feature `axum`), or a
-//! `Result` of one. The service is made once, when the function is loaded; an error or a panic fails the load.
+//! `Result` of one. The service is made once, when the function is loaded; an error or a panic fails the load. One that makes
+//! a service for each client is taken too, such as `Router::into_make_service_with_connect_info::<SocketAddr>()`.
 //!
 //! ```
 //! # #[cfg(feature = "axum")]
