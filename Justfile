@@ -12,7 +12,7 @@ serve: _deploy-todos
     cargo run --release --locked -p hhrf
 
 # Run the whole suite; what it needs besides Rust is installed where that is allowed
-test: _needs
+test: _needs _compat-clients
     cargo build --workspace --all-targets --locked
     cargo test --workspace --locked
 
@@ -90,6 +90,11 @@ chaos:
     FEZZ_CHAOS=full cargo test --release --locked -p hhrf --test chaos -- --nocapture --test-threads 1
     FEZZ_CHAOS=full cargo test --release --locked -p hhrf --test it -- --nocapture hand_overs_under_load
 
+# Compare axum applications on their own listener with the same on the host: `just compat`, `just compat path --show 100`
+compat *arguments: _needs _compat-clients
+    cargo build --locked -p hhrf
+    cargo run --locked -p fezz-compat -- {{ arguments }}
+
 # Run the tests that need a control group of version 2, in a virtual machine (x86-64; QEMU and a Debian kernel are fetched)
 test-cgroups: _needs
     scripts/test-cgroups.sh {{ target }}/vm
@@ -122,6 +127,9 @@ _deploy-todos:
 
 _peers:
     @scripts/peers.sh {{ target }}/peers
+
+_compat-clients:
+    @scripts/compat-clients.sh {{ target }}/compat-clients
 
 _needs:
     @scripts/needs.sh

@@ -193,8 +193,13 @@ fn failure(cause: &str) -> Response<Body> {
 
 fn function_reply(reply: Reply<Body>, is_head: bool) -> Response<Body> {
     let Reply { status, mut headers, body } = reply;
+    // 426 says which protocol it asks for (RFC 9110, section 15.5.22).
+    let required = (status == StatusCode::UPGRADE_REQUIRED).then(|| headers.get(UPGRADE).cloned()).flatten();
     // Those that frame the message on the wire are the host's own.
     hop_by_hop::strip(&mut headers);
+    if let Some(protocols) = required {
+        headers.insert(UPGRADE, protocols);
+    }
     // These have no content (RFC 9110, section 8.6).
     let empty = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     set_length(&mut headers, &body, is_head, empty);
