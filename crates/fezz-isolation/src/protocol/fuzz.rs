@@ -169,4 +169,18 @@ mod tests {
     fn the_corpus_passes_all_checks() {
         replay::replay("worker_frames", check);
     }
+
+    /// Else they would test nothing but the refusal.
+    #[test]
+    fn the_requests_of_the_corpus_have_the_format_of_today() {
+        let seeds: [&[u8]; 3] = [
+            include_bytes!("../../../../fuzz/corpus/worker_frames/request"),
+            include_bytes!("../../../../fuzz/corpus/worker_frames/request_with_body"),
+            include_bytes!("../../../../fuzz/corpus/worker_frames/request_streamed"),
+        ];
+        for mut seed in seeds {
+            let (_, payload) = read_frame(&mut seed).unwrap().unwrap();
+            assert!(WireRequest::decode(payload).is_ok());
+        }
+    }
 }
