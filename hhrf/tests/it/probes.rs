@@ -182,7 +182,9 @@ fn kill(pid: u32) {
 fn a_probe_that_is_killed_says_nothing_about_its_library() {
     let stage = Stage::start_with(|host| host.env("HHRF_RESCAN_MS", "3600000"));
     let folder = stage.folder("slow@1.0.0");
-    folder.create(&with_constructor(stage.host.host(), "slow", "sleep(1);"));
+    let go = stage.host.host().root().join("go");
+    let code = format!("while (access(\"{}\", F_OK) != 0) usleep(10000);", go.display());
+    folder.create(&with_constructor(stage.host.host(), "slow", &code));
     // Once is as good as not at all; more often than it is tried again at once, and it waits for the next attempt.
     for kills in 1..=4 {
         let probes = stage.host.until(|host| probes_of(host, "slow@1.0.0"), |probes| !probes.is_empty());
@@ -192,6 +194,7 @@ fn a_probe_that_is_killed_says_nothing_about_its_library() {
             stage.until_error("slow@1.0.0", "SIGKILL");
         }
     }
+    fs::write(go, "").expect("written");
     stage.until_state("slow@1.0.0", "serving");
 }
 
