@@ -107,7 +107,7 @@ fn zero_sized<F: Copy>() -> F {
     unsafe { ptr::NonNull::<F>::dangling().read() }
 }
 
-/// `fezz_init`: stores the host's table, fills the library's environment, runs the author's hook, makes the function's
+/// `fezz_init`: stores the host's table, fills the library's environment, enters the folder of its files, runs the author's hook, makes the function's
 /// service, and sets up logging where the author has not.
 ///
 /// # Safety
@@ -134,6 +134,13 @@ pub unsafe fn init(table: *const FezzHost, options: &Options) -> i32 {
             log: Some(LogSink { ctx: table.ctx, log: table.log, level: table.log_level }),
         }
     });
+    if let Some(Err(error)) = crate::assets().map(environment::work_in) {
+        crate::log(
+            Level::Error,
+            &format!("the folder of the application's files cannot be its working directory: {error}"),
+        );
+        return 2;
+    }
     runtime::configure(options.threads);
     set_up::run(options)
 }

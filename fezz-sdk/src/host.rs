@@ -73,6 +73,9 @@ pub fn data_dir() -> Option<&'static Path> {
 /// when this build was deployed, and read-only. None if there are none, on a host before version 1.1 of the C contract, and
 /// outside a host.
 ///
+/// Relative paths lead there as well: `ServeDir::new("assets")` is right as it is. In the host's process that holds on Linux
+/// with glibc, and for what calls libc, as std and tokio do; this path is right everywhere.
+///
 /// ```
 /// use std::path::Path;
 ///

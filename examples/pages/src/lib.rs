@@ -43,14 +43,12 @@ impl FromRef<Pages> for Key {
 /// If its templates are not there.
 #[fezz_function]
 pub fn app() -> Result<Router, fezz_sdk::FezzError> {
-    // Outside a host, as in a unit test, the crate's own folder.
-    let folder = fezz_sdk::assets().unwrap_or(env!("CARGO_MANIFEST_DIR").as_ref());
-    let pages = Pages { key: session::key(), templates: Templates::read(&folder.join("templates"))? };
+    let pages = Pages { key: session::key(), templates: Templates::read("templates".as_ref())? };
     Ok(Router::new()
         .route("/", get(home))
         .route("/login", get(form).post(login))
         .route("/logout", post(logout))
-        .nest_service("/assets", ServeDir::new(folder.join("assets")))
+        .nest_service("/assets", ServeDir::new("assets"))
         .with_state(pages))
 }
 

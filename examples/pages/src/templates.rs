@@ -67,8 +67,7 @@ mod tests {
 
     #[test]
     fn a_name_is_text() {
-        let templates =
-            Templates::read(concat!(env!("CARGO_MANIFEST_DIR"), "/templates").as_ref()).expect("read");
+        let templates = Templates::read("templates".as_ref()).expect("read");
         let page = templates.home("<script>{{visits}}&", 3);
         assert!(page.contains("&lt;script&gt;{{visits}}&amp;") && page.contains(">3<"), "{page}");
     }

@@ -253,26 +253,81 @@ fn a_file_that_cannot_be_read_leaves_what_serves() {
         host.until(|host| host.status(NAME)["state"].clone(), |state| state == "serving");
     }
     // And nobody can change what is served.
-    assert_eq!(get(&host, "/write"), "permission denied, permission denied, permission denied");
+    assert_eq!(get(&host, "/write"), ["permission denied"; 7].join(", "));
     serves_number(&host, 0);
 }
 
+const RELATIVE_PATHS: &str = "by a relative path
+by a relative path
+[\"relative.txt\"]
+18
+true
+true
+assets/relative.txt
+
+assets
+invalid input parameter
+entity not found
+entity not found
+entity not found";
+
 #[test]
-fn isolated_functions_find_their_files_by_relative_paths_and_change_none() {
-    let (host, folder) = host(json!({ "isolation": "process" }));
+fn files_are_found_by_relative_paths_in_the_process_and_isolated() {
+    for isolation in ["none", "process"] {
+        let (host, folder) = host(json!({ "isolation": isolation }));
+        let host = host.start();
+        serves_number(&host, 0);
+        assert_eq!(get(&host, "/relative/relative.txt"), "by a relative path");
+        assert_eq!(get(&host, "/read"), "by a relative path");
+        assert_eq!(get(&host, "/cwd"), get(&host, "/folder"));
+        assert_eq!(get(&host, "/relative-paths"), RELATIVE_PATHS, "isolation {isolation}");
+        // Another build has another folder.
+        let others = get(&host, "/folder");
+        write(&folder, "assets/relative.txt", "changed");
+        set_number(&folder, 1);
+        serves_number(&host, 1);
+        assert_eq!(get(&host, "/relative/relative.txt"), "changed");
+        assert!(Path::new(&others).exists(), "the history has it");
+    }
+}
+
+#[test]
+fn functions_in_one_process_have_their_own_relative_paths() {
+    let (host, _) = host(json!({}));
+    let other = "other@1.0.0";
+    let host = host.function_with(other, &library("fezz-fixture-assets"), ROUTES, json!({}));
+    write(&host.functions().join(other), "assets/relative.txt", "the other one's");
+    let bare = "bare@1.0.0";
+    let host = host.function_with(bare, &library("fezz-fixture-assets"), ROUTES, json!({})).start();
+    let read = |name: &str, path: &str| host.get(&format!("/rpc/{name}{path}")).text().to_owned();
+    for _ in 0..3 {
+        for path in ["/read", "/relative/relative.txt"] {
+            assert_eq!(read(NAME, path), "by a relative path");
+            assert_eq!(read(other, path), "the other one's");
+        }
+        assert_ne!(read(NAME, "/cwd"), read(other, "/cwd"));
+    }
+    // Without files of its own, the process' working directory.
+    let of_the_host = fs::read_link(format!("/proc/{}/cwd", host.serving_pid())).expect("read");
+    assert_eq!(Path::new(&read(bare, "/cwd")), of_the_host);
+}
+
+#[test]
+fn c_code_finds_files_by_relative_paths() {
+    for isolation in ["none", "process"] {
+        let more = json!({ "isolation": isolation });
+        let host = bare().function_with(NAME, &library("fezz-fixture-application"), ROUTES, more);
+        write(&host.functions().join(NAME), "files/four", "four");
+        assert_eq!(get(&host.start(), "/native-files"), "none", "isolation {isolation}");
+    }
+}
+
+#[test]
+fn isolated_functions_change_none_of_their_files() {
+    let (host, _) = host(json!({ "isolation": "process" }));
     let host = host.start();
     serves_number(&host, 0);
-    assert_eq!(get(&host, "/relative/relative.txt"), "by a relative path");
-    assert_eq!(get(&host, "/read"), "by a relative path");
-    assert_eq!(get(&host, "/cwd"), get(&host, "/folder"));
-    assert_eq!(get(&host, "/write"), "permission denied, permission denied, permission denied");
-    // No other tree may be read.
-    let others = get(&host, "/folder");
-    write(&folder, "assets/relative.txt", "changed");
-    set_number(&folder, 1);
-    serves_number(&host, 1);
-    assert_eq!(get(&host, "/relative/relative.txt"), "changed");
-    assert!(Path::new(&others).exists(), "the history has it");
+    assert_eq!(get(&host, "/write"), ["permission denied"; 7].join(", "));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::list;
 /// Where programs are without a `PATH`, as in glibc.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 /// Longest path, with its NUL.
-const PATH_BYTES: usize = 4096;
+pub(super) const PATH_BYTES: usize = 4096;
 /// Arguments of a script that the shell is called for: there is no room for more.
 const SCRIPT_ARGUMENTS: usize = 1024;
 
@@ -153,7 +153,7 @@ fn path<'a>() -> &'a [u8] {
 }
 
 /// `folder/name`; an empty folder is the working directory. None if that is too long.
-fn joined<'a>(buffer: &'a mut [u8; PATH_BYTES], folder: &[u8], name: &[u8]) -> Option<&'a CStr> {
+pub(super) fn joined<'a>(buffer: &'a mut [u8; PATH_BYTES], folder: &[u8], name: &[u8]) -> Option<&'a CStr> {
     let separator: &[u8] = if folder.is_empty() { b"" } else { b"/" };
     let mut end = 0;
     for part in [folder, separator, name, b"\0"] {

@@ -7,7 +7,7 @@ use std::arch::global_asm;
 use std::ffi::c_char;
 use std::sync::atomic::AtomicPtr;
 
-use super::{exec, list, pipe};
+use super::{directory, exec, list, pipe};
 
 #[cfg(target_arch = "x86_64")]
 macro_rules! jump {
@@ -54,6 +54,61 @@ hidden! {
     "system" => exec::system;
     "popen" => pipe::popen;
     "pclose" => pipe::pclose;
+}
+
+// Names with `64` are the same functions here; the `__` ones are what C code calls that is compiled with `_FORTIFY_SOURCE`.
+hidden! {
+    "open" => directory::open;
+    "open64" => directory::open;
+    "__open_2" => directory::open;
+    "__open64_2" => directory::open;
+    "openat" => directory::openat;
+    "openat64" => directory::openat;
+    "__openat_2" => directory::openat;
+    "__openat64_2" => directory::openat;
+    "creat" => directory::creat;
+    "creat64" => directory::creat;
+    "stat" => directory::stat;
+    "stat64" => directory::stat;
+    "lstat" => directory::lstat;
+    "lstat64" => directory::lstat;
+    "fstatat" => directory::fstatat;
+    "fstatat64" => directory::fstatat;
+    "statx" => directory::statx;
+    "access" => directory::access;
+    "faccessat" => directory::faccessat;
+    "readlink" => directory::readlink;
+    "__readlink_chk" => directory::readlink;
+    "readlinkat" => directory::readlinkat;
+    "__readlinkat_chk" => directory::readlinkat;
+    "mkdir" => directory::mkdir;
+    "mkdirat" => directory::mkdirat;
+    "unlink" => directory::unlink;
+    "rmdir" => directory::rmdir;
+    "unlinkat" => directory::unlinkat;
+    "rename" => directory::rename;
+    "renameat" => directory::renameat;
+    "renameat2" => directory::renameat2;
+    "link" => directory::link;
+    "linkat" => directory::linkat;
+    "symlink" => directory::symlink;
+    "symlinkat" => directory::symlinkat;
+    "chmod" => directory::chmod;
+    "chown" => directory::chown;
+    "lchown" => directory::lchown;
+    "fchownat" => directory::fchownat;
+    "utimensat" => directory::utimensat;
+    "opendir" => directory::opendir;
+    "scandir" => directory::scandir;
+    "scandir64" => directory::scandir;
+    "getcwd" => directory::getcwd;
+    "__getcwd_chk" => directory::getcwd;
+    "get_current_dir_name" => directory::get_current_dir_name;
+    "realpath" => directory::realpath;
+    "__realpath_chk" => directory::realpath;
+    "canonicalize_file_name" => directory::canonicalize_file_name;
+    "fopen" => directory::fopen;
+    "fopen64" => directory::fopen;
 }
 
 // `environ` under its three names, a pointer to the list of variables.

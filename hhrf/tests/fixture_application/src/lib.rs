@@ -58,6 +58,7 @@ pub async fn app() -> Result<Router, Box<dyn Error>> {
         )
         .route("/set/{name}/{value}", get(set))
         .route("/child", get(child))
+        .route("/native-files", get(|| async { native::files("files", "files/four") }))
         .route("/typed", get(typed))
         .route("/offsets", get(offsets))
         .route("/temporary", get(temporary))

@@ -1,9 +1,13 @@
-/* C code in a function's library: reads the environment as C code does. */
+/* C code in a function's library: reads the environment and finds files as C code does. */
 #define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 extern char **environ;
 
@@ -50,4 +54,35 @@ long native_offset(void) {
     tzset();
     localtime_r(&summer, &local);
     return local.tm_gmtoff / 60;
+}
+
+/* The first call that does not find this file of four bytes, alone in its folder, by a relative path; or "none". */
+const char *native_files(const char *folder, const char *path) {
+    struct stat file;
+    struct dirent **names = NULL;
+    char buffer[4097];
+    FILE *stream = fopen(path, "r");
+    if (!stream || fclose(stream) != 0) return "fopen";
+    int descriptor = open(path, O_RDONLY);
+    if (descriptor < 0 || close(descriptor) != 0) return "open";
+    descriptor = openat(AT_FDCWD, path, O_RDONLY);
+    if (descriptor < 0 || close(descriptor) != 0) return "openat";
+    if (stat(path, &file) != 0 || file.st_size != 4) return "stat";
+    if (lstat(path, &file) != 0 || file.st_size != 4) return "lstat";
+    if (fstatat(AT_FDCWD, path, &file, 0) != 0 || file.st_size != 4) return "fstatat";
+    if (access(path, R_OK) != 0) return "access";
+    if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) != 0) return "faccessat";
+    int count = scandir(folder, &names, NULL, alphasort);
+    if (count != 3) return "scandir";
+    while (count > 0) free(names[--count]);
+    free(names);
+    char *real = realpath(path, NULL), *canonical = canonicalize_file_name(path);
+    if (!real || !canonical || strcmp(real, canonical) != 0 || stat(real, &file) != 0) return "realpath";
+    char *current = getcwd(NULL, 0), *name = get_current_dir_name();
+    if (!current || !name || strcmp(current, name) != 0) return "getcwd";
+    if (strncmp(real, current, strlen(current)) != 0) return "getcwd and realpath";
+    if (getcwd(buffer, strlen(current))) return "getcwd without room";
+    if (getcwd(buffer, strlen(current) + 1) != buffer || strcmp(buffer, current) != 0) return "getcwd with a buffer";
+    free(real), free(canonical), free(current), free(name);
+    return "none";
 }

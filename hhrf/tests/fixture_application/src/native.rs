@@ -10,6 +10,7 @@ unsafe extern "C" {
     fn native_system(command: *const c_char) -> c_int;
     fn native_popen(name: *const c_char, value: *const c_char) -> c_int;
     fn native_offset() -> c_long;
+    fn native_files(folder: *const c_char, path: *const c_char) -> *const c_char;
 }
 
 fn text(text: &str) -> CString {
@@ -45,6 +46,15 @@ pub(crate) fn pipes_see(name: &str, value: &str) -> bool {
 pub(crate) fn offset_minutes() -> i64 {
     // SAFETY: takes nothing.
     unsafe { native_offset() }
+}
+
+/// The call that does not find this file, or "none".
+pub(crate) fn files(folder: &str, path: &str) -> String {
+    let (folder, path) = (text(folder), text(path));
+    // SAFETY: two texts.
+    let call = unsafe { native_files(folder.as_ptr(), path.as_ptr()) };
+    // SAFETY: a text; never null.
+    unsafe { CStr::from_ptr(call) }.to_string_lossy().into_owned()
 }
 
 /// As a program may, at least with one thread.

@@ -1,8 +1,8 @@
 //! An application with files of its own: it serves, lists and reads them, and tries to change them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::{fs, io};
 
 use axum::Router;
 use axum::routing::get;
@@ -31,6 +31,7 @@ pub fn app() -> Router {
         .route("/cwd", get(cwd))
         .route("/numbers", get(numbers))
         .route("/read", get(read))
+        .route("/relative-paths", get(relative_paths))
         .route("/write", get(write))
 }
 
@@ -41,6 +42,36 @@ async fn cwd() -> String {
 async fn read() -> String {
     let text = tokio::fs::read_to_string("assets/relative.txt").await;
     text.unwrap_or_else(|error| error.to_string())
+}
+
+/// What each kind of call finds by a relative path; the last ones find nothing.
+async fn relative_paths() -> String {
+    let shown = |result: io::Result<String>| result.unwrap_or_else(|error| error.kind().to_string());
+    let names = |folder: &str| {
+        let mut names: Vec<_> = fs::read_dir(folder)?
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect::<io::Result<_>>()?;
+        names.sort();
+        Ok(format!("{names:?}"))
+    };
+    let below = |path: PathBuf| Ok(path.strip_prefix(folder()).unwrap_or(&path).display().to_string());
+    [
+        fs::read_to_string("assets/relative.txt"),
+        tokio::fs::read_to_string("./assets/../assets/relative.txt").await,
+        names("assets"),
+        fs::metadata("assets/relative.txt").map(|file| file.len().to_string()),
+        fs::symlink_metadata("assets").map(|file| file.is_dir().to_string()),
+        fs::exists("assets/relative.txt").map(|exists| exists.to_string()),
+        fs::canonicalize("assets/relative.txt").and_then(below),
+        fs::canonicalize(".").and_then(below),
+        std::path::absolute("assets").and_then(below),
+        fs::read_link("assets").map(|path| path.display().to_string()),
+        fs::read_to_string(""),
+        fs::canonicalize("").and_then(below),
+        names("fezz-none"),
+    ]
+    .map(shown)
+    .join("\n")
 }
 
 /// Three numbers that belong together: from the start of this build, and from two files now.
@@ -54,6 +85,10 @@ async fn write() -> String {
         fs::write(folder().join("number"), "changed"),
         fs::write(folder().join("new"), "new"),
         fs::remove_file(folder().join("number")),
+        fs::write("relative-new", "new"),
+        fs::create_dir("relative-new"),
+        fs::rename("number", "relative-new"),
+        fs::remove_file("number"),
     ];
     results
         .map(|result| result.map_or_else(|error| error.kind().to_string(), |()| "done".to_owned()))
