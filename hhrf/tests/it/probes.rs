@@ -183,7 +183,7 @@ fn a_probe_that_is_killed_says_nothing_about_its_library() {
     let stage = Stage::start_with(|host| host.env("HHRF_RESCAN_MS", "3600000"));
     let folder = stage.folder("slow@1.0.0");
     let go = stage.host.host().root().join("go");
-    let code = format!("while (access(\"{}\", F_OK) != 0) usleep(10000);", go.display());
+    let code = format!("while (access(\"{}\", F_OK) != 0) sleep(1);", go.display());
     folder.create(&with_constructor(stage.host.host(), "slow", &code));
     // Once is as good as not at all; more often than it is tried again at once, and it waits for the next attempt.
     for kills in 1..=4 {
