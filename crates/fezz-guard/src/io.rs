@@ -67,8 +67,8 @@ enum Phase {
 /// Writes and flushes go to the inner socket. Shutdown lingers where the client may still be sending (RFC
 /// 9112 section 9.6).
 ///
-/// Errors besides those of the inner socket: a read fails with [`InvalidData`](io::ErrorKind::InvalidData)
-/// inside an invalid chunked body, a write with [`TimedOut`](io::ErrorKind::TimedOut) after
+/// Errors besides those of the inner socket: a read fails with [`InvalidData`](std::io::ErrorKind::InvalidData)
+/// inside an invalid chunked body, a write with [`TimedOut`](std::io::ErrorKind::TimedOut) after
 /// [`Limits::write_timeout`](crate::Limits::write_timeout).
 #[derive(Debug)]
 pub struct Guarded<Io> {
