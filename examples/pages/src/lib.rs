@@ -3,7 +3,7 @@
 //!
 //! | request | answer |
 //! | --- | --- |
-//! | `GET /` | who is signed in, and how often they came; else a redirect to `/login` |
+//! | `GET /` | the name of the signed-in user and the number of their visits; without a session a redirect to `/login` |
 //! | `GET /login`, `POST /login` | the form, and a session |
 //! | `POST /logout` | the end of it |
 //! | `GET /assets/…` | style sheet, script, image |

@@ -7,7 +7,7 @@ const NAME: &str = "session";
 /// Fewer bytes are too few to derive a key from.
 const LEAST_SECRET: usize = 32;
 
-/// Who is signed in, and how often they came.
+/// The session of a signed-in user.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) name: String,

@@ -1,4 +1,4 @@
-//! The room: what is said in it reaches everybody who is there.
+//! The chat room: broadcasts each message to all connected participants.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -57,7 +57,7 @@ impl Room {
     }
 }
 
-/// Somebody who is in the room.
+/// A connected participant, who receives the events of the room.
 #[derive(Debug)]
 pub(crate) struct Participant {
     room: Room,

@@ -65,7 +65,7 @@ where
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(response.map(Body::new));
     }
-    // Who waits for the upgrade gets it now.
+    // Resolves the `OnUpgrade` that the service took from the request.
     let _ = accept.send(());
     server.await?;
     Ok(response.map(|_| outgoing))

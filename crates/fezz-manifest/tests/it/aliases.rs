@@ -1,7 +1,9 @@
 //! `aliases.json`: valid files, the problems of invalid ones, and versions that do not exist.
 
-use fezz_manifest::{Aliases, MAX_FILE_BYTES, Problem};
+use fezz_manifest::{Aliases, MAX_FILE_BYTES};
 use serde_json::{Value, json};
+
+use crate::expect;
 
 fn parse(json: &Value) -> Aliases {
     Aliases::parse(json.to_string().as_bytes()).expect("aliases without problems")
@@ -14,17 +16,6 @@ fn show(aliases: &Aliases) -> Vec<String> {
         format!("{id}@{alias}{shares}")
     };
     aliases.iter().map(line).collect()
-}
-
-/// Expects exactly these problems, each by its JSON path and a part of its message.
-#[track_caller]
-fn expect(problems: impl IntoIterator<Item = Problem>, expected: &[(&str, &str)]) {
-    let problems: Vec<_> = problems.into_iter().collect();
-    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
-    for (problem, (path, part)) in problems.iter().zip(expected) {
-        assert_eq!(problem.path, *path, "{problems:#?}");
-        assert!(problem.message.contains(part), "no {part:?} in {problems:#?}");
-    }
 }
 
 #[track_caller]

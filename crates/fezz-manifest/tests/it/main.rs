@@ -13,8 +13,19 @@ mod schema;
 mod table;
 mod values;
 
-use fezz_manifest::{Manifest, Problems};
+use fezz_manifest::{Manifest, Problem, Problems};
 use serde_json::{Value, json};
+
+/// Expects exactly these problems, each by its JSON path and a part of its message.
+#[track_caller]
+fn expect(problems: impl IntoIterator<Item = Problem>, expected: &[(&str, &str)]) {
+    let problems: Vec<_> = problems.into_iter().collect();
+    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+    for (problem, (path, part)) in problems.iter().zip(expected) {
+        assert_eq!(problem.path, *path, "{problems:#?}");
+        assert!(problem.message.contains(part), "no {part:?} in {problems:#?}");
+    }
+}
 
 /// A manifest with every key.
 fn full() -> Value {

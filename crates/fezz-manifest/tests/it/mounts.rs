@@ -1,8 +1,10 @@
 //! `mounts.json`: valid files, the problems of invalid ones, and which mount a request is for.
 
-use fezz_manifest::{MountHost, MountTable, Mounts, Problem};
+use fezz_manifest::{MountHost, MountTable, Mounts};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+use crate::expect;
 
 fn parse(json: &Value) -> Mounts {
     Mounts::parse(json.to_string().as_bytes()).expect("mounts without problems")
@@ -10,16 +12,6 @@ fn parse(json: &Value) -> Mounts {
 
 fn show(mounts: &Mounts) -> Vec<String> {
     mounts.iter().map(|mount| format!("{} -> {}", mount.place, mount.function)).collect()
-}
-
-#[track_caller]
-fn expect(problems: impl IntoIterator<Item = Problem>, expected: &[(&str, &str)]) {
-    let problems: Vec<_> = problems.into_iter().collect();
-    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
-    for (problem, (path, part)) in problems.iter().zip(expected) {
-        assert_eq!(problem.path, *path, "{problems:#?}");
-        assert!(problem.message.contains(part), "no {part:?} in {problems:#?}");
-    }
 }
 
 #[track_caller]

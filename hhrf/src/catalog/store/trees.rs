@@ -32,7 +32,7 @@ impl Store {
         let trees = self.root.join(TREES);
         ownership::private_folder(&trees)?;
         if target.exists() {
-            // Damaged; who has it open keeps it. The collector removes it.
+            // Damaged. Files that are open stay readable; the collector removes the rest.
             fs::rename(&target, trees.join(random_name()))?;
         }
         let staged = StagedTree(trees.join(random_name()));

@@ -17,13 +17,13 @@ use tower::service_fn;
 use crate::Setup;
 use crate::script::{Call, Step, get as fetch, post as send};
 
-/// What is asked.
+/// The request.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Hello {
-    /// Who asks.
+    /// The name of the caller.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// How many answers are wanted.
+    /// The number of responses to send.
     #[prost(uint32, tag = "2")]
     pub count: u32,
 }
